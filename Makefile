@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+# tokentrail: BPF objects -> skeleton -> one binary. No configure step; nothing is fetched.
+#   make run | demo | check      what most people want: they install what they need first
+#   make all test bench fuzz install deps lint format      SAN=address,undefined  V=1
+
+VERSION := 0.1.0
+PREFIX ?= /usr
+SYSCONFDIR ?= /etc
+DESTDIR ?=
+CLANG ?= clang
+CC ?= cc
+ifeq ($(origin CC),default)
+CC := cc
+endif
+B := build$(if $(SAN),/san)
+G := build/gen
+Q := $(if $(V),,@)
+
+PKGS := libbpf libelf zlib libprotobuf-c rdkafka sqlite3 libseccomp libcap yaml-0.1 jansson libcrypto
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wno-unused-parameter
+SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all -DTT_SANITIZED)
+CPPFLAGS_ALL = -D_GNU_SOURCE -DTT_VERSION='"$(VERSION)"' -Isrc -Iinclude -Ibpf -I$(G)
+CFLAGS_ALL = -std=gnu11 -O2 -g $(WARN) -Werror -fstack-protector-strong $(if $(SAN),,-D_FORTIFY_SOURCE=2) -fPIE -pthread $(SANFLAGS) $(CFLAGS)
+LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now -Wl,--as-needed -pthread $(SANFLAGS) $(LDFLAGS)
+LIBS = $(shell pkg-config --libs $(PKGS))
+ARCH := $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
+# clang -target bpf has no include folder of its own for <asm/types.h>
+BPF_INC := $(shell $(CC) -print-multiarch 2>/dev/null)
+
+BPF_SRC := $(wildcard bpf/*.bpf.c)
+BPF_OBJ := $(BPF_SRC:bpf/%.bpf.c=build/bpf/%.o)
+BPF_HDR := $(wildcard bpf/*.h bpf/readers/*.h include/tokentrail/*)
+SRC := $(filter-out src/main.c,$(wildcard src/*/*.c))
+PROTO := $(wildcard schemas/tokentrail/v1/*.proto)
+PB := $(PROTO:schemas/%.proto=$(G)/%.pb-c.c)
+GEN_C := $(PB) $(G)/tokens_tables.c $(G)/store_sql.c
+OBJ := $(SRC:src/%.c=$(B)/obj/%.o) $(GEN_C:$(G)/%.c=$(B)/obj/gen/%.o)
+HDR := $(wildcard src/*/*.h include/tokentrail/* bpf/readers/*.h)
+UNIT := $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
+
+.PHONY: all
+all: build/tokentrail
+
+# ---- BPF ----
+build/bpf/%.o: bpf/%.bpf.c $(BPF_HDR) Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) -target bpf -mcpu=v2 -O2 -g -Wall -Werror -D__TARGET_ARCH_$(ARCH) -Iinclude -Ibpf $(BPF_INC:%=-idirafter /usr/include/%) -c $< -o $@
+	$(Q)llvm-strip -g $@
+
+build/bpf/tokentrail.bpf.o: $(BPF_OBJ)
+	$(Q)bpftool gen object $@ $^
+
+$(G)/tokentrail.skel.h: build/bpf/tokentrail.bpf.o
+	@mkdir -p $(@D)
+	$(Q)bpftool gen skeleton $< name tokentrail >$@.new && mv $@.new $@
+
+# ---- generated C ----
+$(G)/%.pb-c.c: schemas/%.proto
+	@mkdir -p $(G)
+	$(Q)protoc-c -Ischemas --c_out=$(G) $<
+
+$(G)/tokens_tables.c: src/tokens/classes.tsv src/tokens/carriers.tsv src/tokens/tables.awk
+	@mkdir -p $(@D)
+	$(Q)awk -f src/tokens/tables.awk src/tokens/classes.tsv src/tokens/carriers.tsv >$@.new && mv $@.new $@
+
+$(G)/store_sql.c: schemas/store.sql
+	@mkdir -p $(@D)
+	$(Q){ echo 'extern const char store_sql[]; const char store_sql[] ='; sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/"&\\n"/' $<; echo ';'; } >$@
+
+# ---- user space ----
+$(B)/obj/%.o: src/%.c $(HDR) $(PB) $(G)/tokentrail.skel.h Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CPPFLAGS) $(CFLAGS_ALL) -c $< -o $@
+
+$(B)/obj/gen/%.o: $(G)/%.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -Wno-missing-prototypes -c $< -o $@
+
+$(B)/libtokentrail.a: $(OBJ)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(B)/tokentrail: $(B)/obj/main.o $(B)/libtokentrail.a
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+$(B)/tests/%: tests/unit/%.c $(B)/libtokentrail.a $(HDR)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) -Itests/lib $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< $(B)/libtokentrail.a $(LIBS) -lcmocka
+
+.PRECIOUS: $(G)/%.pb-c.c build/bpf/%.o
