@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the kernel programs tell the agent: the records of the ring buffer `rb_data`, and the
+ * contents of the tables that user space fills before the programs run.
+ *
+ * No field of any struct here can carry a byte of a credential. Where one is met, it travels as a
+ * keyed fingerprint (SipHash-2-4-128) and a length; paths have their secret-looking segments
+ * replaced before they are copied in, and queries are dropped.
+ *
+ * Both compilers assert the sizes. Change a layout: bump TT_ABI. The reader refuses a record whose
+ * abi, type or len it does not expect.
+ */
+#ifndef TOKENTRAIL_ABI_H
+#define TOKENTRAIL_ABI_H
+
+#include <linux/types.h>
+
+#define TT_ABI 1
+
+/* Limits. Strings are cut (and flagged) at these; counts are evicted or dropped and counted. */
+#define TT_COMM_LEN 16		/* TASK_COMM_LEN, include/linux/sched.h */
+#define TT_METHOD_LEN 16	/* longest registered method is 17 (UPDATEREDIRECTREF); cut */
+#define TT_PATH_LEN 160		/* redacted path, bytes, not NUL-terminated when full */
+#define TT_HOST_LEN 96		/* Host field value without blanks */
+#define TT_CREDS_MAX 4		/* credentials reported per request head; more are counted */
+#define TT_PREFIX_LEN 24	/* longest class prefix, bytes */
+
+enum tt_ev_type {
+	TT_EV_USE = 1,		/* a request head with at least one credential: struct tt_ev_use */
+	TT_EV_STATUS = 2,	/* the final response to such a request: struct tt_ev_status */
+	TT_EV_CLOSE = 3,	/* the connection is gone; no status will follow: struct tt_ev_status, status 0 */
+};
+
+enum tt_dir {
+	TT_DIR_EGRESS = 1,	/* this process sent the request */
+	TT_DIR_INGRESS = 2,	/* this process received the request */
+};
+
+enum tt_tls {
+	TT_TLS_NONE = 0,	/* plain socket */
+	TT_TLS_OPENSSL = 1,
+};
+
+/* Families as in sys/socket.h; 0 = the socket is not known for sure: no address is reported. */
+#define TT_AF_NONE 0
+#define TT_AF_UNIX 1
+#define TT_AF_INET 2
+#define TT_AF_INET6 10
+
+struct tt_tuple {
+	__u8 local[16];		/* IPv4 in the first 4 bytes, network order */
+	__u8 remote[16];
+	__u16 local_port;	/* host order */
+	__u16 remote_port;	/* host order */
+	__u16 family;		/* TT_AF_* */
+	__u16 pad_;
+};
+_Static_assert(sizeof(struct tt_tuple) == 40, "bump TT_ABI");
+
+struct tt_ev_hdr {
+	__u16 type;		/* enum tt_ev_type */
+	__u16 abi;		/* TT_ABI */
+	__u32 len;		/* of the whole record, bytes */
+	__u64 time_ns;		/* CLOCK_BOOTTIME */
+	__u64 start_ns;		/* when the process started, CLOCK_BOOTTIME (task_struct.start_boottime of
+				 * the thread group leader): with tgid it names a process for good */
+	__u64 conn;		/* connection, unique while the sensor runs */
+	__u64 cgroup;		/* cgroup v2 id (inode number of its directory) */
+	__u32 seq;		/* request number on this connection, from 0; pairs USE with STATUS */
+	__u32 tgid;		/* process id in the initial pid namespace */
+	__u32 tid;
+	__u32 uid;		/* real user id in the initial user namespace */
+	__u8 comm[TT_COMM_LEN];	/* of the thread group leader, NUL-terminated */
+	struct tt_tuple tuple;
+};
+_Static_assert(sizeof(struct tt_ev_hdr) == 112, "bump TT_ABI");
+
+struct tt_cred {
+	__u64 token[2];		/* SipHash-2-4-128 of the unwrapped credential, under the kernel key */
+	__u32 length;		/* of the unwrapped credential, bytes */
+	__u16 class_id;		/* row of the class table (tokens/classes.tsv), 0 = none fits */
+	__u16 carrier;		/* row of the carrier table (tokens/carriers.tsv), never 0 */
+	__u8 scheme;		/* row of the scheme table (readers/fields.h), 0 = no scheme */
+	__u8 flags;		/* TT_CRED_* */
+	__u8 pad_[6];
+};
+_Static_assert(sizeof(struct tt_cred) == 32, "bump TT_ABI");
+#define TT_SCHEME_OTHER 255	/* tt_cred.scheme: a word that is on no list stood before the value */
+#define TT_CRED_DUP_SCHEME 1	/* "Bearer Bearer x": the scheme stood twice */
+
+/* tt_ev_use.flags */
+#define TT_USE_PATH_CUT 1
+#define TT_USE_HOST_CUT 2
+#define TT_USE_MORE_CREDS 4	/* more than TT_CREDS_MAX credentials; the rest were counted only */
+
+struct tt_ev_use {
+	struct tt_ev_hdr h;
+	__u8 dir;		/* enum tt_dir */
+	__u8 tls;		/* enum tt_tls */
+	__u8 version;		/* 10 = HTTP/1.0, 11 = HTTP/1.1 */
+	__u8 flags;		/* TT_USE_* */
+	__u8 creds;		/* used entries of cred[] */
+	__u8 method_len;
+	__u8 path_len;
+	__u8 host_len;
+	__u8 method[TT_METHOD_LEN];
+	__u8 path[TT_PATH_LEN];	/* redacted; empty for CONNECT and OPTIONS * */
+	__u8 host[TT_HOST_LEN];	/* Host field, or the authority of CONNECT; userinfo removed */
+	struct tt_cred cred[TT_CREDS_MAX];
+};
+_Static_assert(sizeof(struct tt_ev_use) == 112 + 8 + 16 + 160 + 96 + 128, "bump TT_ABI");
+
+struct tt_ev_status {
+	struct tt_ev_hdr h;
+	__u16 status;		/* 100..999; 0 in TT_EV_CLOSE */
+	__u8 pad_[6];
+};
+_Static_assert(sizeof(struct tt_ev_status) == 120, "bump TT_ABI");
+
+/* ---- tables that the monitor fills ---- */
+
+/* LPM trie `classes`: key = prefix bits of the unwrapped credential, value = the class. */
+struct tt_class_key {
+	__u32 prefix_bits;		/* struct bpf_lpm_trie_key */
+	__u8 prefix[TT_PREFIX_LEN];
+};
+struct tt_class_val {
+	__u16 class_id;
+	__u16 pad_;
+	__u32 min_len;			/* of the whole credential; shorter is not this class */
+	__u32 max_len;
+};
+
+/* Hash `names`: key = tt name hash (readers/fields.h) of a header, parameter or scheme name. */
+enum tt_name_space { TT_NAME_HEADER = 1, TT_NAME_PARAM = 2, TT_NAME_SCHEME = 3 };
+enum tt_unwrap {
+	TT_UNWRAP_WHOLE = 1,		/* the whole value, blanks and one pair of quotes trimmed */
+	TT_UNWRAP_SCHEME = 2,		/* Authorization style: [scheme SP] value */
+	TT_UNWRAP_PERCENT = 3,		/* query parameter: percent-decoded once */
+	TT_UNWRAP_BASIC = 4,		/* a scheme whose value is base64(user:password) */
+	TT_UNWRAP_NONE = 5,		/* a scheme that carries a per-request MAC: nothing to report */
+};
+struct tt_name_key {
+	__u64 hash;
+	__u32 space;			/* enum tt_name_space */
+	__u32 length;			/* of the name, bytes */
+};
+struct tt_name_val {
+	__u16 id;			/* carrier row, or scheme row for TT_NAME_SCHEME */
+	__u8 unwrap;			/* enum tt_unwrap */
+	__u8 pad_[5];
+};
+
+/* Reasons for not reporting: index of the per-CPU array `drops`; include/tokentrail/drops.def */
+enum tt_drop {
+	TT_DROP_NONE = 0,
+#define TT_DROP(id, name, help) TT_DROP_##name = id,
+#include "drops.def"
+#undef TT_DROP
+	TT_DROP_MAX = 64,		/* size of the array; ids stay below */
+};
+
+#endif

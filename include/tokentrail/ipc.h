@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Messages between the monitor (root) and the agent (no privileges), over one SOCK_SEQPACKET
+ * socketpair: one message a packet, fixed size per type. A packet that is shorter or longer than
+ * its type says, or of a type the sender may not send, ends the receiver's trust in the peer: the
+ * agent exits, the monitor kills and restarts the agent.
+ *
+ * Strings are NUL-terminated, cut to fit, and untrusted (they come from file names and process
+ * names of any user): whoever shows them escapes them.
+ */
+#ifndef TOKENTRAIL_IPC_H
+#define TOKENTRAIL_IPC_H
+
+#include <linux/types.h>
+#include <tokentrail/abi.h>
+
+#define TT_IPC_VERSION 1
+#define TT_IPC_PATH_LEN 256
+#define TT_IPC_CGROUP_LEN 512	/* nested (kind, Docker in Docker) paths pass 300 bytes */
+
+enum tt_ipc_type {
+	/* monitor -> agent: even */
+	TT_IPC_FILE = 2,	/* look at this ELF file; carries its descriptor (SCM_RIGHTS) */
+	TT_IPC_PROC = 4,	/* answer to ASK: what is known of a process */
+	TT_IPC_COUNTERS = 6,	/* kernel and monitor counters, once a second */
+	TT_IPC_STOP = 8,	/* write everything out and exit 0 */
+	TT_IPC_ATTACHED = 10,	/* probes on a file are in place (or were refused); for doctor, log and table */
+	TT_IPC_RELOAD = 12,	/* a new configuration; carries a memfd with the blob (SCM_RIGHTS) */
+	/* agent -> monitor: odd */
+	TT_IPC_HELLO = 1,	/* the agent is sandboxed and reads the ring */
+	TT_IPC_ASK = 3,		/* who is this process? */
+	TT_IPC_HOOK = 5,	/* attach here */
+	TT_IPC_SCANNED = 7,	/* done with a file: all its HOOKs were sent */
+};
+
+struct tt_ipc_hdr {
+	__u16 type;
+	__u16 version;		/* TT_IPC_VERSION */
+	__u32 len;		/* whole message, bytes */
+};
+
+struct tt_ipc_file {
+	struct tt_ipc_hdr h;
+	__u64 file;		/* the monitor's number for this file */
+	char path[TT_IPC_PATH_LEN];	/* for the log only */
+};
+
+enum tt_hook {
+	TT_HOOK_SSL_WRITE = 1,
+	TT_HOOK_SSL_WRITE_EX = 2,	/* also SSL_write_ex2 */
+	TT_HOOK_SSL_READ = 3,
+	TT_HOOK_SSL_READ_EX = 4,
+	TT_HOOK_SSL_FREE = 5,
+	TT_HOOK_MAX
+};
+
+struct tt_ipc_hook {
+	struct tt_ipc_hdr h;
+	__u64 file;
+	__u64 offset;		/* of the function's first instruction in the file, bytes */
+	__u32 hook;		/* enum tt_hook */
+	__u32 tls;		/* enum tt_tls */
+};
+
+enum tt_scan {
+	TT_SCAN_NONE = 0,	/* an ELF file without a known TLS function */
+	TT_SCAN_HOOKS = 1,	/* HOOK messages were sent */
+	TT_SCAN_BAD = 2,	/* not an ELF file we can read; counted as elf_unreadable */
+	TT_SCAN_REFUSED = 3,	/* has the function, but its first instruction can't carry a probe */
+};
+
+struct tt_ipc_scanned {
+	struct tt_ipc_hdr h;
+	__u64 file;
+	__u32 result;		/* enum tt_scan */
+	__u32 hooks;		/* how many HOOK messages came before */
+};
+
+struct tt_ipc_attached {
+	struct tt_ipc_hdr h;
+	__u64 file;
+	__u32 hooks;		/* in place */
+	__u32 failed;		/* refused by the kernel */
+	char path[TT_IPC_PATH_LEN];
+};
+
+struct tt_ipc_ask {
+	struct tt_ipc_hdr h;
+	__u64 start_ns;		/* of the process, as in tt_ev_hdr */
+	__u64 cgroup;		/* its cgroup v2 id */
+	__u32 tgid;
+	__u32 pad_;
+};
+
+struct tt_ipc_proc {
+	struct tt_ipc_hdr h;
+	__u64 start_ns;		/* copied from the question */
+	__u64 cgroup;		/* copied from the question */
+	__u32 tgid;		/* copied from the question */
+	__u32 known;		/* TT_PROC_* bits: which of the strings are known */
+	char executable[TT_IPC_PATH_LEN];	/* as the process sees it (its mount namespace) */
+	char cgroup_path[TT_IPC_CGROUP_LEN];	/* below the cgroup2 mount, begins with / */
+};
+#define TT_PROC_EXECUTABLE 1
+#define TT_PROC_CGROUP 2
+
+struct tt_ipc_counters {
+	struct tt_ipc_hdr h;
+	__u64 drops[TT_DROP_MAX];	/* totals since the sensor started, kernel and monitor */
+	__u32 files_probed;		/* files with at least one probe in place */
+	__u32 probes;			/* probes in place */
+	__u32 ready;			/* 1 once the first scan is done and `ready` was printed */
+	__u32 pad_;
+};
+
+#endif
