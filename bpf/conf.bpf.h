@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Settings: written by the monitor between open and load, constant for the verifier from then on. */
+#ifndef TT_CONF_BPF_H
+#define TT_CONF_BPF_H
+
+#include <linux/types.h>
+#include <bpf/bpf_helpers.h>
+
+const volatile __u64 conf_kernel_key[2] __weak = {};	/* SipHash key of this fleet */
+const volatile __u64 conf_mask[4] __weak = {};		/* random: hides parked heads from map dumps */
+const volatile __u32 conf_wake_bytes __weak = 0;	/* ring fill at which the agent is woken */
+const volatile __u8 conf_plain __weak = 1;		/* watch unencrypted sockets */
+
+#endif

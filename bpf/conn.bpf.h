@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Connections: thread <-> TLS object <-> socket.
+ *
+ * A TLS call says which object and which bytes; the socket behind it is known from the socket I/O of
+ * the same thread, by two rules:
+ *   nested    the socket I/O happened inside the TLS call, all of it on one stream socket, and the
+ *             sizes fit (a TLS record is longer than what it carries)
+ *   adjacent  a TLS write without socket I/O inside is followed by a send of the same thread with
+ *             exactly the size of its records; or a send and a receive that merely fit agree on one
+ *             socket
+ * What neither rule settles stays unknown: the address is then absent.
+ */
+#ifndef TT_CONN_BPF_H
+#define TT_CONN_BPF_H
+
+#include <bpf/bpf_core_read.h>
+#include "http.bpf.h"
+
+#define TLS_RECORD 16384	/* plaintext of one TLS record at most (RFC 8446, 5.1) */
+#define TLS_OVERHEAD_MIN 17	/* 5 header, 12 or more of tag and padding */
+#define TLS_OVERHEAD_MAX 1024	/* a Finished or session tickets may ride in front */
+#define SOCK_STREAM_TYPE 1	/* SOCK_STREAM, linux/net.h */
+#define TCP_CLOSE_STATE 7	/* TCP_CLOSE, net/tcp_states.h */
+
+/* ---- sockets ---- */
+
+static __always_inline int sock_is_stream(struct sock *sk)
+{
+	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+
+	if (family != TT_AF_INET && family != TT_AF_INET6 && family != TT_AF_UNIX)
+		return 0;
+	return BPF_CORE_READ(sk, sk_type) == SOCK_STREAM_TYPE;
+}
+
+static __always_inline void sock_tuple(struct sock *sk, struct tt_tuple *t)
+{
+	__u16 port = 0;
+
+	__builtin_memset(t, 0, sizeof(*t));
+	t->family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	if (t->family == TT_AF_UNIX) {
+		/* No address; the inode tells this socket from a later one at the same place. */
+		*(__u64 *)t->local = BPF_CORE_READ(sk, sk_socket, file, f_inode, i_ino);
+		return;
+	}
+	BPF_CORE_READ_INTO(&port, sk, __sk_common.skc_dport);
+	t->remote_port = __builtin_bswap16(port);
+	t->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	if (t->family == TT_AF_INET) {
+		BPF_CORE_READ_INTO((__be32 *)t->local, sk, __sk_common.skc_rcv_saddr);
+		BPF_CORE_READ_INTO((__be32 *)t->remote, sk, __sk_common.skc_daddr);
+	} else {
+		BPF_CORE_READ_INTO((struct in6_addr *)t->local, sk, __sk_common.skc_v6_rcv_saddr);
+		BPF_CORE_READ_INTO((struct in6_addr *)t->remote, sk, __sk_common.skc_v6_daddr);
+	}
+}
+
+static __always_inline int tuple_same(const struct tt_tuple *a, const struct tt_tuple *b)
+{
+	const __u64 *x = (const __u64 *)a, *y = (const __u64 *)b;
+
+	return x[0] == y[0] && x[1] == y[1] && x[2] == y[2] && x[3] == y[3] && x[4] == y[4];
+}
+
+/* ---- rows ---- */
+
+/* Enters a connection. Its first value is built in the claimed slot: too large for the stack. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct conn);
+} conn_empty __weak SEC(".maps");
+
+static __always_inline struct conn *conn_new(const struct conn_key *key)
+{
+	struct conn *c, *empty;
+	__u32 zero = 0;
+
+	empty = bpf_map_lookup_elem(&conn_empty, &zero);
+	if (!empty || bpf_map_update_elem(&conns, key, empty, BPF_NOEXIST))
+		goto full;
+	c = bpf_map_lookup_elem(&conns, key);
+	if (!c)
+		goto full;
+	c->id = tt_name_mix(tt_name_mix(bpf_ktime_get_boot_ns(), key->object), key->tgid);
+	c->tls = key->tls;
+	return c;
+full:
+	drop(TT_DROP_conn_table_full);
+	return 0;
+}
+
+/* The object or socket now stands for another connection. */
+static __always_inline struct conn *conn_again(const struct conn_key *key)
+{
+	bpf_map_delete_elem(&conns, key);
+	return conn_new(key);
+}
+
+/* Ends a connection: whoever waits for a status need not wait longer. */
+static __always_inline void conn_end(const struct conn_key *key)
+{
+	struct conn *c = bpf_map_lookup_elem(&conns, key);
+	struct tt_ev_status e;
+
+	if (!c)
+		return;
+	if (c->answered != c->sent)
+		emit_status(&e, c, c->sent, 0);
+	bpf_map_delete_elem(&conns, key);
+}
+
+/* ---- TLS object <-> socket ---- */
+
+/* The connection's socket is now known for sure. A different one than before means that the object
+ * is used for a new connection. */
+static __always_inline struct conn *conn_link(const struct conn_key *key, struct conn *c, __u64 sock,
+					      const struct tt_tuple *tuple)
+{
+	if (c->sock == sock && tuple_same(&c->tuple, tuple))
+		return c;
+	if (c->sock) {
+		c = conn_again(key);
+		if (!c)
+			return 0;
+	}
+	c->sock = sock;
+	c->tuple = *tuple;
+	bpf_map_update_elem(&links, &sock, key, BPF_ANY);
+	return c;
+}
+
+/* A socket that fits: the second sign that agrees with the first proves it. */
+static __always_inline void conn_candidate(const struct conn_key *key, __u64 sock,
+					   const struct tt_tuple *tuple)
+{
+	struct conn *c = bpf_map_lookup_elem(&conns, key);
+
+	if (!c || c->sock)
+		return;
+	if (c->candidate == sock)
+		conn_link(key, c, sock, tuple);
+	else
+		c->candidate = sock;
+}
+
+/* Bytes on the wire for a write of n bytes in TLS 1.3, and in TLS 1.2 with AES-GCM or ChaCha20. */
+static __always_inline int wire_exact(__u64 n, __u64 sent)
+{
+	__u64 records = (n + TLS_RECORD - 1) / TLS_RECORD;
+
+	return sent == n + 22 * records || sent == n + 29 * records || sent == n + 21 * records;
+}
+
+static __always_inline int wire_fits(__u64 n, __u64 sent)
+{
+	return sent >= n + TLS_OVERHEAD_MIN && sent <= n + n / 16 + TLS_OVERHEAD_MAX;
+}
+
+#endif

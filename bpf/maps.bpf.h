@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The tables that more than one program family uses. All are weak: each object brings them, the
+ * linker keeps one.
+ */
+#ifndef TT_MAPS_BPF_H
+#define TT_MAPS_BPF_H
+
+#include "kernel_types.h"
+#include <bpf/bpf_helpers.h>
+#include <tokentrail/abi.h>
+#include "readers/http1.h"
+
+#define PIPELINE_MAX 64		/* requests outstanding on a connection; power of two */
+
+/* Which connection: the TLS object of a process, or a plain socket. */
+struct conn_key {
+	__u64 object;		/* SSL *, or struct sock * */
+	__u32 tgid;		/* 0 for a socket */
+	__u32 tls;		/* enum tt_tls */
+};
+
+enum { OUT, IN };		/* index of conn.dir: bytes written, bytes read by this process */
+
+/* conn.pending[] */
+#define PENDING_CRED 1		/* a use was reported: its status is wanted */
+#define PENDING_HEAD 2
+#define PENDING_CONNECT 4
+
+/* A member is written by one direction only, since two threads may write and read at once: sent
+ * and pending[] by the requests, answered by the responses. */
+struct conn {
+	__u64 id;
+	__u64 sock;		/* struct sock *, never followed; 0 = not known */
+	__u64 candidate;	/* socket that fits, not proven yet */
+	__u64 late_ns;		/* when this row began with a response */
+	struct http1 dir[2];
+	struct tt_tuple tuple;
+	__u32 sent, answered;	/* requests and final responses so far */
+	__u16 early_status;	/* of a response that overtook its request */
+	__u8 unpaired;		/* statuses can't be told apart any more */
+	__u8 tls;
+	__u8 pad_[4];
+	__u8 pending[PIPELINE_MAX];
+};
+
+/* A thread that has called a TLS library. */
+struct thread {
+	/* the call it is in; sp identifies it */
+	__u64 object, buf, size_out, sp, ip;
+	__u64 sock;		/* nested socket I/O went here */
+	__u64 sent, received;	/* nested bytes */
+	struct tt_tuple tuple;	/* of sock */
+	__u32 num;
+	__u8 in_call;
+	__u8 mixed;		/* nested I/O on more than one socket */
+	__u8 dir;
+	__u8 ex;		/* the _ex form: 1 or 0 is returned, the count is in *size_out */
+	/* for TLS over memory buffers: the send that follows a write, the receive before a read */
+	struct conn_key wrote;
+	__u64 received_sock;
+	struct tt_tuple received_tuple;
+	__u32 wrote_bytes;	/* 0 = nothing awaits a send */
+	__u32 received_bytes;
+};
+
+struct partial_key {
+	__u64 conn;
+	__u64 dir;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 22);
+} rb_data __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, TT_DROP_MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+} drops __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 32768);
+	__type(key, struct conn_key);
+	__type(value, struct conn);
+} conns __weak SEC(".maps");
+
+/* Socket -> TLS connection on it, to end the connection with its socket. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 32768);
+	__type(key, __u64);
+	__type(value, struct conn_key);
+} links __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, struct thread);
+} threads __weak SEC(".maps");
+
+/* Heads that are split over calls, masked. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct partial_key);
+	__type(value, struct h1_head);
+} partials __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct tt_name_key);
+	__type(value, struct tt_name_val);
+} names __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 1024);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct tt_class_key);
+	__type(value, struct tt_class_val);
+} classes __weak SEC(".maps");
+
+/* Processes that are never watched: tokentrail's own. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 64);
+	__type(key, __u32);
+	__type(value, __u8);
+} skip __weak SEC(".maps");
+
+#endif

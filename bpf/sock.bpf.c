@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Sockets: which one a TLS call used, and the plaintext of those without TLS.
+ *
+ * Where the kernel has the raw tracepoints sock_send_length and sock_recv_length (since 6.3, kernel
+ * commit 6e6eda44b939), they alone serve: they hand over the struct sock after successful socket I/O
+ * of any kind, and never run for files and pipes; the program's buffer is found through the registers
+ * it entered the kernel with. Elsewhere the exit of every system call is looked at and the socket
+ * found through the table of open files.
+ *
+ * Connections are known by their struct sock: duplicated, inherited and passed descriptors are the
+ * same connection without further ado, and its end is a state change of the socket.
+ */
+#include "conn.bpf.h"
+
+/* System call numbers, arch/x86/entry/syscalls/syscall_64.tbl */
+enum {
+	NR_READ = 0,
+	NR_WRITE = 1,
+	NR_READV = 19,
+	NR_WRITEV = 20,
+	NR_SENDFILE = 40,
+	NR_SENDTO = 44,
+	NR_RECVFROM = 45,
+	NR_SENDMSG = 46,
+	NR_RECVMSG = 47,
+	NR_SENDMMSG = 307,
+};
+#define USER_CS 0x33		/* __USER_CS: 64-bit code; 32-bit callers have other numbers */
+#define MSG_PEEK_FLAG 2		/* MSG_PEEK, linux/socket.h */
+#define S_IFMT_MASK 0170000
+#define S_IFSOCK_TYPE 0140000
+
+/* The registers of a system call that matter here. */
+struct call_regs {
+	__u64 nr, a0, a1, a2, a3, cs;
+};
+
+struct user_iovec {
+	__u64 base, len;
+};
+
+/* struct user_msghdr, include/linux/socket.h */
+struct user_msghdr {
+	__u64 name;
+	__u32 namelen, pad_;
+	struct user_iovec *iov;
+	__u64 iovlen;
+	__u64 control, controllen;
+	__u32 flags, pad2_;
+};
+
+/* Where a thread is in a sendmmsg call: the tracepoint does not say which message was sent. */
+struct mmsg {
+	__u64 vector;
+	__u64 next;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u64);
+	__type(value, struct mmsg);
+} mmsgs SEC(".maps");
+
+static __always_inline void regs_read(struct call_regs *to, const struct pt_regs *regs)
+{
+	bpf_probe_read_kernel(&to->nr, 8, &regs->orig_ax);
+	bpf_probe_read_kernel(&to->a0, 8, &regs->di);
+	bpf_probe_read_kernel(&to->a1, 8, &regs->si);
+	bpf_probe_read_kernel(&to->a2, 8, &regs->dx);
+	bpf_probe_read_kernel(&to->a3, 8, &regs->r10);
+	bpf_probe_read_kernel(&to->cs, 8, &regs->cs);
+}
+
+/*
+ * ---- the buffers of a call ----
+ *
+ * The larger ones of these functions are not inlined: what they keep on the stack is gone again
+ * before http_run() is called, below which little of the 512 bytes is left.
+ */
+
+struct buffers {
+	__u64 addr, len;	/* one buffer, or */
+	struct user_iovec *iov;	/* several */
+	__u64 iovs;
+};
+
+static __always_inline int buffers_msghdr(__u64 addr, struct buffers *b)
+{
+	struct user_msghdr m;
+
+	if (bpf_probe_read_user(&m, sizeof(m), (void *)addr))
+		return drop(TT_DROP_user_fault);
+	b->iov = m.iov;
+	b->iovs = m.iovlen;
+	return 1;
+}
+
+/* The message of a sendmmsg call: counted along, and believed only if its size is what was sent. */
+static __always_inline int buffers_mmsg(__u64 vector, __u64 messages, __u64 sent, struct buffers *b)
+{
+	__u64 id = bpf_get_current_pid_tgid(), total = 0, index;
+	struct mmsg *m = bpf_map_lookup_elem(&mmsgs, &id), first = { .vector = vector, .next = 1 };
+	struct user_iovec v;
+
+	index = m && m->vector == vector && m->next < messages ? m->next : 0;
+	first.next = index + 1;
+	bpf_map_update_elem(&mmsgs, &id, &first, BPF_ANY);
+	/* struct mmsghdr: msghdr and a 4-byte length, padded to 64 bytes */
+	if (!buffers_msghdr(vector + index * 64, b))
+		return 0;
+	for (int i = 0; i < PIECES_MAX; i++) {
+		if (i >= b->iovs || bpf_probe_read_user(&v, sizeof(v), b->iov + i))
+			break;
+		total += v.len;
+	}
+	return total == sent ? 1 : drop(TT_DROP_sendmmsg_unsure);
+}
+
+/* 1: b is filled; 0: nothing to read. */
+static __noinline int buffers_find(const struct call_regs *r, __u64 len, struct buffers *b)
+{
+	b->addr = 0;
+	b->len = len;
+	b->iov = 0;
+	b->iovs = 0;
+	if (r->cs != USER_CS)
+		return 1;	/* not reachable */
+	if (r->nr == NR_WRITE || r->nr == NR_SENDTO || r->nr == NR_READ || r->nr == NR_RECVFROM) {
+		b->addr = r->a1;
+		return !(r->nr == NR_RECVFROM && (r->a3 & MSG_PEEK_FLAG));
+	}
+	if (r->nr == NR_WRITEV || r->nr == NR_READV) {
+		b->iov = (void *)r->a1;
+		b->iovs = r->a2;
+		return 1;
+	}
+	if (r->nr == NR_SENDMSG || r->nr == NR_RECVMSG) {
+		if (r->nr == NR_RECVMSG && (r->a2 & MSG_PEEK_FLAG))
+			return 0;
+		return buffers_msghdr(r->a1, b);
+	}
+	if (r->nr == NR_SENDMMSG)
+		return buffers_mmsg(r->a1, r->a2, len, b);
+	return 1;		/* sendfile, splice, io_uring */
+}
+
+/* The first bytes of a call, wherever they lie. */
+static __noinline int buffers_may_begin(const struct buffers *b)
+{
+	struct user_iovec v;
+
+	if (b->addr || !b->iov)
+		return http_may_begin(b->addr, b->len);
+	for (int i = 0; i < 4; i++) {
+		if (i >= b->iovs || bpf_probe_read_user(&v, sizeof(v), b->iov + i))
+			return 0;
+		if (v.len)
+			return http_may_begin(v.base, v.len < b->len ? v.len : b->len);
+	}
+	return 0;
+}
+
+static __noinline void buffers_to_pieces(const struct buffers *b, struct scratch *s)
+{
+	__u64 left = b->len;
+	struct user_iovec v;
+	__u32 n = 0;
+
+	s->pieces = 1;
+	s->piece[0].addr = b->addr;
+	s->piece[0].len = left;
+	if (!b->iov)
+		return;
+	for (; n < PIECES_MAX && left && n < b->iovs; n++) {
+		if (bpf_probe_read_user(&v, sizeof(v), b->iov + n))
+			break;
+		if (v.len > left)
+			v.len = left;
+		s->piece[n].addr = v.base;
+		s->piece[n].len = v.len;
+		left -= v.len;
+	}
+	s->pieces = n;
+	if (left)		/* more pieces than are followed: what is in them is not known */
+		drop(TT_DROP_iov_too_many);
+}
+
+/* ---- what was sent or received ---- */
+
+/* The row of a plain socket, if there is one. The end of a UNIX socket is not announced: a row of a
+ * socket that was here before is ended now. */
+static __noinline struct conn *plain_conn(const struct conn_key *key, struct sock *sk)
+{
+	struct conn *c = bpf_map_lookup_elem(&conns, key);
+	struct tt_tuple now;
+
+	if (!c || c->tuple.family != TT_AF_UNIX)
+		return c;
+	sock_tuple(sk, &now);
+	if (tuple_same(&c->tuple, &now))
+		return c;
+	conn_end(key);
+	return 0;
+}
+
+static __always_inline int plain_io(struct sock *sk, __u64 len, __u32 dir, const struct call_regs *regs)
+{
+	struct conn_key key = { .object = (__u64)sk, .tls = TT_TLS_NONE };
+	struct buffers b;
+	struct scratch *s;
+	struct conn *c;
+	int slot;
+
+	c = plain_conn(&key, sk);
+	if (c && http_passes(dir == OUT ? &c->dir[OUT] : &c->dir[IN], len))
+		return 0;
+	if (!buffers_find(regs, len, &b))
+		return 0;
+	if (!c) {
+		if (!buffers_may_begin(&b) || !watched())
+			return 0;
+		c = conn_new(&key);
+		if (!c)
+			return 0;
+		sock_tuple(sk, &c->tuple);
+	}
+	slot = scratch_claim();
+	if (slot < 0)
+		return 0;
+	s = scratch_get(slot);
+	if (!s)
+		return 0;
+	s->key = key;
+	s->dir = dir;
+	buffers_to_pieces(&b, s);
+	http_run(slot);
+	return 0;
+}
+
+/* Socket I/O inside a TLS call. */
+static __noinline void nested_io(struct thread *t, struct sock *sk, __u64 len, __u32 dir)
+{
+	if (t->sock && t->sock != (__u64)sk) {
+		t->mixed = 1;
+		return;
+	}
+	if (!t->sock) {
+		t->sock = (__u64)sk;
+		sock_tuple(sk, &t->tuple);
+	}
+	if (dir == OUT)
+		t->sent += len;
+	else
+		t->received += len;
+}
+
+/* Socket I/O of a thread that calls TLS libraries, outside such a call. */
+static __noinline void adjacent_io(struct thread *t, struct sock *sk, __u64 len, __u32 dir)
+{
+	struct tt_tuple tuple;
+	struct conn *c;
+
+	if (dir == IN) {
+		t->received_sock = (__u64)sk;
+		t->received_bytes = len;
+		sock_tuple(sk, &t->received_tuple);
+		return;
+	}
+	if (!t->wrote_bytes)
+		return;
+	if (wire_fits(t->wrote_bytes, len)) {
+		sock_tuple(sk, &tuple);
+		c = bpf_map_lookup_elem(&conns, &t->wrote);
+		if (c && wire_exact(t->wrote_bytes, len))
+			conn_link(&t->wrote, c, (__u64)sk, &tuple);
+		else
+			conn_candidate(&t->wrote, (__u64)sk, &tuple);
+	}
+	t->wrote_bytes = 0;
+}
+
+static __always_inline int sock_io(struct sock *sk, __s64 len, __u32 dir, struct call_regs *regs)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+	struct thread *t;
+
+	if (len <= 0 || len > 0x7fffffff || !sock_is_stream(sk))
+		return 0;
+	t = bpf_map_lookup_elem(&threads, &id);
+	if (t && t->in_call) {
+		nested_io(t, sk, len, dir);
+		return 0;
+	}
+	if (t)
+		adjacent_io(t, sk, len, dir);
+	if (!conf_plain)
+		return 0;
+	return plain_io(sk, len, dir, regs);
+}
+
+static __always_inline int sock_length(struct bpf_raw_tracepoint_args *ctx, __u32 dir)
+{
+	struct call_regs regs;
+
+	regs_read(&regs, (void *)bpf_task_pt_regs((void *)bpf_get_current_task_btf()));
+	return sock_io((void *)ctx->args[0], (int)ctx->args[1], dir, &regs);
+}
+
+SEC("raw_tp/sock_send_length")
+int sock_send(struct bpf_raw_tracepoint_args *ctx)
+{
+	return sock_length(ctx, OUT);
+}
+
+SEC("raw_tp/sock_recv_length")
+int sock_recv(struct bpf_raw_tracepoint_args *ctx)
+{
+	return sock_length(ctx, IN);
+}
+
+/* The socket behind a descriptor of the current process, or NULL. */
+static __always_inline struct sock *sock_of(__u32 fd)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct fdtable *fdt = BPF_CORE_READ(task, files, fdt);
+	struct file **table, *file = 0;
+	struct socket *socket;
+
+	if (!fdt || fd >= BPF_CORE_READ(fdt, max_fds))
+		return 0;
+	table = BPF_CORE_READ(fdt, fd);
+	bpf_probe_read_kernel(&file, sizeof(file), table + fd);
+	if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT_MASK) != S_IFSOCK_TYPE)
+		return 0;
+	socket = BPF_CORE_READ(file, private_data);
+	return BPF_CORE_READ(socket, sk);
+}
+
+/* For kernels without the tracepoints above. */
+SEC("raw_tp/sys_exit")
+int sys_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct call_regs regs;
+	struct sock *sk;
+	__s64 ret = ctx->args[1];
+	__u32 dir;
+
+	if (ret <= 0)
+		return 0;
+	regs_read(&regs, (void *)ctx->args[0]);
+	if (regs.nr == NR_WRITE || regs.nr == NR_SENDTO || regs.nr == NR_SENDMSG ||
+	    regs.nr == NR_WRITEV || regs.nr == NR_SENDFILE)
+		dir = OUT;
+	else if (regs.nr == NR_READ || regs.nr == NR_RECVFROM || regs.nr == NR_RECVMSG ||
+		 regs.nr == NR_READV)
+		dir = IN;
+	else
+		return 0;
+	if (regs.cs != USER_CS)
+		return 0;
+	sk = sock_of(regs.a0);
+	return sk ? sock_io(sk, ret, dir, &regs) : 0;
+}
+
+/* struct sock *, int old state, int new state; kernel commit 563e0bb0dc74 (4.16) */
+SEC("raw_tp/inet_sock_set_state")
+int sock_state(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct conn_key key = {}, *tls;
+	__u64 sock = ctx->args[0];
+
+	if ((int)ctx->args[2] != TCP_CLOSE_STATE)
+		return 0;
+	key.object = sock;
+	conn_end(&key);
+	tls = bpf_map_lookup_elem(&links, &sock);
+	if (!tls)
+		return 0;
+	key = *tls;
+	bpf_map_delete_elem(&links, &sock);
+	conn_end(&key);
+	return 0;
+}
