@@ -93,15 +93,8 @@ full:
 	return 0;
 }
 
-/* The object or socket now stands for another connection. */
-static __always_inline struct conn *conn_again(const struct conn_key *key)
-{
-	bpf_map_delete_elem(&conns, key);
-	return conn_new(key);
-}
-
 /* Ends a connection: whoever waits for a status need not wait longer. */
-static __always_inline void conn_end(const struct conn_key *key)
+static __noinline void conn_end(const struct conn_key *key)
 {
 	struct conn *c = bpf_map_lookup_elem(&conns, key);
 	struct tt_ev_status e;
@@ -111,6 +104,13 @@ static __always_inline void conn_end(const struct conn_key *key)
 	if (c->answered != c->sent)
 		emit_status(&e, c, c->sent, 0);
 	bpf_map_delete_elem(&conns, key);
+}
+
+/* The object or socket now stands for another connection. */
+static __always_inline struct conn *conn_again(const struct conn_key *key)
+{
+	conn_end(key);
+	return conn_new(key);
 }
 
 /* ---- TLS object <-> socket ---- */

@@ -329,6 +329,12 @@ static __always_inline int http_may_begin(__u64 addr, __u64 len)
 	return !bpf_probe_read_user(word, n, (void *)addr) && h1_may_begin(word[0], len);
 }
 
+/* Nothing in this call has to be read. */
+static __always_inline int http_idle(struct http1 *d, __u64 addr, __u64 len)
+{
+	return http_passes(d, len) || (d->state == H1_S_LOST && !http_may_begin(addr, len));
+}
+
 /* Bytes that were moved without passing through the program: only as a body. */
 static __always_inline void http_unreachable(struct http1 *d, __u64 len)
 {

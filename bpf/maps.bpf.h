@@ -56,6 +56,8 @@ struct thread {
 	__u8 mixed;		/* nested I/O on more than one socket */
 	__u8 dir;
 	__u8 ex;		/* the _ex form: 1 or 0 is returned, the count is in *size_out */
+	__u32 ignored;		/* calls inside this one */
+	__u32 pad_;
 	/* for TLS over memory buffers: the send that follows a write, the receive before a read */
 	struct conn_key wrote;
 	__u64 received_sock;

@@ -26,6 +26,8 @@ enum {
 	NR_RECVMSG = 47,
 	NR_SENDMMSG = 307,
 };
+#define MMSGHDR_SIZE 64		/* struct mmsghdr: msghdr and a 4-byte length, padded */
+#define MESSAGES_MAX 4		/* messages of one sendmmsg call that are followed */
 #define USER_CS 0x33		/* __USER_CS: 64-bit code; 32-bit callers have other numbers */
 #define MSG_PEEK_FLAG 2		/* MSG_PEEK, linux/socket.h */
 #define S_IFMT_MASK 0170000
@@ -107,8 +109,7 @@ static __always_inline int buffers_mmsg(__u64 vector, __u64 messages, __u64 sent
 	index = m && m->vector == vector && m->next < messages ? m->next : 0;
 	first.next = index + 1;
 	bpf_map_update_elem(&mmsgs, &id, &first, BPF_ANY);
-	/* struct mmsghdr: msghdr and a 4-byte length, padded to 64 bytes */
-	if (!buffers_msghdr(vector + index * 64, b))
+	if (!buffers_msghdr(vector + index * MMSGHDR_SIZE, b))
 		return 0;
 	for (int i = 0; i < PIECES_MAX; i++) {
 		if (i >= b->iovs || bpf_probe_read_user(&v, sizeof(v), b->iov + i))
@@ -205,7 +206,7 @@ static __noinline struct conn *plain_conn(const struct conn_key *key, struct soc
 	return 0;
 }
 
-static __always_inline int plain_io(struct sock *sk, __u64 len, __u32 dir, const struct call_regs *regs)
+static __noinline int plain_io(struct sock *sk, __u64 len, __u32 dir, const struct call_regs *regs)
 {
 	struct conn_key key = { .object = (__u64)sk, .tls = TT_TLS_NONE };
 	struct buffers b;
@@ -217,6 +218,8 @@ static __always_inline int plain_io(struct sock *sk, __u64 len, __u32 dir, const
 	if (c && http_passes(dir == OUT ? &c->dir[OUT] : &c->dir[IN], len))
 		return 0;
 	if (!buffers_find(regs, len, &b))
+		return 0;
+	if (c && b.addr && http_idle(dir == OUT ? &c->dir[OUT] : &c->dir[IN], b.addr, len))
 		return 0;
 	if (!c) {
 		if (!buffers_may_begin(&b) || !watched())
@@ -281,7 +284,7 @@ static __noinline void adjacent_io(struct thread *t, struct sock *sk, __u64 len,
 	t->wrote_bytes = 0;
 }
 
-static __always_inline int sock_io(struct sock *sk, __s64 len, __u32 dir, struct call_regs *regs)
+static __noinline int sock_io(struct sock *sk, __s64 len, __u32 dir, const struct call_regs *regs)
 {
 	__u64 id = bpf_get_current_pid_tgid();
 	struct thread *t;
@@ -338,6 +341,24 @@ static __always_inline struct sock *sock_of(__u32 fd)
 	return BPF_CORE_READ(socket, sk);
 }
 
+/* sendmmsg returns a number of messages; how much of each was sent stands behind it. */
+static __always_inline int sent_messages(struct sock *sk, __u64 messages, struct call_regs *regs)
+{
+	__u64 vector = regs->a1;
+	__u32 bytes;
+
+	regs->nr = NR_SENDMSG;
+	for (int i = 0; i < MESSAGES_MAX; i++) {
+		if (i >= messages)
+			return 0;
+		regs->a1 = vector + i * MMSGHDR_SIZE;
+		if (bpf_probe_read_user(&bytes, 4, (void *)(regs->a1 + sizeof(struct user_msghdr))))
+			return drop(TT_DROP_user_fault);
+		sock_io(sk, bytes, OUT, regs);
+	}
+	return messages > MESSAGES_MAX ? drop(TT_DROP_iov_too_many) : 0;
+}
+
 /* For kernels without the tracepoints above. */
 SEC("raw_tp/sys_exit")
 int sys_exit(struct bpf_raw_tracepoint_args *ctx)
@@ -351,7 +372,7 @@ int sys_exit(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	regs_read(&regs, (void *)ctx->args[0]);
 	if (regs.nr == NR_WRITE || regs.nr == NR_SENDTO || regs.nr == NR_SENDMSG ||
-	    regs.nr == NR_WRITEV || regs.nr == NR_SENDFILE)
+	    regs.nr == NR_WRITEV || regs.nr == NR_SENDMMSG || regs.nr == NR_SENDFILE)
 		dir = OUT;
 	else if (regs.nr == NR_READ || regs.nr == NR_RECVFROM || regs.nr == NR_RECVMSG ||
 		 regs.nr == NR_READV)
@@ -361,7 +382,11 @@ int sys_exit(struct bpf_raw_tracepoint_args *ctx)
 	if (regs.cs != USER_CS)
 		return 0;
 	sk = sock_of(regs.a0);
-	return sk ? sock_io(sk, ret, dir, &regs) : 0;
+	if (!sk)
+		return 0;
+	if (regs.nr == NR_SENDMMSG)
+		return sent_messages(sk, ret, &regs);
+	return sock_io(sk, ret, dir, &regs);
 }
 
 /* struct sock *, int old state, int new state; kernel commit 563e0bb0dc74 (4.16) */

@@ -11,6 +11,9 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
+#define CALL_DEPTH_MAX 65536	/* bytes of stack between a call and one inside it */
+#define CALLS_INSIDE_MAX 64
+
 static __always_inline struct thread *thread_get(__u64 id)
 {
 	struct thread *t = bpf_map_lookup_elem(&threads, &id);
@@ -22,6 +25,22 @@ static __always_inline struct thread *thread_get(__u64 id)
 	return bpf_map_lookup_elem(&threads, &id);
 }
 
+/*
+ * Is this call made from within the one under way: TLS inside TLS, or a wrapper's inner call? The
+ * outer one counts. What is no deeper on the stack, or is the very same call again, or has had too
+ * many calls inside, tells of a call whose return was missed.
+ */
+static __always_inline int call_inside(struct pt_regs *ctx, struct thread *t)
+{
+	__u64 sp = PT_REGS_SP(ctx);
+
+	if (!t->in_call || sp > t->sp || t->sp - sp > CALL_DEPTH_MAX)
+		return 0;
+	if (t->ip == PT_REGS_IP(ctx) && t->object == PT_REGS_PARM1(ctx))
+		return 0;
+	return ++t->ignored < CALLS_INSIDE_MAX;
+}
+
 static __always_inline int call_begin(struct pt_regs *ctx, __u8 dir, __u8 ex)
 {
 	struct thread *t;
@@ -31,9 +50,7 @@ static __always_inline int call_begin(struct pt_regs *ctx, __u8 dir, __u8 ex)
 	t = thread_get(bpf_get_current_pid_tgid());
 	if (!t)
 		return drop(TT_DROP_call_lost);
-	/* Deeper on the stack than a call under way: TLS inside TLS, or a wrapper's inner call, or the
-	 * same probe attached twice. The outer one counts. A record that is no deeper is stale. */
-	if (t->in_call && PT_REGS_SP(ctx) <= t->sp && t->sp - PT_REGS_SP(ctx) < 65536)
+	if (call_inside(ctx, t))
 		return 0;
 	t->object = PT_REGS_PARM1(ctx);
 	t->buf = PT_REGS_PARM2(ctx);
@@ -45,6 +62,7 @@ static __always_inline int call_begin(struct pt_regs *ctx, __u8 dir, __u8 ex)
 	t->sent = 0;
 	t->received = 0;
 	t->mixed = 0;
+	t->ignored = 0;
 	t->dir = dir;
 	t->ex = ex;
 	t->in_call = 1;
@@ -166,7 +184,7 @@ int ossl_out(struct pt_regs *ctx)
 		return 0;
 	if (!c->sock)
 		call_adjacent(&key, t, bytes);
-	if (http_passes(t->dir == OUT ? &c->dir[OUT] : &c->dir[IN], bytes))
+	if (http_idle(t->dir == OUT ? &c->dir[OUT] : &c->dir[IN], t->buf, bytes))
 		return 0;
 	return call_read(&key, t, bytes);
 }
