@@ -87,3 +87,34 @@ $(B)/tests/%: tests/unit/%.c $(B)/libtokentrail.a $(HDR)
 	$(Q)$(CC) $(CPPFLAGS_ALL) -Itests/lib $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< $(B)/libtokentrail.a $(LIBS) -lcmocka
 
 .PRECIOUS: $(G)/%.pb-c.c build/bpf/%.o
+
+# ---- using it ----
+.PHONY: run demo install clean format lint
+run: deps-build
+	@$(MAKE) --no-print-directory all
+	@exec build/tokentrail run
+
+demo: deps-build deps-demo
+	@$(MAKE) --no-print-directory all
+	@exec tests/lib/demo.sh
+
+install: all
+	install -Dm755 build/tokentrail $(DESTDIR)$(PREFIX)/bin/tokentrail
+	install -Dm644 deploy/systemd/tokentrail.service $(DESTDIR)$(PREFIX)/lib/systemd/system/tokentrail.service
+	install -Dm644 deploy/systemd/tokentrail.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/tokentrail.conf
+	install -Dm644 deploy/man/tokentrail.1 $(DESTDIR)$(PREFIX)/share/man/man1/tokentrail.1
+	install -Dm644 deploy/man/tokentrail.yaml.5 $(DESTDIR)$(PREFIX)/share/man/man5/tokentrail.yaml.5
+	install -dm755 $(DESTDIR)$(SYSCONFDIR)/tokentrail
+	test -e $(DESTDIR)$(SYSCONFDIR)/tokentrail/tokentrail.yaml || \
+		install -m644 deploy/tokentrail.yaml $(DESTDIR)$(SYSCONFDIR)/tokentrail/tokentrail.yaml
+
+clean:
+	rm -rf build
+
+format:
+	clang-format -i $(wildcard src/*.c src/*/*.[ch] bpf/*.[ch] bpf/readers/*.h include/tokentrail/*.h tests/*/*.[ch])
+
+lint:
+	@tests/run.sh lint
+
+include tests/tests.mk

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * For the tests of bpf/: the real programs, loaded and attached, with a known key, and what they
+ * reported about this process. Other processes' events are left out: probes belong to files.
+ */
+#ifndef TT_TESTS_SENSOR_RIG_H
+#define TT_TESTS_SENSOR_RIG_H
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <readers/siphash.h>
+#include <tokentrail/abi.h>
+
+#include "agent/elf_scan.h"
+#include "agent/ring.h"
+#include "monitor/attach.h"
+#include "monitor/bpf.h"
+
+#define RIG_EVENTS 4096
+
+struct rig {
+	struct config config;
+	struct bpf_sensor *sensor;
+	struct attach *attach;
+	struct ring *ring;
+	size_t uses, statuses, closes;
+	struct tt_ev_use use[RIG_EVENTS];
+	struct tt_ev_status status[RIG_EVENTS], closed[RIG_EVENTS];
+};
+
+static const uint8_t rig_key[KERNEL_KEY_LEN] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 };
+
+static void rig_on_use(void *ctx, const struct tt_ev_use *ev)
+{
+	struct rig *r = ctx;
+
+	if (ev->h.tgid == (uint32_t)getpid() && r->uses < RIG_EVENTS)
+		r->use[r->uses++] = *ev;
+}
+
+static void rig_on_status(void *ctx, const struct tt_ev_status *ev)
+{
+	struct rig *r = ctx;
+
+	if (ev->h.tgid == (uint32_t)getpid() && r->statuses < RIG_EVENTS)
+		r->status[r->statuses++] = *ev;
+}
+
+static void rig_on_close(void *ctx, const struct tt_ev_status *ev)
+{
+	struct rig *r = ctx;
+
+	if (r->closes < RIG_EVENTS)	/* a socket may end in another task's context */
+		r->closed[r->closes++] = *ev;
+}
+
+static void rig_start(struct rig *r)
+{
+	static const struct ring_ops ops = { rig_on_use, rig_on_status, rig_on_close };
+	struct bpf_error e;
+	int ret;
+
+	memset(r, 0, sizeof(*r));
+	assert_int_equal(config_init(&r->config), 0);
+	ret = bpf_sensor_open(&r->config, rig_key, &r->sensor, &e);
+	if (ret < 0)
+		fail_msg("the programs did not load: %s", e.text);
+	/* Whoever opens the sensor is the monitor and not watched; here it is the one to watch. */
+	assert_int_equal(bpf_sensor_skip(r->sensor, (uint32_t)getpid(), false), 0);
+	assert_int_equal(ring_open(bpf_sensor_ring_fd(r->sensor), &ops, r, &r->ring), 0);
+	assert_int_equal(bpf_sensor_start(r->sensor, &e), 0);
+}
+
+static void rig_stop(struct rig *r)
+{
+	attach_free(r->attach);
+	ring_free(r->ring);
+	bpf_sensor_close(r->sensor);
+	config_done(&r->config);
+}
+
+/* Forgets what was reported so far. */
+static void rig_clear(struct rig *r)
+{
+	assert_true(ring_drain(r->ring, RIG_EVENTS) >= 0);
+	r->uses = r->statuses = r->closes = 0;
+}
+
+static void rig_collect(struct rig *r)
+{
+	assert_true(ring_drain(r->ring, RIG_EVENTS) >= 0);
+}
+
+static inline uint64_t rig_dropped(struct rig *r, enum tt_drop reason)
+{
+	uint64_t totals[TT_DROP_MAX] = { 0 };
+
+	assert_int_equal(bpf_sensor_drops(r->sensor, totals), 0);
+	return totals[reason];
+}
+
+static void rig_fingerprint(const char *token, uint64_t ret_id[2])
+{
+	uint64_t key[2];
+	__u64 id[2];
+	struct siphash s;
+
+	memcpy(key, rig_key, sizeof(key));
+	siphash_init(&s, key[0], key[1]);
+	for (const char *c = token; *c; c++)
+		siphash_put(&s, (uint8_t)*c);
+	siphash_final(&s, id);
+	ret_id[0] = id[0];
+	ret_id[1] = id[1];
+}
+
+/* The use carries this token and no other. */
+static void rig_assert_token(const struct tt_ev_use *use, const char *token)
+{
+	uint64_t id[2];
+
+	rig_fingerprint(token, id);
+	assert_int_equal(use->creds, 1);
+	assert_int_equal(use->cred[0].token[0], id[0]);
+	assert_int_equal(use->cred[0].token[1], id[1]);
+	assert_int_equal(use->cred[0].length, strlen(token));
+}
+
+static void rig_assert_text(const uint8_t *bytes, size_t len, const char *want)
+{
+	assert_int_equal(len, strlen(want));
+	assert_memory_equal(bytes, want, len);
+}
+
+/* A connected pair of TCP sockets on loopback. */
+static void rig_tcp(int fd[2])
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(a);
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(listener >= 0);
+	assert_int_equal(bind(listener, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&a, &len), 0);
+	fd[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(fd[0], (struct sockaddr *)&a, sizeof(a)), 0);
+	fd[1] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	assert_true(fd[1] >= 0);
+	close(listener);
+}
+
+static uint16_t rig_port(int fd)
+{
+	struct sockaddr_in a;
+	socklen_t len = sizeof(a);
+
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
+	return ntohs(a.sin_port);
+}
+
+#endif

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bpf/tls_openssl.bpf.c: a real libssl, over sockets and over memory buffers. */
+#include "sensor_rig.h"
+
+#include <link.h>
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+
+#define TOKEN "ghp_0123456789abcdefghijABCDEFGHIJ012345"
+#define REQUEST "POST /v1/orgs/1a2b3c4d5e6f7a8b9c0d/keys HTTP/1.1\r\nHost: api.test\r\nAuthorization: Bearer " TOKEN "\r\nContent-Length: 0\r\n\r\n"
+#define RESPONSE "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno"
+
+static struct rig rig;
+static SSL_CTX *client_ctx, *server_ctx;
+static SSL *client, *server;
+static int fd[2] = { -1, -1 };
+
+/* The file of libssl in this process. */
+static int find_libssl(struct dl_phdr_info *info, size_t size, void *data)
+{
+	if (!strstr(info->dlpi_name, "libssl.so"))
+		return 0;
+	snprintf(data, 256, "%s", info->dlpi_name);
+	return 1;
+}
+
+static void attach_libssl(void)
+{
+	struct attach_count count;
+	struct elf_scan scan;
+	char path[256] = "";
+	struct stat st;
+	int file;
+
+	dl_iterate_phdr(find_libssl, path);
+	file = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(file >= 0);
+	assert_int_equal(fstat(file, &st), 0);
+	assert_int_equal(elf_scan(file, &scan), TT_SCAN_HOOKS);
+	assert_int_equal(attach_new(&rig.attach), 0);
+	for (size_t i = 0; i < scan.count; i++)
+		assert_int_equal(attach_add(rig.attach, scan.hooks[i].hook, scan.hooks[i].offset), 0);
+	assert_int_equal(attach_place(rig.attach, rig.sensor, file, (uint64_t)st.st_size, &count), 0);
+	assert_int_equal(count.hooks, scan.count);
+	assert_int_equal(count.failed, 0);
+	close(file);
+}
+
+static void make_certificate(SSL_CTX *ctx)
+{
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *cert = X509_new();
+
+	assert_non_null(key);
+	X509_gmtime_adj(X509_getm_notBefore(cert), 0);
+	X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
+	X509_set_pubkey(cert, key);
+	assert_true(X509_sign(cert, key, EVP_sha256()) > 0);
+	assert_int_equal(SSL_CTX_use_certificate(ctx, cert), 1);
+	assert_int_equal(SSL_CTX_use_PrivateKey(ctx, key), 1);
+	X509_free(cert);
+	EVP_PKEY_free(key);
+}
+
+static int setup(void **state)
+{
+	rig_start(&rig);
+	attach_libssl();
+	client_ctx = SSL_CTX_new(TLS_client_method());
+	server_ctx = SSL_CTX_new(TLS_server_method());
+	make_certificate(server_ctx);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	SSL_CTX_free(client_ctx);
+	SSL_CTX_free(server_ctx);
+	rig_stop(&rig);
+	return 0;
+}
+
+static void shake_hands(void (*carry)(void))
+{
+	int a = 0, b = 0;
+
+	SSL_set_connect_state(client);
+	SSL_set_accept_state(server);
+	for (int i = 0; i < 100 && (a != 1 || b != 1); i++) {
+		a = SSL_do_handshake(client);
+		if (carry)
+			carry();
+		b = SSL_do_handshake(server);
+		if (carry)
+			carry();
+	}
+	assert_int_equal(a, 1);
+	assert_int_equal(b, 1);
+}
+
+static int over_sockets(void **state)
+{
+	rig_clear(&rig);
+	rig_tcp(fd);
+	client = SSL_new(client_ctx);
+	server = SSL_new(server_ctx);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(fcntl(fd[i], F_SETFL, O_NONBLOCK), 0);
+	SSL_set_fd(client, fd[0]);
+	SSL_set_fd(server, fd[1]);
+	shake_hands(NULL);
+	return 0;
+}
+
+static int shut(void **state)
+{
+	SSL_free(client);
+	SSL_free(server);
+	client = server = NULL;
+	for (int i = 0; i < 2; i++) {
+		if (fd[i] >= 0)
+			close(fd[i]);
+		fd[i] = -1;
+	}
+	return 0;
+}
+
+static void put(SSL *s, const char *text)
+{
+	assert_int_equal(SSL_write(s, text, (int)strlen(text)), strlen(text));
+}
+
+static void get(SSL *s, size_t len)
+{
+	char buf[65536];
+	int n;
+
+	for (int tries = 0; len && tries < 10000; tries++) {
+		n = SSL_read(s, buf, (int)(len < sizeof(buf) ? len : sizeof(buf)));
+		if (n > 0)
+			len -= (size_t)n;
+		else
+			assert_int_equal(SSL_get_error(s, n), SSL_ERROR_WANT_READ);
+	}
+	assert_int_equal(len, 0);
+}
+
+static void assert_use(const struct tt_ev_use *u, enum tt_dir dir)
+{
+	assert_int_equal(u->dir, dir);
+	assert_int_equal(u->tls, TT_TLS_OPENSSL);
+	assert_int_equal(u->version, 11);
+	rig_assert_text(u->method, u->method_len, "POST");
+	rig_assert_text(u->path, u->path_len, "/v1/orgs/{...}/keys");
+	rig_assert_text(u->host, u->host_len, "api.test");
+	rig_assert_token(u, TOKEN);
+	assert_true(u->cred[0].class_id != 0);
+}
+
+static void assert_exchange(void)
+{
+	rig_collect(&rig);
+	assert_int_equal(rig.uses, 2);
+	assert_use(&rig.use[0], TT_DIR_EGRESS);
+	assert_use(&rig.use[1], TT_DIR_INGRESS);
+	assert_int_equal(rig.statuses, 2);
+	assert_int_equal(rig.status[0].status, 403);
+	assert_int_equal(rig.status[1].status, 403);
+	assert_int_equal(rig.status[0].h.conn, rig.use[1].h.conn);
+	assert_int_equal(rig.status[1].h.conn, rig.use[0].h.conn);
+}
+
+static void assert_sockets(const struct tt_tuple *out, const struct tt_tuple *in)
+{
+	assert_int_equal(out->family, TT_AF_INET);
+	assert_int_equal(out->local_port, rig_port(fd[0]));
+	assert_int_equal(out->remote_port, rig_port(fd[1]));
+	assert_int_equal(in->local_port, rig_port(fd[1]));
+	assert_int_equal(in->remote_port, rig_port(fd[0]));
+}
+
+static void test_exchange(void **state)
+{
+	put(client, REQUEST);
+	get(server, strlen(REQUEST));
+	put(server, RESPONSE);
+	get(client, strlen(RESPONSE));
+	assert_exchange();
+	assert_sockets(&rig.use[0].h.tuple, &rig.use[1].h.tuple);
+}
+
+static void test_ex_forms(void **state)
+{
+	char buf[1000];
+	size_t n = 0;
+
+	assert_int_equal(SSL_write_ex(client, REQUEST, strlen(REQUEST), &n), 1);
+	assert_int_equal(n, strlen(REQUEST));
+	while (!SSL_read_ex(server, buf, sizeof(buf), &n))
+		;
+	assert_int_equal(n, strlen(REQUEST));
+	assert_int_equal(SSL_write_ex(server, RESPONSE, strlen(RESPONSE), &n), 1);
+	while (!SSL_read_ex(client, buf, sizeof(buf), &n))
+		;
+	assert_int_equal(n, strlen(RESPONSE));
+	assert_exchange();
+}
+
+/* Every split of the head over two writes and reads gives the same use. */
+static void test_split_everywhere(void **state)
+{
+	size_t len = strlen(REQUEST);
+
+	for (size_t at = 1; at < len; at++) {
+		assert_int_equal(SSL_write(client, REQUEST, (int)at), at);
+		get(server, at);
+		assert_int_equal(SSL_write(client, REQUEST + at, (int)(len - at)), len - at);
+		get(server, len - at);
+		put(server, RESPONSE);
+		get(client, strlen(RESPONSE));
+		assert_exchange();
+		rig_clear(&rig);
+	}
+}
+
+/* A read that fails leaves old bytes in the buffer: they are nobody's. */
+static void test_failed_calls(void **state)
+{
+	char buf[] = REQUEST;
+
+	assert_true(SSL_read(client, buf, sizeof(buf)) < 0);
+	assert_true(SSL_read(server, buf, sizeof(buf)) < 0);
+	rig_collect(&rig);
+	assert_int_equal(rig.uses, 0);
+}
+
+/* Looking ahead does not count. */
+static void test_peek(void **state)
+{
+	char buf[1000];
+
+	put(client, REQUEST);
+	while (SSL_peek(server, buf, sizeof(buf)) < 0)
+		;
+	assert_int_equal(SSL_peek(server, buf, sizeof(buf)), strlen(REQUEST));
+	get(server, strlen(REQUEST));
+	put(server, RESPONSE);
+	get(client, strlen(RESPONSE));
+	assert_exchange();
+}
+
+/* Freed in the middle of a message: whatever gets the same memory begins anew. */
+static void test_freed_object(void **state)
+{
+	put(client, "POST / HTTP/1.1\r\nX-API-Key: " TOKEN "\r\nContent-Length: 1000\r\n\r\n");
+	SSL_free(client);
+	client = NULL;
+	rig_collect(&rig);
+	assert_int_equal(rig.uses, 1);
+	assert_int_equal(rig.closes, 1);
+	assert_int_equal(rig.closed[0].h.conn, rig.use[0].h.conn);
+}
+
+/* ---- memory buffers: the program itself carries the records (Node, asyncio, netty) ---- */
+
+static BIO *client_in, *client_out, *server_in, *server_out;
+
+static void carry_one(BIO *from, int out, int in, BIO *to)
+{
+	static char buf[65536];
+	int n = BIO_read(from, buf, sizeof(buf));
+	ssize_t got;
+
+	if (n <= 0)
+		return;
+	assert_int_equal(send(out, buf, (size_t)n, 0), n);
+	for (int left = n; left > 0; left -= (int)got) {
+		got = recv(in, buf, (size_t)left, 0);
+		assert_true(got > 0);
+		assert_int_equal(BIO_write(to, buf, (int)got), got);
+	}
+}
+
+static void carry(void)
+{
+	carry_one(client_out, fd[0], fd[1], server_in);
+	carry_one(server_out, fd[1], fd[0], client_in);
+}
+
+static int over_memory(void **state)
+{
+	rig_clear(&rig);
+	rig_tcp(fd);
+	client = SSL_new(client_ctx);
+	server = SSL_new(server_ctx);
+	client_in = BIO_new(BIO_s_mem());
+	client_out = BIO_new(BIO_s_mem());
+	server_in = BIO_new(BIO_s_mem());
+	server_out = BIO_new(BIO_s_mem());
+	SSL_set_bio(client, client_in, client_out);
+	SSL_set_bio(server, server_in, server_out);
+	shake_hands(carry);
+	carry();
+	return 0;
+}
+
+/* The address is not known when the request is written, but is proven by the send that follows: the
+ * status carries it. Never is it another socket's. */
+static void test_memory_buffers(void **state)
+{
+	put(client, REQUEST);
+	carry();
+	get(server, strlen(REQUEST));
+	put(server, RESPONSE);
+	carry();
+	get(client, strlen(RESPONSE));
+	assert_exchange();
+	assert_int_equal(rig.use[0].h.tuple.family, TT_AF_NONE);
+	assert_int_equal(rig.status[1].h.tuple.family, TT_AF_INET);
+	assert_int_equal(rig.status[1].h.tuple.local_port, rig_port(fd[0]));
+	assert_int_equal(rig.status[1].h.tuple.remote_port, rig_port(fd[1]));
+	rig_clear(&rig);
+	put(client, REQUEST);
+	carry();
+	get(server, strlen(REQUEST));
+	rig_collect(&rig);
+	assert_int_equal(rig.uses, 2);
+	assert_sockets(&rig.use[0].h.tuple, &rig.use[1].h.tuple);
+}
+
+/* A send that does not have the size of the record just written proves nothing. */
+static void test_unrelated_send(void **state)
+{
+	char record[4096], other[2000] = "x";
+	int pair[2], n;
+
+	rig_tcp(pair);
+	put(client, REQUEST);
+	assert_int_equal(send(pair[0], other, sizeof(other), 0), sizeof(other));
+	n = BIO_read(client_out, record, sizeof(record));
+	assert_int_equal(send(fd[0], record, (size_t)n, 0), n);
+	put(client, REQUEST);
+	rig_collect(&rig);
+	assert_int_equal(rig.uses, 2);
+	assert_int_equal(rig.use[0].h.tuple.family, TT_AF_NONE);
+	assert_int_equal(rig.use[1].h.tuple.family, TT_AF_NONE);
+	close(pair[0]);
+	close(pair[1]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(f, how) cmocka_unit_test_setup_teardown(f, how, shut)
+		T(test_exchange, over_sockets),
+		T(test_ex_forms, over_sockets),
+		T(test_split_everywhere, over_sockets),
+		T(test_failed_calls, over_sockets),
+		T(test_peek, over_sockets),
+		T(test_freed_object, over_sockets),
+		T(test_memory_buffers, over_memory),
+		T(test_unrelated_send, over_memory),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
