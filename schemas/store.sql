@@ -1,0 +1,127 @@
+-- SPDX-License-Identifier: Apache-2.0
+--
+-- The embedded store of one node: which tokens were seen here, and every distinct place of use.
+-- No column holds a token: `token` is the keyed id (tt1_...), from which no token can be had back.
+--
+-- For people and scripts: read the views `tokens`, `uses` and `losses`, with any SQLite tool, while
+-- the agent writes:   sqlite3 -readonly /var/lib/tokentrail/store.db 'SELECT * FROM uses LIMIT 20'
+-- Views only gain columns within a schema version. The tables are tokentrail's own and may change
+-- with `PRAGMA user_version`; an agent refuses a store whose version is newer than its own.
+--
+-- Times are nanoseconds since 1970 (UTC). Unknown is '' or 0 in the tables (a key column must not
+-- be NULL) and NULL in the views. user is -1 when unknown: 0 is root.
+
+CREATE TABLE meta (
+	name TEXT PRIMARY KEY NOT NULL,
+	value TEXT NOT NULL
+) WITHOUT ROWID;
+-- schema: the number below, for people; node: name of the node whose store this is.
+INSERT INTO meta VALUES ('schema', '1');
+
+-- One row per token. The sums are those of its rows in `use`, kept here so that a list of tokens
+-- needs no pass over all uses.
+CREATE TABLE token (
+	token TEXT PRIMARY KEY NOT NULL,
+	key_id TEXT NOT NULL,		-- of the fleet key that made the id
+	class TEXT NOT NULL,
+	kind TEXT NOT NULL,
+	length INTEGER NOT NULL,	-- of the credential, bytes
+	first INTEGER NOT NULL,
+	last INTEGER NOT NULL,
+	uses INTEGER NOT NULL,
+	egress INTEGER NOT NULL,
+	ingress INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX token_last ON token (last);
+
+-- One row per distinct use: the same token, by the same program of the same user and container, in
+-- the same direction, carried the same way, to the same route and place, with the same outcome.
+-- What differs from call to call or from start to start of a program is no part of the key and is
+-- kept from the last use only: the process id, the client's address and port, the HTTP version. Of
+-- an incoming request the peer is the client, so its port is not kept at all.
+CREATE TABLE use (
+	token TEXT NOT NULL,
+	direction TEXT NOT NULL,	-- egress | ingress
+	process TEXT NOT NULL,
+	executable TEXT NOT NULL,
+	user INTEGER NOT NULL,
+	container TEXT NOT NULL,
+	carrier TEXT NOT NULL,		-- authorization, x-api-key, query:access_token, ...
+	scheme TEXT NOT NULL,		-- bearer, basic, ...
+	method TEXT NOT NULL,
+	path TEXT NOT NULL,		-- without query, secrets and identities as {...}
+	status INTEGER NOT NULL,
+	server_address TEXT NOT NULL,
+	server_port INTEGER NOT NULL,
+	peer_ip TEXT NOT NULL,
+	peer_port INTEGER NOT NULL,
+	tls INTEGER NOT NULL,		-- enum tt_tls: 0 none, 1 openssl
+	count INTEGER NOT NULL,
+	first INTEGER NOT NULL,
+	last INTEGER NOT NULL,
+	pid INTEGER NOT NULL,
+	client_ip TEXT NOT NULL,
+	http_version INTEGER NOT NULL,	-- 10, 11
+	PRIMARY KEY (token, direction, process, executable, user, container, carrier, scheme,
+		method, path, status, server_address, server_port, peer_ip, peer_port, tls)
+) WITHOUT ROWID;
+-- No index on `last`: it would repeat the whole key in every entry, and every use would move one.
+
+-- What was seen and not reported, by reason (include/tokentrail/drops.def), since the store began.
+CREATE TABLE loss (
+	reason TEXT PRIMARY KEY NOT NULL,
+	count INTEGER NOT NULL,
+	first INTEGER NOT NULL,
+	last INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE VIEW tokens AS
+SELECT token,
+	nullif(class, '') AS class,
+	nullif(kind, '') AS kind,
+	nullif(length, 0) AS length,
+	nullif(key_id, '') AS key_id,
+	uses, egress, ingress,
+	strftime('%Y-%m-%dT%H:%M:%S', first / 1000000000, 'unixepoch')
+		|| printf('.%09dZ', first % 1000000000) AS first,
+	strftime('%Y-%m-%dT%H:%M:%S', last / 1000000000, 'unixepoch')
+		|| printf('.%09dZ', last % 1000000000) AS last
+FROM token;
+
+CREATE VIEW uses AS
+SELECT u.token,
+	nullif(t.class, '') AS class,
+	u.direction, u.count,
+	strftime('%Y-%m-%dT%H:%M:%S', u.first / 1000000000, 'unixepoch')
+		|| printf('.%09dZ', u.first % 1000000000) AS first,
+	strftime('%Y-%m-%dT%H:%M:%S', u.last / 1000000000, 'unixepoch')
+		|| printf('.%09dZ', u.last % 1000000000) AS last,
+	nullif(u.process, '') AS process,
+	nullif(u.pid, 0) AS last_pid,
+	nullif(u.executable, '') AS executable,
+	nullif(u.user, -1) AS user_id,
+	nullif(u.container, '') AS container_id,
+	nullif(u.carrier, '') AS carrier,
+	nullif(u.scheme, '') AS scheme,
+	nullif(u.method, '') AS method,
+	nullif(u.path, '') AS path,
+	nullif(u.status, 0) AS status,
+	nullif(u.server_address, '') AS server_address,
+	nullif(u.server_port, 0) AS server_port,
+	nullif(u.peer_ip, '') AS peer_ip,
+	nullif(u.peer_port, 0) AS peer_port,
+	nullif(u.client_ip, '') AS last_client_ip,
+	CASE u.http_version WHEN 10 THEN '1.0' WHEN 11 THEN '1.1' WHEN 20 THEN '2' END
+		AS http_version,
+	CASE u.tls WHEN 0 THEN 'none' WHEN 1 THEN 'openssl' END AS tls_library
+FROM use u LEFT JOIN token t ON t.token = u.token;
+
+CREATE VIEW losses AS
+SELECT reason, count,
+	strftime('%Y-%m-%dT%H:%M:%S', first / 1000000000, 'unixepoch')
+		|| printf('.%09dZ', first % 1000000000) AS first,
+	strftime('%Y-%m-%dT%H:%M:%S', last / 1000000000, 'unixepoch')
+		|| printf('.%09dZ', last % 1000000000) AS last
+FROM loss;
+
+PRAGMA user_version = 1;

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The memfd that the agent starts from: a header, struct agent_params, the packed settings. It is
+ * sealed against writing, so that what was checked is what is used; it goes away with the last
+ * descriptor. Copies in memory are wiped: they hold the publish key and, for Kafka, passwords.
+ */
+#include "agent/blob.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "tokens/class.h"
+
+#define BLOB_MAGIC 0x31424c4254544b54ULL
+#define BLOB_MAX_BYTES (16U << 20)
+#define BLOB_SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+
+struct blob_hdr {
+	uint64_t magic;
+	uint32_t params_len;
+	uint32_t config_len;
+	struct agent_params params;
+};
+
+static int params_check(const struct agent_params *p)
+{
+	if (p->uid == 0 || p->gid == 0 || p->uid == UINT32_MAX || p->gid == UINT32_MAX)
+		return -EINVAL;
+	if (!p->node[0] || !memchr(p->node, 0, sizeof(p->node)))
+		return -EINVAL;
+	if (!memchr(p->key_id, 0, sizeof(p->key_id)))
+		return -EINVAL;
+	return 0;
+}
+
+static int write_all(int fd, const void *bytes, size_t len)
+{
+	const char *p = bytes;
+
+	while (len) {
+		ssize_t n = write(fd, p, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		p += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int write_sealed(const struct blob_hdr *h, const void *config, int *ret_fd)
+{
+	_cleanup_close_ int fd = -EBADF;
+	int r;
+
+	fd = memfd_create("tokentrail-agent", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0)
+		return -errno;
+	r = write_all(fd, h, sizeof(*h));
+	if (r < 0)
+		return r;
+	r = write_all(fd, config, h->config_len);
+	if (r < 0)
+		return r;
+	if (fcntl(fd, F_ADD_SEALS, BLOB_SEALS) < 0)
+		return -errno;
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+int blob_write(const struct agent_params *params, const struct config *config, int *ret_fd)
+{
+	struct blob_hdr h = { .magic = BLOB_MAGIC, .params_len = sizeof(h.params) };
+	void *packed = NULL;
+	size_t len = 0;
+	int r;
+
+	r = params_check(params);
+	if (r < 0)
+		return r;
+	r = config_pack(config, &packed, &len);
+	if (r < 0)
+		return r;
+	h.config_len = (uint32_t)len;
+	h.params = *params;
+	r = len > BLOB_MAX_BYTES ? -E2BIG : write_sealed(&h, packed, ret_fd);
+
+	explicit_bzero(&h, sizeof(h));
+	explicit_bzero(packed, len);
+	free(packed);
+	return r;
+}
+
+static int read_at(int fd, void *to, size_t len, off_t from)
+{
+	char *p = to;
+
+	while (len) {
+		ssize_t n = pread(fd, p, len, from);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EBADMSG;
+		p += n;
+		from += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int header_check(int fd, const struct blob_hdr *h)
+{
+	struct stat st;
+	int seals;
+
+	if (h->magic != BLOB_MAGIC || h->params_len != sizeof(h->params))
+		return -EBADMSG;
+	if (h->config_len > BLOB_MAX_BYTES || params_check(&h->params) < 0)
+		return -EBADMSG;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	seals = fcntl(fd, F_GET_SEALS);
+	if (seals < 0 || (seals & BLOB_SEALS) != BLOB_SEALS)
+		return -EBADMSG;
+	return (uint64_t)st.st_size == sizeof(*h) + (uint64_t)h->config_len ? 0 : -EBADMSG;
+}
+
+static int read_config(int fd, size_t len, struct config *ret_config)
+{
+	void *packed;
+	int r;
+
+	packed = malloc(len + 1);
+	if (!packed)
+		return -ENOMEM;
+	r = read_at(fd, packed, len, sizeof(struct blob_hdr));
+	if (r == 0)
+		r = config_unpack(ret_config, packed, len);
+	explicit_bzero(packed, len);
+	free(packed);
+	return r;
+}
+
+int blob_read(int fd, struct agent_params *ret_params, struct config *ret_config)
+{
+	struct config config = { 0 };
+	struct blob_hdr h;
+	int r;
+
+	r = read_at(fd, &h, sizeof(h), 0);
+	if (r == 0)
+		r = header_check(fd, &h);
+	if (r == 0)
+		r = config_init(&config);
+	if (r == 0) {
+		r = read_config(fd, h.config_len, &config);
+		if (r < 0)
+			config_done(&config);
+	}
+	if (r == 0) {
+		*ret_params = h.params;
+		*ret_config = config;
+	}
+	explicit_bzero(&h, sizeof(h));
+	return r;
+}
+
+static int add_carriers(enum tt_name_space space, const struct text_list *names)
+{
+	for (size_t i = 0; i < names->count; i++) {
+		int r = carrier_add(space, names->items[i]);
+
+		if (r < 0 && r != -EEXIST)
+			return r;
+	}
+	return 0;
+}
+
+int blob_add_carriers(const struct config *config)
+{
+	int r = add_carriers(TT_NAME_HEADER, &config->headers);
+
+	return r < 0 ? r : add_carriers(TT_NAME_PARAM, &config->parameters);
+}

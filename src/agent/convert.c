@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A member of struct use that the event does not know stays empty; nothing here guesses. Ids are
+ * kept in a small direct-mapped cache, because an HMAC per request costs more than all the rest.
+ */
+#include "agent/convert.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "tokens/class.h"
+
+#define IDS 1024	/* a power of two */
+
+struct id_row {
+	uint64_t token[2];
+	uint32_t length;
+	char id[TOKEN_ID_LEN];	/* "" = unused */
+};
+
+struct convert {
+	uint8_t publish[PUBLISH_KEY_LEN];
+	char key_id[KEY_ID_LEN];
+	uint64_t boot_to_real_ns;	/* to add, modulo 2^64 */
+	struct id_row ids[IDS];
+};
+
+int convert_new(const uint8_t publish[static PUBLISH_KEY_LEN], const char *key_id,
+		struct convert **ret_convert)
+{
+	struct convert *c;
+
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return -ENOMEM;
+	memcpy(c->publish, publish, PUBLISH_KEY_LEN);
+	snprintf(c->key_id, sizeof(c->key_id), "%s", key_id);
+	*ret_convert = c;
+	return 0;
+}
+
+void convert_free(struct convert *c)
+{
+	if (!c)
+		return;
+	explicit_bzero(c, sizeof(*c));
+	free(c);
+}
+
+void convert_set_clock(struct convert *c, uint64_t boot_ns, uint64_t real_ns)
+{
+	c->boot_to_real_ns = real_ns - boot_ns;
+}
+
+static int id_of(struct convert *c, const struct tt_cred *cred, char ret_id[static TOKEN_ID_LEN])
+{
+	struct id_row *row = &c->ids[cred->token[0] & (IDS - 1)];
+	const uint64_t token[2] = { cred->token[0], cred->token[1] };
+	int r;
+
+	if (!row->id[0] || row->token[0] != token[0] || row->token[1] != token[1] ||
+	    row->length != cred->length) {
+		row->id[0] = 0;
+		r = token_id(c->publish, token, cred->length, row->id);
+		if (r < 0) {
+			row->id[0] = 0;
+			return r;
+		}
+		memcpy(row->token, token, sizeof(row->token));
+		row->length = cred->length;
+	}
+	memcpy(ret_id, row->id, TOKEN_ID_LEN);
+	return 0;
+}
+
+static void set_credential(struct use *u, const struct tt_cred *cred)
+{
+	const struct token_class *class = class_get(cred->class_id);
+	const struct carrier *carrier = carrier_get(cred->carrier);
+	const struct scheme *scheme = scheme_get(cred->scheme);
+
+	u->class_name = class ? class->name : "";
+	u->kind = class && class->kind ? class->kind : "";
+	u->scheme = scheme ? scheme->name : "";
+	u->length = cred->length;
+	if (carrier)
+		snprintf(u->carrier, sizeof(u->carrier), "%s%s",
+			 carrier->space == TT_NAME_PARAM ? "query:" : "", carrier->name);
+}
+
+/* IPv4-mapped addresses (RFC 4291, 2.5.5.2) are what a dual-stack server sees of IPv4 clients. */
+static void address_text(uint16_t family, const uint8_t address[16], char to[ADDR_TEXT_LEN])
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+
+	if (family == TT_AF_INET)
+		inet_ntop(AF_INET, address, to, ADDR_TEXT_LEN);
+	else if (family == TT_AF_INET6 && memcmp(address, mapped, sizeof(mapped)) == 0)
+		inet_ntop(AF_INET, address + sizeof(mapped), to, ADDR_TEXT_LEN);
+	else if (family == TT_AF_INET6)
+		inet_ntop(AF_INET6, address, to, ADDR_TEXT_LEN);
+}
+
+static void set_ends(struct use *u, const struct tt_tuple *t)
+{
+	if (t->family != TT_AF_INET && t->family != TT_AF_INET6)
+		return;
+	address_text(t->family, t->remote, u->peer_ip);
+	u->peer_port = t->remote_port;
+	if (u->dir == TT_DIR_EGRESS) {
+		u->server_port = t->remote_port;
+		address_text(t->family, t->local, u->client_ip);
+		u->client_port = t->local_port;
+	} else {
+		u->server_port = t->local_port;
+		address_text(t->family, t->remote, u->client_ip);
+		u->client_port = t->remote_port;
+	}
+}
+
+static void set_process(struct use *u, const struct tt_ev_hdr *h, const struct process_info *info)
+{
+	u->pid = h->tgid;
+	u->start_ns = h->start_ns;
+	u->uid = h->uid;
+	u->cgroup = h->cgroup;
+	use_set_text(u->process_name, sizeof(u->process_name), h->comm,
+		     strnlen((const char *)h->comm, sizeof(h->comm)));
+	use_set_text(u->executable, sizeof(u->executable), info->executable,
+		     strnlen(info->executable, sizeof(info->executable)));
+	memcpy(u->container_id, info->container_id, sizeof(u->container_id));
+}
+
+void convert_host(const uint8_t *host, size_t len, char *to, size_t size)
+{
+	const uint8_t *colon = memchr(host, ':', len);
+	size_t from = 0, end = len;
+
+	if (len && host[0] == '[') {
+		const uint8_t *close = memchr(host, ']', len);
+
+		from = 1;
+		end = close ? (size_t)(close - host) : len;
+	} else if (colon && !memchr(colon + 1, ':', len - (size_t)(colon - host) - 1)) {
+		/* More than one colon and no brackets: a bare IPv6 address, no port. */
+		end = (size_t)(colon - host);
+	}
+	use_set_text(to, size, host + from, end - from);
+	for (char *p = to; *p; p++)
+		if (*p >= 'A' && *p <= 'Z')
+			*p = (char)(*p - 'A' + 'a');
+}
+
+int convert_use(struct convert *c, const struct tt_ev_use *ev, size_t i, uint16_t status,
+		const struct process_info *info, struct use *ret_use)
+{
+	struct use u = {
+		.dir = ev->dir,
+		.tls = ev->tls,
+		.version = ev->version,
+		.status = status,
+		.count = 1,
+	};
+	int r;
+
+	r = id_of(c, &ev->cred[i], u.token_id);
+	if (r < 0)
+		return r;
+	memcpy(u.key_id, c->key_id, sizeof(u.key_id));
+	set_credential(&u, &ev->cred[i]);
+	u.first_ns = u.last_ns = ev->h.time_ns + c->boot_to_real_ns;
+	use_set_text(u.method, sizeof(u.method), ev->method, ev->method_len);
+	use_set_text(u.path, sizeof(u.path), ev->path, ev->path_len);
+	set_process(&u, &ev->h, info);
+	/* A host that was cut is another host. */
+	if (!(ev->flags & TT_USE_HOST_CUT))
+		convert_host(ev->host, ev->host_len, u.server_address, sizeof(u.server_address));
+	set_ends(&u, &ev->h.tuple);
+	*ret_use = u;
+	return 0;
+}

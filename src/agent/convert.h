@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From what the kernel tells to what the sinks take: struct tt_ev_use and one of its credentials
+ * become a struct use. Gives the token its published id, the time its date, addresses their text.
+ */
+#ifndef TT_AGENT_CONVERT_H
+#define TT_AGENT_CONVERT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <tokentrail/abi.h>
+
+#include "enrich/process.h"
+#include "tokens/id.h"
+#include "tokens/use.h"
+
+struct convert;
+
+int convert_new(const uint8_t publish[static PUBLISH_KEY_LEN], const char *key_id,
+		struct convert **ret_convert);
+void convert_free(struct convert *c);	/* wipes the key */
+
+/* Both clocks read at one moment; again now and then, because CLOCK_REALTIME is set and slewed. */
+void convert_set_clock(struct convert *c, uint64_t boot_ns, uint64_t real_ns);
+
+/* Credential `i` < ev->creds of a checked event (ring_record()). 0 or -EIO: libcrypto refused. */
+int convert_use(struct convert *c, const struct tt_ev_use *ev, size_t i, uint16_t status,
+		const struct process_info *info, struct use *ret_use);
+
+/* The host of a Host field value: no port, no brackets, lower case. */
+void convert_host(const uint8_t *host, size_t len, char *to, size_t size);
+
+#endif

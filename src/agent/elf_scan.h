@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Descriptor in, probe offsets out: finds OpenSSL's entry points in a shared library or a program
+ * that has it linked in. The file may come from a hostile container and may change while it is
+ * read, so it is read with pread(2) in bounded pieces and every number in it is checked. libelf is
+ * not used for that reason: it allocates what the file's header asks for.
+ */
+#ifndef TT_AGENT_ELF_SCAN_H
+#define TT_AGENT_ELF_SCAN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <tokentrail/ipc.h>
+
+#define ELF_SCAN_HOOKS_MAX 32
+
+struct elf_hook {
+	uint64_t offset;	/* in the file, of the function's first instruction */
+	enum tt_hook hook;
+};
+
+struct elf_scan {
+	struct elf_hook hooks[ELF_SCAN_HOOKS_MAX];
+	size_t count;
+	size_t refused;		/* functions found whose first instruction can't carry a probe */
+};
+
+/*
+ * Returns enum tt_scan; *ret_scan is filled in any case. TT_SCAN_HOOKS: SSL_write and SSL_read are
+ * both there, count > 0 (refused may be > 0 too). The file position is not used or moved.
+ */
+enum tt_scan elf_scan(int fd, struct elf_scan *ret_scan);
+
+#endif

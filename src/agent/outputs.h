@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The agent's sinks as one: opens those that the settings ask for and hands each record to all. A
+ * sink that fails keeps or counts its record itself (sinks/sink.h); here it is logged.
+ */
+#ifndef TT_AGENT_OUTPUTS_H
+#define TT_AGENT_OUTPUTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sinks/sinks.h"
+
+#define OUTPUTS_MAX 3	/* standard output, store, Kafka */
+
+struct outputs {
+	struct sink sinks[OUTPUTS_MAX];
+	size_t count;
+	struct sink *table;	/* among them; NULL = none */
+};
+
+/* Logs what could not be opened; then nothing is open. */
+int outputs_open(struct outputs *o, const struct config *c, const char *node);
+void outputs_done(struct outputs *o);
+
+void outputs_use(struct outputs *o, const struct use *u);
+void outputs_token(struct outputs *o, const struct token *t);
+void outputs_loss(struct outputs *o, const struct loss *l);
+void outputs_tick(struct outputs *o, uint64_t now_ns);	/* CLOCK_MONOTONIC */
+/* Below the live table, if there is one. */
+void outputs_status(struct outputs *o, const char *line);
+
+/* Writes out everything that can be within the time; the first error, after trying all. */
+int outputs_finish(struct outputs *o, uint64_t limit_ms);
+
+#endif

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * All wait equally long, so the order of arrival is the order of time-outs: one queue over all.
+ * Each connection has its own queue too: responses come in the order of the requests (RFC 9112, 9.3.2),
+ * so a status is at or near its head however many requests a program pipelines.
+ */
+#include "agent/pair.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "base/lru.h"
+#include "sinks/sink.h"
+
+struct conn {
+	struct lru_node node;
+	uint64_t id;
+	struct waiting *first, *last;
+};
+
+struct waiting {
+	struct waiting *next, *prev;		/* on this connection */
+	struct waiting *later, *earlier;	/* over all */
+	struct conn *conn;
+	uint64_t since_ns;
+	struct tt_ev_use ev;
+};
+
+struct pair {
+	struct lru conns;
+	struct waiting *first, *last;
+	size_t count, limit;
+	uint64_t wait_ns;
+	pair_done done;
+	void *ctx;
+};
+
+DEFINE_CLEANUP(struct pair *, pair_free)
+
+int pair_new(size_t limit, uint64_t wait_ns, pair_done done, void *ctx, struct pair **ret_pair)
+{
+	_cleanup_(pair_freep) struct pair *p = NULL;
+	int r;
+
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	p->limit = limit;
+	p->wait_ns = wait_ns;
+	p->done = done;
+	p->ctx = ctx;
+	r = lru_init(&p->conns);
+	if (r < 0)
+		return r;
+	*ret_pair = TAKE_PTR(p);
+	return 0;
+}
+
+static uint64_t hash_of(uint64_t conn)
+{
+	return lru_hash(0, &conn, sizeof(conn));
+}
+
+static struct conn *conn_find(const struct pair *p, uint64_t id)
+{
+	for (struct lru_node *n = lru_first(&p->conns, hash_of(id)); n; n = lru_next(n)) {
+		struct conn *c = lru_entry(n, struct conn, node);
+
+		if (c->id == id)
+			return c;
+	}
+	return NULL;
+}
+
+static struct conn *conn_get(struct pair *p, uint64_t id)
+{
+	struct conn *c = conn_find(p, id);
+
+	if (c)
+		return c;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return NULL;
+	c->id = id;
+	lru_add(&p->conns, &c->node, hash_of(id));
+	return c;
+}
+
+static void conn_put(struct pair *p, struct conn *c)
+{
+	if (c->first)
+		return;
+	lru_remove(&p->conns, &c->node);
+	free(c);
+}
+
+static void enqueue(struct pair *p, struct waiting *w)
+{
+	struct conn *c = w->conn;
+
+	w->prev = c->last;
+	*(c->last ? &c->last->next : &c->first) = w;
+	c->last = w;
+	w->earlier = p->last;
+	*(p->last ? &p->last->later : &p->first) = w;
+	p->last = w;
+	p->count++;
+}
+
+static void dequeue(struct pair *p, struct waiting *w)
+{
+	struct conn *c = w->conn;
+
+	*(w->prev ? &w->prev->next : &c->first) = w->next;
+	*(w->next ? &w->next->prev : &c->last) = w->prev;
+	*(w->earlier ? &w->earlier->later : &p->first) = w->later;
+	*(w->later ? &w->later->earlier : &p->last) = w->earlier;
+	p->count--;
+	conn_put(p, c);
+}
+
+static void complete(struct pair *p, struct waiting *w, uint16_t status)
+{
+	dequeue(p, w);
+	p->done(p->ctx, &w->ev, status);
+	free(w);
+}
+
+void pair_free(struct pair *p)
+{
+	if (!p)
+		return;
+	while (p->first) {
+		struct waiting *w = p->first;
+
+		dequeue(p, w);
+		free(w);
+	}
+	lru_done(&p->conns);
+	free(p);
+}
+
+void pair_set_wait(struct pair *p, uint64_t wait_ns)
+{
+	p->wait_ns = wait_ns;
+}
+
+static struct waiting *waiting_new(struct pair *p, const struct tt_ev_use *ev, uint64_t now_ns)
+{
+	struct waiting *w;
+
+	w = calloc(1, sizeof(*w));
+	if (!w)
+		return NULL;
+	w->conn = conn_get(p, ev->h.conn);
+	if (!w->conn) {
+		free(w);
+		return NULL;
+	}
+	w->since_ns = now_ns;
+	w->ev = *ev;
+	return w;
+}
+
+void pair_use(struct pair *p, const struct tt_ev_use *ev, uint64_t now_ns)
+{
+	struct waiting *w;
+
+	if (p->count >= p->limit) {
+		agent_drops[TT_DROP_pending_full]++;
+		complete(p, p->first, 0);
+	}
+	w = waiting_new(p, ev, now_ns);
+	if (!w) {
+		agent_drops[TT_DROP_pending_full]++;
+		p->done(p->ctx, ev, 0);
+		return;
+	}
+	enqueue(p, w);
+}
+
+/* The socket may have become known after the request was seen. */
+static void fill_tuple(struct waiting *w, const struct tt_ev_hdr *h)
+{
+	if (w->ev.h.tuple.family == TT_AF_NONE)
+		w->ev.h.tuple = h->tuple;
+}
+
+void pair_status(struct pair *p, const struct tt_ev_status *ev)
+{
+	struct conn *c = conn_find(p, ev->h.conn);
+	struct waiting *w = c ? c->first : NULL;
+
+	while (w && w->ev.h.seq != ev->h.seq)
+		w = w->next;
+	/* No request: its record was lost in the kernel, which has counted it, or it timed out. */
+	if (!w)
+		return;
+	fill_tuple(w, &ev->h);
+	complete(p, w, ev->status);
+}
+
+void pair_close(struct pair *p, const struct tt_ev_status *ev)
+{
+	struct conn *c;
+
+	/* Looked up each time: the last completion frees the connection's row. */
+	while ((c = conn_find(p, ev->h.conn))) {
+		fill_tuple(c->first, &ev->h);
+		complete(p, c->first, 0);
+	}
+}
+
+void pair_tick(struct pair *p, uint64_t now_ns)
+{
+	while (p->first && now_ns - p->first->since_ns >= p->wait_ns) {
+		agent_drops[TT_DROP_status_timeout]++;
+		complete(p, p->first, 0);
+	}
+}
+
+void pair_flush(struct pair *p)
+{
+	while (p->first)
+		complete(p, p->first, 0);
+}
+
+size_t pair_count(const struct pair *p)
+{
+	return p->count;
+}

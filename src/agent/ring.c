@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libbpf maps the ring (consumer page writable, data read-only) and walks it; nothing here makes a
+ * bpf(2) call after ring_open().
+ */
+#include "agent/ring.h"
+
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "sinks/sink.h"
+
+struct ring {
+	struct ring_buffer *rb;
+	struct ring_ops ops;
+	void *ctx;
+	int left;		/* records until this drain ends */
+};
+
+DEFINE_CLEANUP(struct ring *, ring_free)
+
+static bool tuple_ok(const struct tt_tuple *t)
+{
+	return t->family == TT_AF_NONE || t->family == TT_AF_UNIX || t->family == TT_AF_INET ||
+	       t->family == TT_AF_INET6;
+}
+
+static bool use_ok(const struct tt_ev_use *ev)
+{
+	if (ev->dir != TT_DIR_EGRESS && ev->dir != TT_DIR_INGRESS)
+		return false;
+	if (ev->tls > TT_TLS_OPENSSL || (ev->version != 10 && ev->version != 11))
+		return false;
+	if (ev->creds < 1 || ev->creds > TT_CREDS_MAX)
+		return false;
+	for (size_t i = 0; i < ev->creds; i++)
+		if (ev->cred[i].carrier == 0)
+			return false;
+	return ev->method_len <= TT_METHOD_LEN && ev->path_len <= TT_PATH_LEN &&
+	       ev->host_len <= TT_HOST_LEN;
+}
+
+static bool record(const struct ring_ops *ops, void *ctx, const void *bytes, size_t len)
+{
+	const struct tt_ev_hdr *h = bytes;
+	const struct tt_ev_status *status = bytes;
+
+	if (len < sizeof(*h) || h->abi != TT_ABI || h->len != len || !tuple_ok(&h->tuple))
+		return false;
+	switch (h->type) {
+	case TT_EV_USE:
+		if (len != sizeof(struct tt_ev_use) || !use_ok(bytes))
+			return false;
+		ops->use(ctx, bytes);
+		return true;
+	case TT_EV_STATUS:
+		if (len != sizeof(*status) || status->status < 100 || status->status > 999)
+			return false;
+		ops->status(ctx, status);
+		return true;
+	case TT_EV_CLOSE:
+		if (len != sizeof(*status) || status->status != 0)
+			return false;
+		ops->close(ctx, status);
+		return true;
+	default:
+		return false;
+	}
+}
+
+void ring_record(const struct ring_ops *ops, void *ctx, const void *bytes, size_t len)
+{
+	if (!record(ops, ctx, bytes, len))
+		agent_drops[TT_DROP_bad_record]++;
+}
+
+/* A negative answer ends libbpf's walk after this record. */
+static int on_sample(void *ctx, void *data, size_t len)
+{
+	struct ring *r = ctx;
+
+	ring_record(&r->ops, r->ctx, data, len);
+	return --r->left > 0 ? 0 : -EINTR;
+}
+
+int ring_open(int map_fd, const struct ring_ops *ops, void *ctx, struct ring **ret_ring)
+{
+	_cleanup_(ring_freep) struct ring *r = NULL;
+
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		return -ENOMEM;
+	r->ops = *ops;
+	r->ctx = ctx;
+	r->rb = ring_buffer__new(map_fd, on_sample, r, NULL);
+	if (!r->rb)
+		return -errno;
+	*ret_ring = TAKE_PTR(r);
+	return 0;
+}
+
+void ring_free(struct ring *r)
+{
+	if (!r)
+		return;
+	ring_buffer__free(r->rb);
+	free(r);
+}
+
+int ring_poll_fd(const struct ring *r)
+{
+	return ring_buffer__epoll_fd(r->rb);
+}
+
+int ring_drain(struct ring *r, int limit)
+{
+	int n;
+
+	r->left = limit;
+	n = ring_buffer__consume(r->rb);
+	if (n < 0 && n != -EINTR)
+		return n;
+	return limit - r->left;
+}

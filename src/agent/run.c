@@ -1,0 +1,544 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One thread, one loop (librdkafka has threads of its own inside its sink):
+ *
+ *   ring -> pair (request with its status) -> process (who) -> convert -> inventory
+ *        -> fold -> outputs
+ *
+ * The kernel wakes the agent for little; the ring is drained on a timer, more slowly when nothing
+ * comes. The channel is served in between, a few messages at a time.
+ */
+#include "agent/run.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent/blob.h"
+#include "agent/convert.h"
+#include "agent/drops.h"
+#include "agent/elf_scan.h"
+#include "agent/fold.h"
+#include "agent/outputs.h"
+#include "agent/pair.h"
+#include "agent/profile.h"
+#include "agent/ring.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "enrich/process.h"
+#include "ipc/chan.h"
+#include "ipc/sandbox.h"
+#include "ipc/spawn.h"
+#include "tokens/inventory.h"
+
+#define NS_PER_MS 1000000ULL
+#define DRAIN_MS 20
+#define DRAIN_IDLE_MS 100
+#define IDLE_AFTER_NS (1000 * NS_PER_MS)
+#define OUTPUT_TICK_NS (100 * NS_PER_MS)
+#define DRAIN_RECORDS 4096	/* at a time, so that the channel gets its turn */
+#define CHANNEL_MESSAGES 16	/* likewise */
+#define SEND_LIMIT_MS 1000	/* for what must not be lost: hooks */
+#define FINISH_LIMIT_MS 5000
+#define PROCESSES_MAX 16384
+#define EXIT_BROKEN 1
+#define EXIT_CANT 3
+
+struct agent {
+	struct agent_params params;
+	struct config config;
+	struct ring *ring;
+	struct pair *pair;
+	struct process_cache *processes;
+	struct convert *convert;
+	struct inventory *inventory;
+	struct fold *fold;
+	struct drops drops;
+	struct outputs outputs;
+	int epoll_fd, signal_fd;
+	uint64_t now_ns;		/* CLOCK_MONOTONIC, once per turn of the loop */
+	uint64_t output_ns;		/* of the last outputs_tick() */
+	uint64_t record_ns;		/* of the last ring record */
+	bool stop, broken, alone;	/* alone: the monitor is gone */
+};
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* ---- the way of a record, from the ring on ---- */
+
+static void on_use(void *ctx, const struct tt_ev_use *ev)
+{
+	struct agent *a = ctx;
+
+	process_want(a->processes, &ev->h, a->now_ns);
+	pair_use(a->pair, ev, a->now_ns);
+}
+
+static void on_status(void *ctx, const struct tt_ev_status *ev)
+{
+	pair_status(((struct agent *)ctx)->pair, ev);
+}
+
+static void on_close(void *ctx, const struct tt_ev_status *ev)
+{
+	pair_close(((struct agent *)ctx)->pair, ev);
+}
+
+static void on_paired(void *ctx, const struct tt_ev_use *ev, uint16_t status)
+{
+	struct agent *a = ctx;
+
+	process_submit(a->processes, ev, status, a->now_ns);
+}
+
+static int on_ask(void *ctx, const struct tt_ipc_ask *ask)
+{
+	int r = chan_send(SPAWN_FD_CHANNEL, &ask->h, -1);
+
+	if (r == -EAGAIN)
+		agent_drops[TT_DROP_ipc_full]++;
+	return r;
+}
+
+static void on_known(void *ctx, const struct tt_ev_use *ev, uint16_t status,
+		     const struct process_info *info)
+{
+	struct agent *a = ctx;
+
+	for (size_t i = 0; i < ev->creds; i++) {
+		struct use u;
+		int r = convert_use(a->convert, ev, i, status, info, &u);
+
+		if (r < 0) {
+			agent_drops[TT_DROP_bad_record]++;
+			log_limited(LOG_LEVEL_ERROR, "libcrypto made no token id error=\"%s\"",
+				    strerror(-r));
+			continue;
+		}
+		inventory_use(a->inventory, &u, a->now_ns);
+		fold_use(a->fold, &u, a->now_ns);
+	}
+}
+
+static void on_token(void *ctx, const struct token *t)
+{
+	outputs_token(&((struct agent *)ctx)->outputs, t);
+}
+
+static void on_folded(void *ctx, const struct use *u)
+{
+	outputs_use(&((struct agent *)ctx)->outputs, u);
+}
+
+static int on_loss(void *ctx, const struct loss *l)
+{
+	outputs_loss(&((struct agent *)ctx)->outputs, l);
+	return 0;
+}
+
+/* ---- the channel ---- */
+
+static void send_hook(const struct tt_ipc_hdr *h)
+{
+	int r = chan_send_wait(SPAWN_FD_CHANNEL, h, -1, SEND_LIMIT_MS);
+
+	if (r == 0)
+		return;
+	agent_drops[TT_DROP_ipc_full]++;
+	log_limited(LOG_LEVEL_WARNING, "the monitor does not take scan results error=\"%s\"",
+		    strerror(-r));
+}
+
+static void send_scan(uint64_t file, enum tt_scan result, const struct elf_scan *scan)
+{
+	struct tt_ipc_scanned scanned = { .file = file, .result = result,
+					  .hooks = (uint32_t)scan->count };
+
+	for (size_t i = 0; i < scan->count; i++) {
+		struct tt_ipc_hook hook = { .file = file, .offset = scan->hooks[i].offset,
+					    .hook = scan->hooks[i].hook, .tls = TT_TLS_OPENSSL };
+
+		chan_stamp(&hook.h, TT_IPC_HOOK, sizeof(hook));
+		send_hook(&hook.h);
+	}
+	chan_stamp(&scanned.h, TT_IPC_SCANNED, sizeof(scanned));
+	send_hook(&scanned.h);
+}
+
+/* A path from a message, fit for a log line. */
+static const char *shown(const char path[static TT_IPC_PATH_LEN], char to[static TT_IPC_PATH_LEN])
+{
+	use_set_text(to, TT_IPC_PATH_LEN, path, strnlen(path, TT_IPC_PATH_LEN));
+	return to;
+}
+
+static void scan_file(const struct tt_ipc_file *m, int fd)
+{
+	char path[TT_IPC_PATH_LEN];
+	struct elf_scan scan;
+	enum tt_scan result;
+
+	result = elf_scan(fd, &scan);
+	if (result == TT_SCAN_BAD)
+		agent_drops[TT_DROP_elf_unreadable]++;
+	if (scan.refused)
+		log_warning("functions begin with an instruction that can't carry a probe; skipping "
+			    "them functions=%zu path=\"%s\"", scan.refused, shown(m->path, path));
+	log_debug("looked at a file result=%d hooks=%zu path=\"%s\"", (int)result, scan.count,
+		  shown(m->path, path));
+	send_scan(m->file, result, &scan);
+}
+
+static void apply_settings(struct agent *a)
+{
+	const struct config *c = &a->config;
+
+	log_set_level(c->log_level);
+	pair_set_wait(a->pair, c->status_wait_ms * NS_PER_MS);
+	fold_set_interval(a->fold, c->per_call ? 0 : c->fold_ms * NS_PER_MS);
+}
+
+/* Sinks and table sizes keep what they were started with. */
+static void reload(struct agent *a, int fd)
+{
+	struct agent_params params;
+	struct config config;
+	int r;
+
+	r = blob_read(fd, &params, &config);
+	if (r < 0) {
+		log_error("can't read the new settings; the old ones stay error=\"%s\"",
+			  strerror(-r));
+		return;
+	}
+	explicit_bzero(&params, sizeof(params));
+	r = blob_add_carriers(&config);
+	if (r < 0)
+		log_error("can't watch the new credential fields error=\"%s\"", strerror(-r));
+	config_done(&a->config);
+	a->config = config;
+	apply_settings(a);
+}
+
+static void take_counters(struct agent *a, const struct tt_ipc_counters *m)
+{
+	char line[160];
+
+	drops_update(&a->drops, m->drops);
+	snprintf(line, sizeof(line), "%s · %u files probed · %llu not reported",
+		 m->ready ? "ready" : "looking for programs", m->files_probed,
+		 (unsigned long long)drops_total(&a->drops));
+	outputs_status(&a->outputs, line);
+}
+
+static void note_attached(const struct tt_ipc_attached *m)
+{
+	char path[TT_IPC_PATH_LEN];
+
+	log_debug("probes in place probes=%u refused=%u path=\"%s\"", m->hooks, m->failed,
+		  shown(m->path, path));
+}
+
+static void take_message(struct agent *a, int type, const void *m, int fd)
+{
+	switch (type) {
+	case TT_IPC_FILE:
+		scan_file(m, fd);
+		break;
+	case TT_IPC_PROC:
+		process_answer(a->processes, m);
+		break;
+	case TT_IPC_COUNTERS:
+		take_counters(a, m);
+		break;
+	case TT_IPC_ATTACHED:
+		note_attached(m);
+		break;
+	case TT_IPC_RELOAD:
+		reload(a, fd);
+		break;
+	case TT_IPC_STOP:
+		a->stop = true;
+		break;
+	}
+}
+
+static void serve_channel(struct agent *a)
+{
+	_Alignas(8) char message[CHAN_MSG_MAX];
+
+	for (int i = 0; i < CHANNEL_MESSAGES; i++) {
+		_cleanup_close_ int fd = -EBADF;
+		int type = chan_recv(SPAWN_FD_CHANNEL, message, chan_to_agent, &fd);
+
+		if (type == -EAGAIN)
+			return;
+		if (type < 0) {
+			a->stop = a->alone = true;
+			a->broken = type != -EPIPE;
+			log_error(a->broken ? "the monitor sent what it may not send; ending" :
+					      "the monitor is gone; writing out and ending");
+			return;
+		}
+		take_message(a, type, message, fd);
+	}
+}
+
+/* ---- the loop ---- */
+
+static void look_at_clocks(struct agent *a)
+{
+	a->now_ns = clock_ns(CLOCK_MONOTONIC);
+	convert_set_clock(a->convert, clock_ns(CLOCK_BOOTTIME), clock_ns(CLOCK_REALTIME));
+}
+
+static int drain(struct agent *a)
+{
+	int n = ring_drain(a->ring, DRAIN_RECORDS);
+
+	if (n > 0)
+		a->record_ns = a->now_ns;
+	if (n < 0)
+		log_limited(LOG_LEVEL_ERROR, "can't read the ring error=\"%s\"", strerror(-n));
+	return n;
+}
+
+static void tick(struct agent *a)
+{
+	pair_tick(a->pair, a->now_ns);
+	process_tick(a->processes, a->now_ns);
+	fold_tick(a->fold, a->now_ns);
+	inventory_tick(a->inventory, a->now_ns);
+	if (a->now_ns - a->output_ns < OUTPUT_TICK_NS)
+		return;
+	a->output_ns = a->now_ns;
+	drops_report(&a->drops, a->now_ns, clock_ns(CLOCK_REALTIME), 0, on_loss, a);
+	outputs_tick(&a->outputs, a->now_ns);
+}
+
+static void take_signal(struct agent *a)
+{
+	struct signalfd_siginfo si;
+
+	if (read(a->signal_fd, &si, sizeof(si)) == (ssize_t)sizeof(si))
+		a->stop = true;
+}
+
+static void loop(struct agent *a)
+{
+	while (!a->stop) {
+		struct epoll_event events[4];
+		bool idle = a->now_ns - a->record_ns > IDLE_AFTER_NS;
+		int n;
+
+		/* What the last drain left behind needs no wait. */
+		n = epoll_wait(a->epoll_fd, events, 4,
+			       drain(a) >= DRAIN_RECORDS ? 0 : idle ? DRAIN_IDLE_MS : DRAIN_MS);
+		look_at_clocks(a);
+		for (int i = 0; i < n; i++) {
+			if (events[i].data.fd == SPAWN_FD_CHANNEL)
+				serve_channel(a);
+			else if (events[i].data.fd == a->signal_fd)
+				take_signal(a);
+		}
+		tick(a);
+	}
+}
+
+/* The monitor still answers after TT_IPC_STOP: the last requests are worth a moment. */
+static void await_answers(struct agent *a)
+{
+	const uint64_t end = clock_ns(CLOCK_MONOTONIC) + PROCESS_HOLD_NS;
+	struct pollfd p = { .fd = SPAWN_FD_CHANNEL, .events = POLLIN };
+
+	while (!a->alone && process_held(a->processes)) {
+		uint64_t now = clock_ns(CLOCK_MONOTONIC);
+
+		if (now >= end || poll(&p, 1, (int)((end - now) / NS_PER_MS) + 1) <= 0)
+			return;
+		serve_channel(a);
+	}
+}
+
+static int finish(struct agent *a)
+{
+	look_at_clocks(a);
+	while (drain(a) >= DRAIN_RECORDS)
+		;
+	pair_flush(a->pair);
+	await_answers(a);
+	process_flush(a->processes);
+	fold_flush(a->fold);
+	inventory_flush(a->inventory);
+	drops_report(&a->drops, a->now_ns, clock_ns(CLOCK_REALTIME), 1, on_loss, a);
+	return outputs_finish(&a->outputs, FINISH_LIMIT_MS);
+}
+
+/* ---- the start ---- */
+
+static int cant(const char *what, int r)
+{
+	log_error("the agent can't start: %s error=\"%s\"", what, strerror(-r));
+	return r;
+}
+
+static int make_tables(struct agent *a)
+{
+	static const struct process_ops process_ops = { .ask = on_ask, .done = on_known };
+	const struct config *c = &a->config;
+	int r;
+
+	r = pair_new(c->pending, c->status_wait_ms * NS_PER_MS, on_paired, a, &a->pair);
+	if (r == 0)
+		r = process_new(PROCESSES_MAX, c->pending, &process_ops, a, &a->processes);
+	if (r == 0)
+		r = convert_new(a->params.publish, a->params.key_id, &a->convert);
+	if (r == 0)
+		r = inventory_new(c->tokens, INVENTORY_INTERVAL_NS, on_token, a, &a->inventory);
+	if (r == 0)
+		r = fold_new(c->fold_rows, 0, on_folded, a, &a->fold);
+	if (r < 0)
+		return cant("no memory for its tables", r);
+	explicit_bzero(a->params.publish, sizeof(a->params.publish));
+	drops_init(&a->drops, a->params.reported);
+	apply_settings(a);
+	return 0;
+}
+
+static int watch(int epoll_fd, int fd)
+{
+	struct epoll_event e = { .events = EPOLLIN, .data.fd = fd };
+
+	return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &e) < 0 ? -errno : 0;
+}
+
+/* SIGINT and SIGHUP reach the terminal's whole process group; the monitor decides on them. */
+static int open_signals(void)
+{
+	sigset_t set;
+	int fd;
+
+	signal(SIGINT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return fd < 0 ? -errno : fd;
+}
+
+static int open_loop(struct agent *a)
+{
+	int r;
+
+	a->signal_fd = open_signals();
+	if (a->signal_fd < 0)
+		return cant("signalfd", a->signal_fd);
+	a->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (a->epoll_fd < 0)
+		return cant("epoll", -errno);
+	r = watch(a->epoll_fd, SPAWN_FD_CHANNEL);
+	if (r == 0)
+		r = watch(a->epoll_fd, a->signal_fd);
+	if (r == 0)
+		r = watch(a->epoll_fd, ring_poll_fd(a->ring));
+	return r < 0 ? cant("epoll", r) : 0;
+}
+
+/* Root's last moments: the blob is the monitor's own, the ring needs bpf(2). */
+static int start_as_root(struct agent *a)
+{
+	static const struct ring_ops ring_ops = { on_use, on_status, on_close };
+	int r;
+
+	r = blob_read(SPAWN_FD_BLOB, &a->params, &a->config);
+	close(SPAWN_FD_BLOB);
+	if (r < 0)
+		return cant("its settings are not readable", r);
+	log_set_level(a->config.log_level);
+	r = blob_add_carriers(&a->config);
+	if (r < 0)
+		return cant("credentials.headers or credentials.parameters", r);
+	r = ring_open(SPAWN_FD_RING, &ring_ops, a, &a->ring);
+	if (r < 0)
+		return cant("the ring can't be mapped", r);
+	r = sandbox_drop(a->params.uid, a->params.gid);
+	return r < 0 ? cant("privileges could not be dropped", r) : 0;
+}
+
+static int start(struct agent *a)
+{
+	struct tt_ipc_hdr hello;
+	int r;
+
+	r = start_as_root(a);
+	if (r < 0)
+		return r;
+	umask(077);
+	r = open_loop(a);
+	if (r < 0)
+		return r;
+	r = make_tables(a);
+	if (r < 0)
+		return r;
+	r = outputs_open(&a->outputs, &a->config, a->params.node);
+	if (r < 0)
+		return r;
+	r = sandbox_filter(agent_profile, a->config.log_level >= LOG_LEVEL_DEBUG);
+	if (r < 0)
+		return cant("the system call filter was refused", r);
+	look_at_clocks(a);
+	a->record_ns = a->output_ns = a->now_ns;
+	chan_stamp(&hello, TT_IPC_HELLO, sizeof(hello));
+	r = chan_send(SPAWN_FD_CHANNEL, &hello, -1);
+	return r < 0 ? cant("the monitor does not listen", r) : 0;
+}
+
+static void done(struct agent *a)
+{
+	outputs_done(&a->outputs);
+	fold_free(a->fold);
+	inventory_free(a->inventory);
+	convert_free(a->convert);
+	process_free(a->processes);
+	pair_free(a->pair);
+	ring_free(a->ring);
+	config_done(&a->config);
+	closep(&a->signal_fd);
+	closep(&a->epoll_fd);
+	explicit_bzero(&a->params, sizeof(a->params));
+}
+
+int agent_main(void)
+{
+	static struct agent a = { .epoll_fd = -EBADF, .signal_fd = -EBADF };
+	int r;
+
+	log_init("agent", LOG_LEVEL_INFO);
+	/* Or ps and top show "exe", as it was started through /proc/self/exe. */
+	prctl(PR_SET_NAME, "tokentrail", 0, 0, 0);
+	if (start(&a) < 0) {
+		done(&a);
+		return EXIT_CANT;
+	}
+	loop(&a);
+	r = finish(&a);
+	done(&a);
+	return a.broken || r < 0 ? EXIT_BROKEN : 0;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What `tokens`, `uses` and `trace` share: options, opening the store, and output as aligned
+ * columns or JSON lines. Output is gathered first and written after the store was closed, because
+ * a reader that waits for a pager keeps the writer's log from being folded in.
+ */
+#ifndef TT_CMD_LISTING_H
+#define TT_CMD_LISTING_H
+
+#include "cmd/cmd.h"
+#include "sinks/columns.h"
+#include "sinks/store_query.h"
+
+struct listing {
+	const char *name;	/* of the command */
+	struct store_filter filter;
+	bool json;
+	char *store;		/* path */
+
+	struct store_query *query;
+	struct columns *columns;	/* rows of the plain table */
+	char *text;		/* everything printed so far goes here */
+	size_t len;
+	FILE *out;
+};
+
+/* Reads the options. `traced`: ids follow, so that --token is none of them. -1: go on; else the
+ * exit status (help was printed, or an option is wrong). optind is at the first argument left.
+ * listing_done() either way. */
+int listing_options(struct listing *l, const char *name, const char *help, bool traced, int argc,
+		    char **argv);
+/* Opens the store. CMD_OK, or the exit status after the reason was said. */
+int listing_open(struct listing *l);
+/* What a failed query (a negative errno) means for the user. Returns the exit status. */
+int listing_failed(struct listing *l, int error);
+/* Closes the store and writes the output. Returns `status`, or CMD_CANT if it can't be written. */
+int listing_print(struct listing *l, int status);
+void listing_done(struct listing *l);
+
+/* Is this a token.id, or the beginning of one that the live table shows? */
+bool listing_is_id(const char *text);
+
+/* The plain table of uses: titles, then one row per use. `id`: with the column TOKEN. */
+int listing_use_titles(struct listing *l, bool id);
+int listing_use_row(struct listing *l, const struct use *u, bool id);
+/* Moves the table's rows into the output. */
+void listing_end_table(struct listing *l);
+/* One JSON line; frees it. `made` is what json_use() or json_token() returned. */
+int listing_json(struct listing *l, int made, char *line);
+
+/* UTC, seconds: 2026-11-23T23:14:54Z. */
+#define LISTING_TIME_LEN 21
+const char *listing_time(uint64_t ns, char to[static LISTING_TIME_LEN]);
+
+#endif

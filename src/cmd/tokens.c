@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `tokentrail tokens`: the inventory of this node, from the store.
+ */
+#include <getopt.h>
+#include <inttypes.h>
+
+#include "base/cleanup.h"
+#include "cmd/listing.h"
+#include "sinks/json.h"
+
+#define NAME "tokens"
+
+static const char help[] =
+	"Usage: tokentrail tokens [OPTIONS]\n"
+	"\n"
+	"Lists the tokens that were seen on this node, the one used last first.\n"
+	"\n"
+	"  --json            one JSON object a line, as `tokentrail run --output json` prints them\n"
+	"  --limit N         no more than N of them\n"
+	"  --since DURATION  used within 30s, 5m, 2h, 7d\n"
+	"  --class CLASS     of this class, for example github_pat_classic\n"
+	"  --token ID        this one; the beginning of an id is enough\n"
+	"  --process NAME    used by this program: its name, or its executable's path\n"
+	"  --store FILE      another store (default: store.db in the state directory)\n"
+	"  --config FILE     another configuration file\n"
+	"\n"
+	"Examples:\n"
+	"  sudo tokentrail tokens\n"
+	"  sudo tokentrail tokens --since 1h --process curl\n"
+	"  sudo tokentrail tokens --json | jq -r .token.id";
+
+static int add_titles(struct listing *l)
+{
+	static const char *const titles[] = { "TOKEN", "CLASS", "KIND", "LENGTH", "USES",
+					      "EGRESS", "INGRESS", "FIRST", "LAST" };
+	int r = 0;
+
+	l->columns = columns_new("<<<>>>><<");
+	if (!l->columns)
+		return -ENOMEM;
+	for (size_t i = 0; i < sizeof(titles) / sizeof(titles[0]) && r == 0; i++)
+		r = columns_add(l->columns, "%s", titles[i]);
+	return r;
+}
+
+static int add_row(struct listing *l, const struct token *t)
+{
+	char time[LISTING_TIME_LEN];
+	struct columns *c = l->columns;
+	int r;
+
+	r = columns_add(c, "%s", t->token_id);
+	r = r ?: columns_add(c, "%s", t->class_name);
+	r = r ?: columns_add(c, "%s", t->kind);
+	r = r ?: columns_add(c, "%" PRIu32, t->length);
+	r = r ?: columns_add(c, "%" PRIu64, t->uses);
+	r = r ?: columns_add(c, "%" PRIu64, t->egress);
+	r = r ?: columns_add(c, "%" PRIu64, t->ingress);
+	r = r ?: columns_add(c, "%s", listing_time(t->first_ns, time));
+	return r ?: columns_add(c, "%s", listing_time(t->last_ns, time));
+}
+
+static int on_token(void *arg, const struct token *t)
+{
+	struct listing *l = arg;
+	char *line = NULL;
+	int made;
+
+	if (!l->json)
+		return add_row(l, t);
+	made = json_token(store_query_node(l->query), t, &line);
+	return listing_json(l, made, line);
+}
+
+static int list(struct listing *l)
+{
+	int r = l->json ? 0 : add_titles(l);
+
+	if (r == 0)
+		r = store_query_tokens(l->query, &l->filter, on_token, l);
+	if (r < 0)
+		return listing_failed(l, r);
+	listing_end_table(l);
+	return listing_print(l, CMD_OK);
+}
+
+int cmd_tokens(int argc, char **argv)
+{
+	_cleanup_(listing_done) struct listing l;
+	int status;
+
+	status = listing_options(&l, NAME, help, false, argc, argv);
+	if (status >= 0)
+		return status;
+	if (optind < argc)
+		return cmd_usage_error(NAME, "takes no arguments; one token is --token ID");
+	status = listing_open(&l);
+	return status == CMD_OK ? list(&l) : status;
+}

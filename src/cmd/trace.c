@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `tokentrail trace`: everything that the store knows of given tokens. An argument may be a token
+ * by mistake instead of an id: it is refused and not repeated.
+ */
+#include <getopt.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "cmd/listing.h"
+#include "sinks/json.h"
+
+#define NAME "trace"
+
+static const char help[] =
+	"Usage: tokentrail trace [OPTIONS] ID...\n"
+	"       tokentrail trace [OPTIONS] -\n"
+	"\n"
+	"Prints everything that is known of the tokens with these ids on this node: class and sums,\n"
+	"then every place of use. With - the ids come from standard input, one a line. The beginning\n"
+	"of an id is enough, as the live table shows it. Exit status 1: none of them was seen here.\n"
+	"\n"
+	"  --json            one JSON object a line: the token, then its uses\n"
+	"  --limit N         no more than N uses of each token\n"
+	"  --since DURATION  used within 30s, 5m, 2h, 7d\n"
+	"  --class CLASS     only if of this class\n"
+	"  --process NAME    only uses by this program: its name, or its executable's path\n"
+	"  --store FILE      another store (default: store.db in the state directory)\n"
+	"  --config FILE     another configuration file\n"
+	"\n"
+	"Examples:\n"
+	"  sudo tokentrail trace tt1_c5xlq2wd\n"
+	"  sudo tokentrail fingerprint <leaked.txt | sudo tokentrail trace -";
+
+struct trace {
+	struct listing l;
+	uint64_t known;		/* tokens printed */
+	/* Tokens that begin like the id in hand; uses are asked for after this query has ended. */
+	char (*found)[TOKEN_ID_LEN];
+	size_t count;
+};
+
+static int on_token(void *arg, const struct token *t)
+{
+	struct trace *tr = arg;
+	char (*found)[TOKEN_ID_LEN] = reallocarray(tr->found, tr->count + 1, sizeof(*found));
+
+	if (!found)
+		return -ENOMEM;
+	tr->found = found;
+	memcpy(found[tr->count++], t->token_id, TOKEN_ID_LEN);
+	return 0;
+}
+
+static int print_token(void *arg, const struct token *t)
+{
+	struct listing *l = arg;
+	char first[LISTING_TIME_LEN], last[LISTING_TIME_LEN];
+	char *line = NULL;
+	int made;
+
+	if (l->json) {
+		made = json_token(store_query_node(l->query), t, &line);
+		return listing_json(l, made, line);
+	}
+	fprintf(l->out, "%s\n  class %s, kind %s, %" PRIu32 " bytes, fleet key %s\n", t->token_id,
+		t->class_name[0] ? t->class_name : "unknown", t->kind[0] ? t->kind : "unknown",
+		t->length, t->key_id[0] ? t->key_id : "unknown");
+	fprintf(l->out, "  first %s, last %s, %" PRIu64 " uses: %" PRIu64 " egress, %" PRIu64
+		" ingress\n", listing_time(t->first_ns, first), listing_time(t->last_ns, last),
+		t->uses, t->egress, t->ingress);
+	return 0;
+}
+
+static int on_use(void *arg, const struct use *u)
+{
+	struct listing *l = arg;
+	char *line = NULL;
+	int made;
+
+	if (!l->json)
+		return listing_use_row(l, u, false);
+	made = json_use(store_query_node(l->query), u, &line);
+	return listing_json(l, made, line);
+}
+
+/* The inventory row and the places of use of one token, by its whole id. */
+static int trace_token(struct trace *tr, const char *id)
+{
+	struct store_filter whole = { .token = id }, uses = tr->l.filter;
+	int r;
+
+	uses.token = id;
+	r = store_query_tokens(tr->l.query, &whole, print_token, &tr->l);
+	if (r == 0 && !tr->l.json)
+		r = listing_use_titles(&tr->l, false);
+	if (r == 0)
+		r = store_query_uses(tr->l.query, &uses, on_use, &tr->l);
+	if (r < 0)
+		return r;
+	listing_end_table(&tr->l);
+	tr->known++;
+	return 0;
+}
+
+static int trace_id(struct trace *tr, const char *id)
+{
+	struct store_filter which = tr->l.filter;
+	int r;
+
+	which.token = id;
+	which.limit = 0;
+	tr->count = 0;
+	r = store_query_tokens(tr->l.query, &which, on_token, tr);
+	for (size_t i = 0; i < tr->count && r == 0; i++)
+		r = trace_token(tr, tr->found[i]);
+	if (r < 0)
+		return listing_failed(&tr->l, r);
+	if (!tr->count && !tr->l.json)
+		fprintf(tr->l.out, "%s\n  not seen here\n", id);
+	return CMD_OK;
+}
+
+static int trace_arguments(struct trace *tr, int count, char **ids)
+{
+	int status = CMD_OK;
+
+	for (int i = 0; i < count; i++)
+		if (!listing_is_id(ids[i]))
+			return cmd_usage_error(NAME, "argument %d is not a token's id (tt1_...); "
+					       "'tokentrail fingerprint' makes it", i + 1);
+	for (int i = 0; i < count && status == CMD_OK; i++)
+		status = trace_id(tr, ids[i]);
+	return status;
+}
+
+static int trace_stdin(struct trace *tr)
+{
+	_cleanup_free_ char *line = NULL;
+	size_t size = 0;
+	unsigned long number = 0;
+	int status = CMD_OK;
+
+	while (status == CMD_OK && getline(&line, &size, stdin) >= 0) {
+		number++;
+		line[strcspn(line, " \t\r\n")] = '\0';
+		if (!line[0])
+			continue;
+		if (!listing_is_id(line))
+			return cmd_usage_error(NAME, "line %lu is not a token's id (tt1_...); "
+					       "'tokentrail fingerprint' makes it", number);
+		status = trace_id(tr, line);
+	}
+	if (status == CMD_OK && ferror(stdin))
+		return cmd_cant(NAME, "can't read standard input: %m");
+	return status;
+}
+
+static int trace(struct trace *tr, int count, char **ids)
+{
+	int status;
+
+	status = listing_open(&tr->l);
+	if (status != CMD_OK)
+		return status;
+	if (count == 1 && !strcmp(ids[0], "-"))
+		status = trace_stdin(tr);
+	else
+		status = trace_arguments(tr, count, ids);
+	if (status != CMD_OK)
+		return status;
+	return listing_print(&tr->l, tr->known ? CMD_OK : CMD_NO);
+}
+
+int cmd_trace(int argc, char **argv)
+{
+	struct trace tr = { 0 };
+	int status;
+
+	status = listing_options(&tr.l, NAME, help, true, argc, argv);
+	if (status < 0 && optind == argc)
+		status = cmd_usage_error(NAME, "needs the ids of tokens, or - to read them from "
+					 "standard input");
+	if (status < 0)
+		status = trace(&tr, argc - optind, argv + optind);
+	listing_done(&tr.l);
+	free(tr.found);
+	return status;
+}

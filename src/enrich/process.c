@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A row is (process id, start time, name). The name is in it because exec keeps the other two: the
+ * shell that becomes curl is asked for again. Rows with an open question are in a queue by the time
+ * it was asked; each has its own queue of requests that wait for the answer.
+ */
+#include "enrich/process.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/lru.h"
+#include "ipc/chan.h"
+
+/* Open questions at a time. The monitor reads /proc for each, and a program that changes its name
+ * all the time must not keep it busy: beyond this nobody is asked. */
+#define ASKED_MAX 256
+
+struct held {
+	struct held *next;
+	uint16_t status;
+	struct tt_ev_use ev;
+};
+
+struct process {
+	struct lru_node node;
+	struct process *next, *prev;	/* queue of open questions */
+	struct held *first, *last;
+	bool sent;			/* the question went out once */
+	bool asked;			/* and is open */
+	uint64_t asked_ns;
+	uint64_t start_ns;
+	uint32_t tgid;
+	uint8_t comm[TT_COMM_LEN];
+	struct process_info info;
+};
+
+struct process_cache {
+	struct lru table;
+	struct process *first, *last;
+	size_t asked, held;
+	size_t limit, hold_limit;
+	struct process_ops ops;
+	void *ctx;
+};
+
+DEFINE_CLEANUP(struct process_cache *, process_free)
+
+int process_new(size_t limit, size_t hold_limit, const struct process_ops *ops, void *ctx,
+		struct process_cache **ret_cache)
+{
+	_cleanup_(process_freep) struct process_cache *c = NULL;
+	int r;
+
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return -ENOMEM;
+	c->limit = limit;
+	c->hold_limit = hold_limit;
+	c->ops = *ops;
+	c->ctx = ctx;
+	r = lru_init(&c->table);
+	if (r < 0)
+		return r;
+	*ret_cache = TAKE_PTR(c);
+	return 0;
+}
+
+static uint64_t hash_of(uint32_t tgid, uint64_t start_ns)
+{
+	const uint64_t key[] = { tgid, start_ns };
+
+	return lru_hash(0, key, sizeof(key));
+}
+
+static void close_question(struct process_cache *c, struct process *p)
+{
+	if (!p->asked)
+		return;
+	p->asked = false;
+	*(p->prev ? &p->prev->next : &c->first) = p->next;
+	*(p->next ? &p->next->prev : &c->last) = p->prev;
+	p->next = p->prev = NULL;
+	c->asked--;
+}
+
+/* The question is answered or given up: what waited goes on. */
+static void release(struct process_cache *c, struct process *p)
+{
+	struct held *h;
+
+	close_question(c, p);
+	while ((h = p->first)) {
+		p->first = h->next;
+		c->held--;
+		c->ops.done(c->ctx, &h->ev, h->status, &p->info);
+		free(h);
+	}
+	p->last = NULL;
+}
+
+static void forget(struct process_cache *c, struct process *p)
+{
+	lru_remove(&c->table, &p->node);
+	free(p);
+}
+
+void process_free(struct process_cache *c)
+{
+	if (!c)
+		return;
+	while (c->table.oldest) {
+		struct process *p = lru_entry(c->table.oldest, struct process, node);
+
+		while (p->first) {
+			struct held *h = p->first;
+
+			p->first = h->next;
+			free(h);
+		}
+		forget(c, p);
+	}
+	lru_done(&c->table);
+	free(c);
+}
+
+static struct process *find(const struct process_cache *c, const struct tt_ev_hdr *h)
+{
+	struct lru_node *n = lru_first(&c->table, hash_of(h->tgid, h->start_ns));
+
+	for (; n; n = lru_next(n)) {
+		struct process *p = lru_entry(n, struct process, node);
+
+		if (p->tgid == h->tgid && p->start_ns == h->start_ns &&
+		    memcmp(p->comm, h->comm, TT_COMM_LEN) == 0)
+			return p;
+	}
+	return NULL;
+}
+
+static void ask(struct process_cache *c, struct process *p, uint64_t cgroup, uint64_t now_ns)
+{
+	struct tt_ipc_ask msg = { .start_ns = p->start_ns, .cgroup = cgroup, .tgid = p->tgid };
+
+	if (p->sent || c->asked >= ASKED_MAX)
+		return;
+	chan_stamp(&msg.h, TT_IPC_ASK, sizeof(msg));
+	if (c->ops.ask(c->ctx, &msg) < 0)
+		return;
+	p->sent = p->asked = true;
+	p->asked_ns = now_ns;
+	p->prev = c->last;
+	*(c->last ? &c->last->next : &c->first) = p;
+	c->last = p;
+	c->asked++;
+}
+
+static struct process *get(struct process_cache *c, const struct tt_ev_hdr *h, uint64_t now_ns)
+{
+	struct process *p = find(c, h);
+
+	if (p) {
+		lru_touch(&c->table, &p->node);
+		ask(c, p, h->cgroup, now_ns);
+		return p;
+	}
+	while (c->table.count >= c->limit && c->table.oldest) {
+		struct process *old = lru_entry(c->table.oldest, struct process, node);
+
+		release(c, old);
+		forget(c, old);
+	}
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return NULL;
+	p->tgid = h->tgid;
+	p->start_ns = h->start_ns;
+	memcpy(p->comm, h->comm, TT_COMM_LEN);
+	lru_add(&c->table, &p->node, hash_of(h->tgid, h->start_ns));
+	ask(c, p, h->cgroup, now_ns);
+	return p;
+}
+
+void process_want(struct process_cache *c, const struct tt_ev_hdr *h, uint64_t now_ns)
+{
+	get(c, h, now_ns);
+}
+
+static bool hold(struct process_cache *c, struct process *p, const struct tt_ev_use *ev,
+		 uint16_t status)
+{
+	struct held *h;
+
+	h = malloc(sizeof(*h));
+	if (!h)
+		return false;
+	h->next = NULL;
+	h->status = status;
+	h->ev = *ev;
+	*(p->last ? &p->last->next : &p->first) = h;
+	p->last = h;
+	c->held++;
+	return true;
+}
+
+void process_submit(struct process_cache *c, const struct tt_ev_use *ev, uint16_t status,
+		    uint64_t now_ns)
+{
+	static const struct process_info nothing;
+	struct process *p = get(c, &ev->h, now_ns);
+
+	if (p && p->asked) {
+		/* Too many wait: the longest open question is given up. It may be this one. */
+		if (c->held >= c->hold_limit)
+			release(c, c->first);
+		if (p->asked && hold(c, p, ev, status))
+			return;
+	}
+	c->ops.done(c->ctx, ev, status, p ? &p->info : &nothing);
+}
+
+static void fill(struct process_info *info, const struct tt_ipc_proc *answer)
+{
+	char path[TT_IPC_CGROUP_LEN];
+
+	if (answer->known & TT_PROC_EXECUTABLE) {
+		memcpy(info->executable, answer->executable, sizeof(info->executable));
+		info->executable[sizeof(info->executable) - 1] = 0;
+	}
+	if (answer->known & TT_PROC_CGROUP) {
+		memcpy(path, answer->cgroup_path, sizeof(path));
+		path[sizeof(path) - 1] = 0;
+		container_of_cgroup(path, info->container_id);
+	}
+}
+
+void process_answer(struct process_cache *c, const struct tt_ipc_proc *answer)
+{
+	struct lru_node *n = lru_first(&c->table, hash_of(answer->tgid, answer->start_ns));
+
+	for (; n; n = lru_next(n)) {
+		struct process *p = lru_entry(n, struct process, node);
+
+		if (p->tgid != answer->tgid || p->start_ns != answer->start_ns)
+			continue;
+		/* A late answer is good for the requests to come; one that is known stays. */
+		if (p->asked || !p->info.executable[0])
+			fill(&p->info, answer);
+		release(c, p);
+	}
+}
+
+void process_tick(struct process_cache *c, uint64_t now_ns)
+{
+	while (c->first && now_ns - c->first->asked_ns >= PROCESS_HOLD_NS)
+		release(c, c->first);
+}
+
+void process_flush(struct process_cache *c)
+{
+	while (c->first)
+		release(c, c->first);
+}
+
+size_t process_held(const struct process_cache *c)
+{
+	return c->held;
+}

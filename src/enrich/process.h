@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is known of the processes that use tokens: executable and container. The agent can't look;
+ * it asks the monitor once per process (and once more when the process took another name, as exec
+ * does), and completed requests of that process wait a moment for the answer. Every request handed
+ * in comes out exactly once, in the order of its process. Times are the caller's, of any clock that
+ * only grows.
+ */
+#ifndef TT_ENRICH_PROCESS_H
+#define TT_ENRICH_PROCESS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <tokentrail/ipc.h>
+
+#include "enrich/container.h"
+
+#define PROCESS_HOLD_NS (250ULL * 1000000)
+
+struct process_info {
+	char executable[TT_IPC_PATH_LEN];	/* "" = not known; untrusted bytes */
+	char container_id[CONTAINER_ID_LEN];	/* "" = none or not known */
+};
+
+struct process_ops {
+	/* Sends the question; a negative errno means nobody will answer. */
+	int (*ask)(void *ctx, const struct tt_ipc_ask *ask);
+	/* A request goes on. */
+	void (*done)(void *ctx, const struct tt_ev_use *ev, uint16_t status,
+		     const struct process_info *info);
+};
+
+struct process_cache;
+
+/* limit: processes remembered, least recently used forgotten; hold_limit: requests that wait. */
+int process_new(size_t limit, size_t hold_limit, const struct process_ops *ops, void *ctx,
+		struct process_cache **ret_cache);
+void process_free(struct process_cache *c);	/* process_flush() before */
+
+/* A request of this process was seen: asks if it is not known, so that the answer is there before
+ * the response. */
+void process_want(struct process_cache *c, const struct tt_ev_hdr *h, uint64_t now_ns);
+/* A completed request: goes on at once, or when the answer is there or late. */
+void process_submit(struct process_cache *c, const struct tt_ev_use *ev, uint16_t status,
+		    uint64_t now_ns);
+void process_answer(struct process_cache *c, const struct tt_ipc_proc *answer);
+void process_tick(struct process_cache *c, uint64_t now_ns);
+void process_flush(struct process_cache *c);	/* whatever waits goes on with what is known */
+size_t process_held(const struct process_cache *c);
+
+#endif

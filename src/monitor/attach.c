@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Return probes go in first and come out last: a call whose entry was seen and whose return was not
+ * would stay open in the kernel's table of calls.
+ */
+#include "monitor/attach.h"
+
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "monitor/kernel.h"
+
+struct link {
+	int fd;		       /* uprobe_multi */
+	struct bpf_link *perf; /* else */
+};
+
+struct hook {
+	uint64_t offset;
+	enum tt_hook hook;
+	bool ok; /* what was set so far is in place */
+};
+
+struct attach {
+	struct hook hooks[ATTACH_HOOKS_MAX];
+	uint32_t hook_count;
+	struct link links[2 * ATTACH_HOOKS_MAX];
+	uint32_t link_count;
+};
+
+/* The hooks that one program serves. */
+struct group {
+	enum bpf_probe probe;
+	enum tt_hook hook; /* TT_HOOK_MAX: all that have a return probe */
+};
+
+static const struct group groups[] = {
+	{BPF_PROBE_OUT, TT_HOOK_MAX},
+	{BPF_PROBE_WRITE_IN, TT_HOOK_SSL_WRITE},
+	{BPF_PROBE_WRITEX_IN, TT_HOOK_SSL_WRITE_EX},
+	{BPF_PROBE_READ_IN, TT_HOOK_SSL_READ},
+	{BPF_PROBE_READX_IN, TT_HOOK_SSL_READ_EX},
+	{BPF_PROBE_FREE_IN, TT_HOOK_SSL_FREE},
+};
+
+int attach_new(struct attach **ret_attach)
+{
+	*ret_attach = calloc(1, sizeof(**ret_attach));
+	return *ret_attach ? 0 : -ENOMEM;
+}
+
+void attach_free(struct attach *attach)
+{
+	if (!attach)
+		return;
+	while (attach->link_count) {
+		struct link *link = &attach->links[--attach->link_count];
+
+		if (link->perf)
+			bpf_link__destroy(link->perf);
+		else
+			close(link->fd);
+	}
+	free(attach);
+}
+
+int attach_add(struct attach *attach, uint32_t hook, uint64_t offset)
+{
+	if (hook == 0 || hook >= TT_HOOK_MAX)
+		return -EBADMSG;
+	/* Aliases of one function must not count a call twice. */
+	for (uint32_t i = 0; i < attach->hook_count; i++)
+		if (attach->hooks[i].offset == offset)
+			return 0;
+	if (attach->hook_count == ATTACH_HOOKS_MAX)
+		return -E2BIG;
+	attach->hooks[attach->hook_count++] =
+		(struct hook){.offset = offset, .hook = hook, .ok = true};
+	return 0;
+}
+
+static int link_perf(struct bpf_program *program, bool on_return, int fd, uint64_t offset,
+		     struct link *ret_link)
+{
+	LIBBPF_OPTS(bpf_uprobe_opts, opts, .retprobe = on_return);
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	ret_link->perf = bpf_program__attach_uprobe_opts(program, -1, path, offset, &opts);
+	return ret_link->perf ? 0 : -errno;
+}
+
+struct placing {
+	struct attach *attach;
+	struct bpf_sensor *sensor;
+	int fd;
+};
+
+/* One link for all offsets; where that is not to be had, `count` has to be 1. */
+static int set_link(struct placing *p, enum bpf_probe probe, const uint64_t *offsets,
+		    uint32_t count)
+{
+	struct bpf_program *program = bpf_sensor_program(p->sensor, probe);
+	struct link link = {.fd = -EBADF};
+	bool on_return = probe == BPF_PROBE_OUT;
+	int r = 0;
+
+	if (bpf_sensor_has_multi(p->sensor)) {
+		link.fd = kernel_uprobe_multi(bpf_program__fd(program), p->fd, offsets, count,
+					      on_return);
+		r = link.fd < 0 ? link.fd : 0;
+	} else {
+		r = link_perf(program, on_return, p->fd, offsets[0], &link);
+	}
+	if (r == 0)
+		p->attach->links[p->attach->link_count++] = link;
+	return r;
+}
+
+static bool in_group(const struct hook *hook, const struct group *group)
+{
+	if (!hook->ok)
+		return false;
+	return group->hook == TT_HOOK_MAX ? hook->hook != TT_HOOK_SSL_FREE
+					  : hook->hook == group->hook;
+}
+
+/* Returns how many probes are in place now. */
+static uint32_t place_group(struct placing *p, const struct group *group)
+{
+	uint64_t offsets[ATTACH_HOOKS_MAX];
+	struct hook *hooks[ATTACH_HOOKS_MAX];
+	uint32_t count = 0, placed = 0;
+
+	for (uint32_t i = 0; i < p->attach->hook_count; i++) {
+		if (!in_group(&p->attach->hooks[i], group))
+			continue;
+		hooks[count] = &p->attach->hooks[i];
+		offsets[count++] = p->attach->hooks[i].offset;
+	}
+	if (count > 1 && bpf_sensor_has_multi(p->sensor) &&
+	    set_link(p, group->probe, offsets, count) == 0)
+		return count;
+	/* One by one: a single bad offset makes the kernel refuse them all. */
+	for (uint32_t i = 0; i < count; i++) {
+		hooks[i]->ok = set_link(p, group->probe, &offsets[i], 1) == 0;
+		placed += hooks[i]->ok;
+	}
+	return placed;
+}
+
+int attach_place(struct attach *attach, struct bpf_sensor *sensor, int fd, uint64_t file_size,
+		 struct attach_count *ret_count)
+{
+	struct placing p = {.attach = attach, .sensor = sensor, .fd = fd};
+	struct attach_count count = {0};
+
+	for (uint32_t i = 0; i < attach->hook_count; i++)
+		if (attach->hooks[i].offset >= file_size)
+			return -ERANGE;
+	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
+		count.probes += place_group(&p, &groups[i]);
+	for (uint32_t i = 0; i < attach->hook_count; i++)
+		*(attach->hooks[i].ok ? &count.hooks : &count.failed) += 1;
+	*ret_count = count;
+	return 0;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The probes in one file. Every probe is a descriptor of this process and nothing else: closing it,
+ * or the end of the process in any way, takes the probe out.
+ *
+ * The offsets come from the agent and are not trusted beyond lying inside the file.
+ */
+#ifndef TT_MONITOR_ATTACH_H
+#define TT_MONITOR_ATTACH_H
+
+#include <stdint.h>
+
+#include <tokentrail/ipc.h>
+
+#include "monitor/bpf.h"
+
+#define ATTACH_HOOKS_MAX 64 /* functions per file; a library has six, a bundle a few copies */
+
+struct attach;
+
+struct attach_count {
+	uint32_t hooks;	 /* functions with all their probes in place */
+	uint32_t failed; /* functions the kernel refused to probe */
+	uint32_t probes; /* probes in place */
+};
+
+int attach_new(struct attach **ret_attach);
+void attach_free(struct attach *attach); /* takes the probes out; NULL is fine */
+
+/* Notes a function to probe. -EBADMSG: no such hook; -E2BIG: too many. */
+int attach_add(struct attach *attach, uint32_t hook, uint64_t offset);
+
+/* Sets the probes of all noted functions in the file open as fd. Partly done is done: the counts
+ * tell. -ERANGE: an offset beyond the end of the file; nothing was set. */
+int attach_place(struct attach *attach, struct bpf_sensor *sensor, int fd, uint64_t file_size,
+		 struct attach_count *ret_count);
+
+#endif

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "monitor/bpf.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <endian.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "monitor/kernel.h"
+#include "tokens/class.h"
+#include "tokens/names.h"
+#include "tokentrail.skel.h"
+
+#define WAKE_PART 4 /* the agent is woken when this part of the ring is filled */
+
+struct bpf_sensor {
+	struct tokentrail *skel;
+	bool multi, socket_events;
+	int cpus;
+	uint64_t *per_cpu; /* one value of `drops` per possible CPU */
+};
+
+static int say(struct bpf_error *error, int r, const char *what)
+{
+	snprintf(error->text, sizeof(error->text),
+		 "%s: %s; `--set log.level=debug` shows what the kernel said", what, strerror(-r));
+	return r;
+}
+
+/* libbpf explains itself over many lines: only who asks for them gets them. */
+__attribute__((format(printf, 2, 0))) static int print_libbpf(enum libbpf_print_level level,
+							      const char *fmt, va_list args)
+{
+	char line[1024];
+
+	if (level == LIBBPF_DEBUG)
+		return 0;
+	vsnprintf(line, sizeof(line), fmt, args);
+	line[strcspn(line, "\n")] = '\0';
+	log_debug("%s", line);
+	return 0;
+}
+
+static int fill_settings(struct bpf_sensor *sensor, const struct config *config,
+			 const uint8_t key[static KERNEL_KEY_LEN])
+{
+	struct tokentrail__rodata *conf = sensor->skel->rodata;
+	uint64_t words[2];
+
+	memcpy(words, key, sizeof(words));
+	conf->conf_kernel_key[0] = le64toh(words[0]);
+	conf->conf_kernel_key[1] = le64toh(words[1]);
+	explicit_bzero(words, sizeof(words));
+	if (getrandom((void *)conf->conf_mask, sizeof(conf->conf_mask), 0) !=
+	    sizeof(conf->conf_mask))
+		return -EIO;
+	conf->conf_plain = config->plain;
+	conf->conf_wake_bytes = (uint32_t)(config->ring_bytes / WAKE_PART);
+	return 0;
+}
+
+static void pick_variants(struct bpf_sensor *sensor)
+{
+	struct tokentrail *skel = sensor->skel;
+	struct bpf_program *probes[] = {
+		skel->progs.ossl_write_in, skel->progs.ossl_writex_in, skel->progs.ossl_read_in,
+		skel->progs.ossl_readx_in, skel->progs.ossl_free_in,   skel->progs.ossl_out,
+	};
+
+	sensor->multi = kernel_try_uprobe_multi() == 0;
+	for (size_t i = 0; sensor->multi && i < sizeof(probes) / sizeof(probes[0]); i++)
+		bpf_program__set_expected_attach_type(probes[i],
+						      (enum bpf_attach_type)KERNEL_UPROBE_MULTI);
+	sensor->socket_events = kernel_try_raw_tracepoint("sock_send_length") == 0;
+	bpf_program__set_autoload(skel->progs.sock_send, sensor->socket_events);
+	bpf_program__set_autoload(skel->progs.sock_recv, sensor->socket_events);
+	bpf_program__set_autoload(skel->progs.sys_exit, !sensor->socket_events);
+}
+
+static int fill_classes(struct bpf_sensor *sensor)
+{
+	int fd = bpf_map__fd(sensor->skel->maps.classes);
+
+	for (size_t id = 1; id <= class_count(); id++) {
+		const struct token_class *c = class_get((uint16_t)id);
+		struct tt_class_val val = {(uint16_t)id, 0, c->min_len, c->max_len};
+		struct tt_class_key key = {.prefix_bits = (uint32_t)(8 * strlen(c->prefix))};
+
+		memcpy(key.prefix, c->prefix, strlen(c->prefix));
+		/* Of two rows with one prefix the first stands, as in class_of(). */
+		if (bpf_map_update_elem(fd, &key, &val, BPF_NOEXIST) < 0 && errno != EEXIST)
+			return -errno;
+	}
+	return 0;
+}
+
+static int put_name(const struct tt_name_key *key, const struct tt_name_val *val, void *data)
+{
+	const int *fd = data;
+
+	return bpf_map_update_elem(*fd, key, val, BPF_NOEXIST) < 0 ? -errno : 0;
+}
+
+static int fill_tables(struct bpf_sensor *sensor)
+{
+	int names = bpf_map__fd(sensor->skel->maps.names);
+	int r;
+
+	r = fill_classes(sensor);
+	return r < 0 ? r : names_each(put_name, &names);
+}
+
+static int size_maps(struct bpf_sensor *sensor, const struct config *config)
+{
+	struct tokentrail *skel = sensor->skel;
+	int r;
+
+	r = bpf_map__set_max_entries(skel->maps.rb_data, (uint32_t)config->ring_bytes);
+	if (r < 0)
+		return r;
+	return bpf_map__set_max_entries(skel->maps.conns, (uint32_t)config->connections);
+}
+
+static int open_and_load(struct bpf_sensor *sensor, const struct config *config,
+			 const uint8_t key[static KERNEL_KEY_LEN], struct bpf_error *error)
+{
+	int r;
+
+	sensor->cpus = libbpf_num_possible_cpus();
+	if (sensor->cpus < 0)
+		return say(error, sensor->cpus, "the number of CPUs can't be found");
+	sensor->per_cpu = calloc((size_t)sensor->cpus, sizeof(*sensor->per_cpu));
+	sensor->skel = tokentrail__open();
+	if (!sensor->per_cpu || !sensor->skel)
+		return say(error, errno ? -errno : -ENOMEM, "the BPF object can't be opened");
+	r = size_maps(sensor, config);
+	if (r == 0)
+		r = fill_settings(sensor, config, key);
+	if (r < 0)
+		return say(error, r, "the BPF object can't be set up");
+	pick_variants(sensor);
+	/* Raises the locked-memory limit by itself where the kernel still counts maps against it.
+	 */
+	r = tokentrail__load(sensor->skel);
+	if (r < 0)
+		return say(error, r, "the kernel refused the BPF programs");
+	r = fill_tables(sensor);
+	if (r < 0)
+		return say(error, r, "the tables of classes and names can't be filled");
+	r = bpf_sensor_skip(sensor, (uint32_t)getpid(), true);
+	return r < 0 ? say(error, r, "the monitor can't exempt itself") : 0;
+}
+
+int bpf_sensor_open(const struct config *config, const uint8_t kernel_key[static KERNEL_KEY_LEN],
+		    struct bpf_sensor **ret_sensor, struct bpf_error *ret_error)
+{
+	struct bpf_sensor *sensor;
+	int r;
+
+	sensor = calloc(1, sizeof(*sensor));
+	if (!sensor)
+		return say(ret_error, -ENOMEM, "the BPF object can't be opened");
+	libbpf_set_print(print_libbpf);
+	r = open_and_load(sensor, config, kernel_key, ret_error);
+	if (r < 0) {
+		bpf_sensor_close(sensor);
+		return r;
+	}
+	*ret_sensor = sensor;
+	return 0;
+}
+
+void bpf_sensor_close(struct bpf_sensor *sensor)
+{
+	if (!sensor)
+		return;
+	tokentrail__destroy(sensor->skel);
+	free(sensor->per_cpu);
+	free(sensor);
+}
+
+int bpf_sensor_start(struct bpf_sensor *sensor, struct bpf_error *ret_error)
+{
+	struct tokentrail *skel = sensor->skel;
+	const struct {
+		struct bpf_program *program;
+		struct bpf_link **link;
+		const char *event;
+		bool wanted;
+	} events[] = {
+		{skel->progs.sock_state, &skel->links.sock_state, "inet_sock_set_state", true},
+		{skel->progs.sock_send, &skel->links.sock_send, "sock_send_length",
+		 sensor->socket_events},
+		{skel->progs.sock_recv, &skel->links.sock_recv, "sock_recv_length",
+		 sensor->socket_events},
+		{skel->progs.sys_exit, &skel->links.sys_exit, "sys_exit", !sensor->socket_events},
+	};
+
+	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
+		if (!events[i].wanted)
+			continue;
+		*events[i].link =
+			bpf_program__attach_raw_tracepoint(events[i].program, events[i].event);
+		if (!*events[i].link)
+			return say(ret_error, -errno, events[i].event);
+	}
+	return 0;
+}
+
+int bpf_sensor_ring_fd(const struct bpf_sensor *sensor)
+{
+	return bpf_map__fd(sensor->skel->maps.rb_data);
+}
+
+struct bpf_program *bpf_sensor_program(const struct bpf_sensor *sensor, enum bpf_probe probe)
+{
+	switch (probe) {
+	case BPF_PROBE_WRITE_IN:
+		return sensor->skel->progs.ossl_write_in;
+	case BPF_PROBE_WRITEX_IN:
+		return sensor->skel->progs.ossl_writex_in;
+	case BPF_PROBE_READ_IN:
+		return sensor->skel->progs.ossl_read_in;
+	case BPF_PROBE_READX_IN:
+		return sensor->skel->progs.ossl_readx_in;
+	case BPF_PROBE_FREE_IN:
+		return sensor->skel->progs.ossl_free_in;
+	case BPF_PROBE_OUT:
+		return sensor->skel->progs.ossl_out;
+	}
+	return NULL;
+}
+
+bool bpf_sensor_has_multi(const struct bpf_sensor *sensor)
+{
+	return sensor->multi;
+}
+
+bool bpf_sensor_has_socket_events(const struct bpf_sensor *sensor)
+{
+	return sensor->socket_events;
+}
+
+int bpf_sensor_skip(struct bpf_sensor *sensor, uint32_t tgid, bool skip)
+{
+	int fd = bpf_map__fd(sensor->skel->maps.skip);
+	const uint8_t yes = 1;
+
+	if (skip)
+		return bpf_map_update_elem(fd, &tgid, &yes, BPF_ANY) < 0 ? -errno : 0;
+	return bpf_map_delete_elem(fd, &tgid) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+int bpf_sensor_drops(struct bpf_sensor *sensor, uint64_t totals[static TT_DROP_MAX])
+{
+	int fd = bpf_map__fd(sensor->skel->maps.drops);
+
+	for (uint32_t i = 0; i < TT_DROP_MAX; i++) {
+		if (bpf_map_lookup_elem(fd, &i, sensor->per_cpu) < 0)
+			return -errno;
+		for (int cpu = 0; cpu < sensor->cpus; cpu++)
+			totals[i] += sensor->per_cpu[cpu];
+	}
+	return 0;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kernel side as the monitor holds it: opens the skeleton, picks the variant that this kernel
+ * takes, fills settings and tables, loads. With monitor/attach.c the only user of libbpf in the
+ * monitor. Nothing is pinned: when the process ends, all of it is gone.
+ */
+#ifndef TT_MONITOR_BPF_H
+#define TT_MONITOR_BPF_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <tokentrail/ipc.h>
+
+#include "config/config.h"
+#include "tokens/id.h"
+
+struct bpf_sensor;
+struct bpf_program;
+
+struct bpf_error {
+	char text[512]; /* one line: what is missing and what to do */
+};
+
+enum bpf_probe {
+	BPF_PROBE_WRITE_IN,
+	BPF_PROBE_WRITEX_IN,
+	BPF_PROBE_READ_IN,
+	BPF_PROBE_READX_IN,
+	BPF_PROBE_FREE_IN,
+	BPF_PROBE_OUT, /* on return of the four reads and writes */
+};
+
+/* Opens, fills and loads; nothing runs yet. The node was found fit (checks_first_failure()). The
+ * carriers of the configuration have to be in the table (blob_add_carriers()). Negative errno:
+ * *ret_error says why. */
+int bpf_sensor_open(const struct config *config, const uint8_t kernel_key[static KERNEL_KEY_LEN],
+		    struct bpf_sensor **ret_sensor, struct bpf_error *ret_error);
+void bpf_sensor_close(struct bpf_sensor *sensor); /* NULL is fine */
+
+/* Attaches what watches sockets. */
+int bpf_sensor_start(struct bpf_sensor *sensor, struct bpf_error *ret_error);
+
+int bpf_sensor_ring_fd(const struct bpf_sensor *sensor);
+struct bpf_program *bpf_sensor_program(const struct bpf_sensor *sensor, enum bpf_probe probe);
+bool bpf_sensor_has_multi(const struct bpf_sensor *sensor);
+bool bpf_sensor_has_socket_events(const struct bpf_sensor *sensor);
+
+/* A process that is never watched, or (false) no longer exempt. */
+int bpf_sensor_skip(struct bpf_sensor *sensor, uint32_t tgid, bool skip);
+
+/* Adds the kernel's totals of what was not reported. */
+int bpf_sensor_drops(struct bpf_sensor *sensor, uint64_t totals[static TT_DROP_MAX]);
+
+#endif

@@ -1,0 +1,679 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The monitor's start, its one loop and its end. Whatever ends this process, even SIGKILL, closes
+ * its descriptors, and with them go the probes; the agent sees the end of the channel and goes too.
+ */
+#include "monitor/run.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent/blob.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "ipc/chan.h"
+#include "monitor/bpf.h"
+#include "monitor/checks.h"
+#include "monitor/child.h"
+#include "monitor/procs.h"
+#include "monitor/reload.h"
+#include "monitor/scan.h"
+#include "monitor/setup.h"
+#include "monitor/targets.h"
+#include "monitor/watch.h"
+#include "tokens/id.h"
+
+#define SECOND_NS 1000000000ULL
+#define RESCAN_NS (60 * SECOND_NS)
+#define RESCAN_SOON_NS SECOND_NS /* after lost events */
+#define SCAN_SLICE_NS 5000000ULL /* of a scan, before events are served again */
+#define STOP_LIMIT_NS (8 * SECOND_NS)
+#define MESSAGES_MAX 256 /* of the agent, before events are served again */
+
+enum source { SOURCE_SIGNAL, SOURCE_WATCH, SOURCE_CHANNEL, SOURCE_AGENT };
+
+struct monitor {
+	const struct run_options *options;
+	struct config config;
+	struct agent_params params;
+	struct bpf_sensor *sensor;
+	struct targets *targets;
+	struct procs *procs;
+	struct watch *watch;
+	struct scan *scan; /* NULL: none under way */
+	struct child child;
+	int epoll, signals;
+
+	bool scanned_once, ready, stopping, done;
+	int status;				      /* of run_monitor() */
+	uint64_t now_ns;			      /* CLOCK_BOOTTIME */
+	uint64_t tick_ns, rescan_ns, stop_ns, end_ns; /* deadlines; 0 = none */
+	uint64_t perf_lost, messages_lost;
+	uint64_t kernel_totals[TT_DROP_MAX]; /* as last read */
+};
+
+static uint64_t read_clock(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	return (uint64_t)t.tv_sec * SECOND_NS + (uint64_t)t.tv_nsec;
+}
+
+/* A node that can't is -ENOTSUP, a wrong configuration -EINVAL; both have been said by then. */
+static int cant(const char *what, int r)
+{
+	log_error("%s: %s", what, strerror(-r));
+	return -ENOTSUP;
+}
+
+/* ---- events ---- */
+
+static uint64_t identity_of(const struct watch_event *e)
+{
+	uint64_t hash = e->ino * 0x9e3779b97f4a7c15ULL;
+
+	hash ^= ((uint64_t)e->major << 32 | e->minor) * 0xff51afd7ed558ccdULL;
+	hash ^= e->generation << 17;
+	return e->ino ? (hash ^ hash >> 29) | 1 : 0;
+}
+
+static void on_mapping(struct monitor *m, const struct watch_event *e)
+{
+	const struct target_map map = {e->pid, e->start, e->end, e->ino, identity_of(e), e->path};
+
+	procs_mapped(m->procs, e->pid, e->path);
+	if (m->targets && e->pid != (uint32_t)getpid())
+		targets_mapped(m->targets, &map, m->now_ns);
+}
+
+static void on_event(const struct watch_event *e, void *arg)
+{
+	struct monitor *m = arg;
+
+	switch (e->type) {
+	case WATCH_MAP:
+		on_mapping(m, e);
+		break;
+	case WATCH_EXEC:
+		procs_exec(m->procs, e->pid);
+		break;
+	case WATCH_FORK:
+		procs_forked(m->procs, e->pid, e->parent, e->time_ns);
+		break;
+	case WATCH_EXIT:
+		procs_exited(m->procs, e->pid, m->now_ns);
+		break;
+	case WATCH_CGROUP:
+		procs_cgroup_made(m->procs, e->cgroup, e->path);
+		break;
+	case WATCH_LOST:
+		m->perf_lost += e->lost;
+		if (m->rescan_ns > m->now_ns + RESCAN_SOON_NS)
+			m->rescan_ns = m->now_ns + RESCAN_SOON_NS;
+		break;
+	case WATCH_OTHER:
+		break;
+	}
+}
+
+/* ---- scans ---- */
+
+static void on_process(uint32_t pid, void *arg)
+{
+	struct monitor *m = arg;
+
+	procs_scanned(m->procs, pid);
+}
+
+static void on_scan_map(const struct scan_map *map, void *arg)
+{
+	struct monitor *m = arg;
+	const struct target_map target = {map->pid, map->start, map->end, map->ino, 0, map->path};
+
+	if (m->targets)
+		targets_found(m->targets, &target);
+}
+
+static void on_known_file(const char *path, void *arg)
+{
+	struct monitor *m = arg;
+
+	targets_known(m->targets, path);
+}
+
+static void begin_scan(struct monitor *m)
+{
+	const struct scan_calls calls = {on_process, on_scan_map, m};
+	int r;
+
+	m->rescan_ns = m->now_ns + RESCAN_NS;
+	if (m->scan)
+		return;
+	r = scan_new(&calls, &m->scan);
+	if (r < 0) {
+		log_error("can't look for running programs; trying again in a minute error=\"%s\"",
+			  strerror(-r));
+		return;
+	}
+	if (m->targets)
+		targets_scan_begins(m->targets);
+}
+
+static void end_scan(struct monitor *m, int r)
+{
+	scan_free(m->scan);
+	m->scan = NULL;
+	if (r < 0)
+		log_error("can't look for running programs; trying again in a minute error=\"%s\"",
+			  strerror(-r));
+	else if (m->targets)
+		targets_scan_ended(m->targets);
+	m->scanned_once = m->scanned_once || r == 0;
+}
+
+static void go_on_scanning(struct monitor *m)
+{
+	uint64_t until = read_clock() + SCAN_SLICE_NS;
+	int r;
+
+	do
+		r = scan_step(m->scan);
+	while (r > 0 && read_clock() < until);
+	if (m->targets)
+		targets_send(m->targets);
+	if (r <= 0)
+		end_scan(m, r);
+}
+
+/* ---- the agent ---- */
+
+static int listen_to(struct monitor *m, int fd, enum source source)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.u32 = source};
+
+	return epoll_ctl(m->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+static int start_agent(struct monitor *m)
+{
+	int r;
+
+	r = child_start(&m->child, m->sensor, &m->params, &m->config, m->now_ns);
+	if (r == 0)
+		r = listen_to(m, m->child.channel, SOURCE_CHANNEL);
+	if (r == 0)
+		r = listen_to(m, m->child.pidfd, SOURCE_AGENT);
+	return r;
+}
+
+static void restart_agent(struct monitor *m)
+{
+	int r = start_agent(m);
+
+	if (r == 0 || m->child.pid)
+		return; /* a child that can't be listened to is stuck in a while */
+	m->child.restart_ns = m->now_ns + 10 * SECOND_NS;
+	log_error("can't start the agent; trying again in 10 s error=\"%s\"", strerror(-r));
+}
+
+static void answer(struct monitor *m, const struct tt_ipc_ask *ask)
+{
+	struct tt_ipc_proc reply = {
+		.start_ns = ask->start_ns,
+		.cgroup = ask->cgroup,
+		.tgid = ask->tgid,
+	};
+
+	procs_answer(m->procs, &reply);
+	chan_stamp(&reply.h, TT_IPC_PROC, sizeof(reply));
+	if (chan_send(m->child.channel, &reply.h, -1) < 0)
+		m->messages_lost++;
+}
+
+static int on_hello(struct monitor *m)
+{
+	if (m->child.hello)
+		return -EBADMSG;
+	m->child.hello = true;
+	if (m->targets)
+		targets_set_agent(m->targets, m->child.channel);
+	return 0;
+}
+
+static int on_message(struct monitor *m, int type, const void *message)
+{
+	if (type == TT_IPC_HELLO)
+		return on_hello(m);
+	if (!m->child.hello)
+		return -EBADMSG;
+	if (type == TT_IPC_ASK) {
+		answer(m, message);
+		return 0;
+	}
+	if (!m->targets)
+		return -EBADMSG;
+	return type == TT_IPC_HOOK ? targets_hook(m->targets, message)
+				   : targets_scanned(m->targets, message);
+}
+
+static void on_channel(struct monitor *m)
+{
+	_Alignas(8) char message[CHAN_MSG_MAX];
+	int type, fd, r = 0;
+
+	for (int i = 0; i < MESSAGES_MAX && m->child.channel >= 0; i++) {
+		type = chan_recv(m->child.channel, message, chan_to_monitor, &fd);
+		if (type == -EAGAIN)
+			return;
+		r = type > 0 ? on_message(m, type, message) : type;
+		if (r < 0)
+			break;
+	}
+	if (r == 0)
+		return;
+	/* Nothing it says counts any more; that it ended is told by its pidfd. */
+	epoll_ctl(m->epoll, EPOLL_CTL_DEL, m->child.channel, NULL);
+	m->child.lost_ns = m->now_ns;
+	if (r == -EBADMSG)
+		child_kill(&m->child, "the agent sent what it may not send");
+	else if (r != -EPIPE)
+		child_kill(&m->child, strerror(-r));
+}
+
+static void on_agent_end(struct monitor *m)
+{
+	if (m->targets)
+		targets_set_agent(m->targets, -1);
+	if (child_ended(&m->child, m->sensor, m->stopping, m->now_ns) == CHILD_END_CANT &&
+	    !m->stopping) {
+		m->status = -ENOTSUP;
+		m->done = true;
+	}
+	m->done = m->done || m->stopping;
+}
+
+/* ---- counters ---- */
+
+static void count_all(struct monitor *m, struct tt_ipc_counters *counters)
+{
+	struct targets_count count = {0};
+	int r;
+
+	memset(m->kernel_totals, 0, sizeof(m->kernel_totals));
+	r = bpf_sensor_drops(m->sensor, m->kernel_totals);
+	if (r < 0)
+		log_limited(LOG_LEVEL_ERROR, "can't read the kernel's counters error=\"%s\"",
+			    strerror(-r));
+	if (m->targets)
+		targets_counts(m->targets, &count);
+	memcpy(counters->drops, m->kernel_totals, sizeof(counters->drops));
+	counters->drops[TT_DROP_perf_lost] += m->perf_lost;
+	counters->drops[TT_DROP_attach_failed] += count.attach_failed;
+	counters->drops[TT_DROP_elf_unreadable] += count.files_skipped;
+	counters->drops[TT_DROP_agent_died] += m->child.deaths;
+	counters->drops[TT_DROP_ipc_full] += m->messages_lost + count.messages_lost;
+	counters->files_probed = count.files_probed;
+	counters->probes = count.probes;
+	counters->ready = m->ready;
+}
+
+static void send_counters(struct monitor *m)
+{
+	struct tt_ipc_counters counters = {0};
+
+	if (!m->child.hello)
+		return;
+	count_all(m, &counters);
+	chan_stamp(&counters.h, TT_IPC_COUNTERS, sizeof(counters));
+	if (chan_send(m->child.channel, &counters.h, -1) < 0)
+		m->messages_lost++;
+	else
+		memcpy(m->params.reported, counters.drops, sizeof(m->params.reported));
+}
+
+/* ---- configuration ---- */
+
+static const char *const live_settings[] = {
+	"log.level",
+	"output.per_call",
+	"output.fold_interval",
+	"http.status_wait",
+};
+
+static void on_difference(const char *path, void *arg)
+{
+	for (size_t i = 0; i < sizeof(live_settings) / sizeof(live_settings[0]); i++)
+		if (strcmp(path, live_settings[i]) == 0) {
+			log_info("the new value is in force setting=%s", path);
+			return;
+		}
+	log_warning("the new value takes effect at the next start setting=%s", path);
+}
+
+static void tell_settings(struct monitor *m)
+{
+	_cleanup_close_ int blob = -EBADF;
+	struct tt_ipc_hdr h;
+	int r;
+
+	if (!m->child.hello)
+		return; /* the one that starts next gets them anyway */
+	chan_stamp(&h, TT_IPC_RELOAD, sizeof(h));
+	r = blob_write(&m->params, &m->config, &blob);
+	if (r == 0)
+		r = chan_send_wait(m->child.channel, &h, blob, 1000);
+	if (r < 0)
+		log_error("the agent could not be told of the new settings error=\"%s\"",
+			  strerror(-r));
+}
+
+static void reload(struct monitor *m)
+{
+	struct config fresh = {0};
+
+	if (m->options->load(&fresh, m->options->arg) < 0) {
+		log_error("the new configuration was refused; the old one stays in force");
+		config_done(&fresh);
+		return;
+	}
+	log_set_level(fresh.log_level);
+	reload_compare(&m->config, &fresh, on_difference, NULL);
+	m->config.log_level = fresh.log_level;
+	m->config.per_call = fresh.per_call;
+	m->config.fold_ms = fresh.fold_ms;
+	m->config.status_wait_ms = fresh.status_wait_ms;
+	config_done(&fresh);
+	tell_settings(m);
+}
+
+/* ---- the end ---- */
+
+static void stop(struct monitor *m)
+{
+	if (m->stopping) { /* asked twice: it is in a hurry */
+		child_kill(&m->child, "asked to stop again");
+		return;
+	}
+	m->stopping = true;
+	m->stop_ns = m->now_ns + STOP_LIMIT_NS;
+	send_counters(m);
+	if (m->child.pid == 0)
+		m->done = true;
+	else if (!m->child.hello || child_stop(&m->child) < 0)
+		child_kill(&m->child, "the agent can't be asked to stop");
+}
+
+static void on_signal(struct monitor *m)
+{
+	struct signalfd_siginfo info;
+
+	while (read(m->signals, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo == SIGHUP)
+			reload(m);
+		else
+			stop(m);
+	}
+}
+
+/* ---- the loop ---- */
+
+static void on_second(struct monitor *m)
+{
+	m->tick_ns = m->now_ns + SECOND_NS;
+	procs_age(m->procs, m->now_ns);
+	if (m->targets)
+		targets_send(m->targets);
+	send_counters(m);
+}
+
+static void rescan(struct monitor *m)
+{
+	int r = watch_add_cpus(m->watch);
+
+	if (r < 0)
+		log_limited(LOG_LEVEL_WARNING,
+			    "a CPU came online whose events can't be read; scans make up for it "
+			    "error=\"%s\"",
+			    strerror(-r));
+	begin_scan(m);
+}
+
+static void serve_deadlines(struct monitor *m)
+{
+	if (m->now_ns >= m->tick_ns)
+		on_second(m);
+	if (m->now_ns >= m->rescan_ns && !m->stopping)
+		rescan(m);
+	if (m->child.restart_ns && m->now_ns >= m->child.restart_ns && !m->stopping)
+		restart_agent(m);
+	if (child_is_stuck(&m->child, m->now_ns))
+		child_kill(&m->child, "the agent does not answer");
+	if (m->end_ns && m->now_ns >= m->end_ns && !m->stopping)
+		stop(m);
+	if (m->stop_ns && m->now_ns >= m->stop_ns)
+		child_kill(&m->child, "the agent did not finish in time");
+}
+
+static void earlier(uint64_t *deadline, uint64_t other)
+{
+	if (other && other < *deadline)
+		*deadline = other;
+}
+
+static int wait_ms(const struct monitor *m)
+{
+	uint64_t deadline = m->tick_ns;
+
+	if (m->scan)
+		return 0;
+	earlier(&deadline, m->rescan_ns);
+	earlier(&deadline, m->child.restart_ns);
+	earlier(&deadline, m->end_ns);
+	earlier(&deadline, m->stop_ns);
+	return deadline <= m->now_ns ? 0 : (int)((deadline - m->now_ns) / 1000000 + 1);
+}
+
+static void look_if_ready(struct monitor *m)
+{
+	struct targets_count count = {0};
+
+	if (m->ready || m->stopping || !m->child.hello || !m->scanned_once ||
+	    (m->targets && targets_busy(m->targets)))
+		return;
+	m->ready = true;
+	if (m->targets)
+		targets_counts(m->targets, &count);
+	log_info("watching files=%u probes=%u", count.files_probed, count.probes);
+	fputs("ready\n", stderr);
+	if (m->options->duration_ns)
+		m->end_ns = read_clock() + m->options->duration_ns;
+	send_counters(m);
+}
+
+static void serve(struct monitor *m, const struct epoll_event *events, int count)
+{
+	bool ended = false;
+
+	for (int i = 0; i < count; i++)
+		switch (events[i].data.u32) {
+		case SOURCE_SIGNAL:
+			on_signal(m);
+			break;
+		case SOURCE_CHANNEL:
+			on_channel(m);
+			break;
+		case SOURCE_AGENT:
+			ended = true; /* after its last words */
+			break;
+		default:
+			break;
+		}
+	if (ended)
+		on_agent_end(m);
+}
+
+static void loop(struct monitor *m)
+{
+	struct epoll_event events[8];
+	int count;
+
+	while (!m->done) {
+		count = epoll_wait(m->epoll, events, 8, wait_ms(m));
+		m->now_ns = read_clock();
+		/* Before anything else: a question may be about a process that began just now. */
+		watch_drain(m->watch);
+		serve(m, events, count);
+		if (m->scan && !m->done)
+			go_on_scanning(m);
+		serve_deadlines(m);
+		look_if_ready(m);
+	}
+}
+
+/* ---- the start ---- */
+
+static int prepare_sensor(struct monitor *m, const struct keys *keys)
+{
+	struct bpf_error error = {""};
+	int r;
+
+	r = blob_add_carriers(&m->config);
+	if (r < 0) {
+		log_error("credentials.headers or credentials.parameters: not a field name, or too "
+			  "many: %s",
+			  strerror(-r));
+		return -EINVAL;
+	}
+	r = bpf_sensor_open(&m->config, keys->kernel, &m->sensor, &error);
+	if (r < 0) {
+		log_error("%s", error.text);
+		return -ENOTSUP;
+	}
+	return 0;
+}
+
+static int open_signals(struct monitor *m)
+{
+	sigset_t set;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	m->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return m->signals < 0 ? -errno : 0;
+}
+
+static int open_loop(struct monitor *m)
+{
+	int r;
+
+	m->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (m->epoll < 0)
+		return cant("epoll", -errno);
+	r = open_signals(m);
+	if (r == 0)
+		r = listen_to(m, m->signals, SOURCE_SIGNAL);
+	if (r == 0)
+		r = procs_new(PROCS_MAX, PROCS_CGROUPS_MAX, &m->procs);
+	if (r < 0)
+		return cant("the monitor's tables", r);
+	if (m->config.openssl)
+		r = targets_new(m->sensor, &m->targets);
+	if (r == 0)
+		r = watch_new(on_event, m, &m->watch);
+	if (r == 0)
+		r = listen_to(m, watch_fd(m->watch), SOURCE_WATCH);
+	return r < 0 ? cant("events of new processes can't be read", r) : 0;
+}
+
+static int begin(struct monitor *m)
+{
+	struct bpf_error error = {""};
+	int r;
+
+	r = bpf_sensor_start(m->sensor, &error);
+	if (r < 0) {
+		log_error("%s", error.text);
+		return -ENOTSUP;
+	}
+	m->now_ns = read_clock();
+	r = start_agent(m);
+	if (r < 0)
+		return cant("the agent can't be started", r);
+	if (m->targets)
+		scan_known_files(m->config.preattach.items, m->config.preattach.count,
+				 on_known_file, m);
+	m->tick_ns = m->now_ns + SECOND_NS;
+	begin_scan(m);
+	return 0;
+}
+
+/* The checks come first: a node that can't run the sensor is left as it was, without a key file. */
+static int prepare(struct monitor *m)
+{
+	char reason[512];
+	struct keys keys;
+	int r;
+
+	if (checks_first_failure(reason, sizeof(reason)) < 0) {
+		log_error("%s", reason);
+		return -ENOTSUP;
+	}
+	setup_file_limit();
+	r = setup_keys(&m->config, &keys);
+	if (r == 0)
+		r = setup_agent(&m->config, &keys, &m->params);
+	if (r == 0)
+		r = prepare_sensor(m, &keys);
+	explicit_bzero(&keys, sizeof(keys));
+	if (r == 0)
+		r = open_loop(m);
+	return r == 0 ? begin(m) : r;
+}
+
+static void end(struct monitor *m)
+{
+	if (m->child.pid) { /* the start went wrong after it was made */
+		kill(m->child.pid, SIGKILL);
+		child_ended(&m->child, m->sensor, true, m->now_ns);
+	}
+	scan_free(m->scan);
+	watch_free(m->watch);
+	targets_free(m->targets);
+	bpf_sensor_close(m->sensor);
+	procs_free(m->procs);
+	closep(&m->signals);
+	closep(&m->epoll);
+	config_done(&m->config);
+	explicit_bzero(&m->params, sizeof(m->params));
+}
+
+int run_monitor(const struct run_options *options)
+{
+	struct monitor m = {
+		.options = options,
+		.child = CHILD_NONE,
+		.epoll = -EBADF,
+		.signals = -EBADF,
+	};
+
+	m.status = options->load(&m.config, options->arg);
+	if (m.status == 0) {
+		log_init("monitor", m.config.log_level);
+		m.status = prepare(&m);
+	}
+	if (m.status == 0)
+		loop(&m);
+	end(&m);
+	return m.status;
+}

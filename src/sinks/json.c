@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * JSON lines: the records' shapes, and the sink that writes them to a descriptor. Strings come
+ * from other programs; they are valid text by contract (tokens/use.h) and escaped by jansson.
+ *
+ * A line reaches the descriptor whole or stands at its very end: what a short write left over is
+ * written before anything else. A reader that is slow costs memory up to BUFFER_MAX, then lines,
+ * which are counted; it never stops the agent.
+ */
+#include "sinks/json.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include <jansson.h>
+
+#include "base/cleanup.h"
+#include "sinks/sinks.h"
+
+#define BUFFER_FLUSH (64 * 1024)	/* bytes that are written without waiting for the tick */
+#define BUFFER_MAX (4 * 1024 * 1024)	/* bytes that may wait for a slow reader */
+#define FILE_CHUNK (256 * 1024)
+#define NS_PER_S UINT64_C(1000000000)
+
+/* ---- shapes ---- */
+
+static inline void json_free(json_t **o)
+{
+	json_decref(*o);
+}
+#define _cleanup_json_ _cleanup_(json_free)
+
+void json_time(uint64_t realtime_ns, char ret_text[static JSON_TIME_LEN])
+{
+	time_t s = (time_t)(realtime_ns / NS_PER_S);
+	struct tm tm;
+	size_t n;
+
+	gmtime_r(&s, &tm);	/* 64-bit nanoseconds end in 2554: it can't overflow */
+	n = strftime(ret_text, JSON_TIME_LEN, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(ret_text + n, JSON_TIME_LEN - n, ".%09" PRIu64 "Z", realtime_ns % NS_PER_S);
+}
+
+static int put_text(json_t *o, const char *key, const char *text)
+{
+	char clean[512];
+	json_t *value;
+
+	if (!text || !text[0])
+		return 0;
+	value = json_string(text);
+	if (!value) {	/* not UTF-8 after all; a record less would be worse than a '?' */
+		use_set_text(clean, sizeof(clean), text, strlen(text));
+		value = json_string(clean);
+	}
+	return json_object_set_new(o, key, value);
+}
+
+static int put_count(json_t *o, const char *key, uint64_t n)
+{
+	return json_object_set_new(o, key, json_integer(n > INT64_MAX ? INT64_MAX : (json_int_t)n));
+}
+
+/* 0 stands for "not known". */
+static int put_known(json_t *o, const char *key, uint64_t n)
+{
+	return n ? put_count(o, key, n) : 0;
+}
+
+static int put_time(json_t *o, const char *key, uint64_t ns)
+{
+	char text[JSON_TIME_LEN];
+
+	if (!ns)
+		return 0;
+	json_time(ns, text);
+	return put_text(o, key, text);
+}
+
+/* Takes the reference. An object with nothing known in it is left out. */
+static int put_object(json_t *o, const char *key, json_t *child)
+{
+	if (child && !json_object_size(child)) {
+		json_decref(child);
+		return 0;
+	}
+	return json_object_set_new(o, key, child);
+}
+
+static int put_head(json_t *o, const char *type, uint64_t time_ns, const char *node)
+{
+	json_t *n = json_object();
+	int r;
+
+	r = put_text(o, "type", type);
+	r |= put_time(o, "@timestamp", time_ns);
+	r |= put_text(n, "name", node);
+	r |= put_object(o, "node", n);
+	return r;
+}
+
+static int put_use_token(json_t *o, const struct use *u)
+{
+	json_t *t = json_object();
+	int r;
+
+	r = put_text(t, "id", u->token_id);
+	r |= put_text(t, "class", u->class_name);
+	r |= put_text(t, "kind", u->kind);
+	r |= put_text(t, "scheme", u->scheme);
+	r |= put_text(t, "carrier", u->carrier);
+	r |= put_known(t, "length", u->length);
+	r |= put_text(t, "key_id", u->key_id);
+	r |= put_object(o, "token", t);
+	return r;
+}
+
+static int put_process(json_t *o, const struct use *u)
+{
+	json_t *p = json_object(), *user = json_object(), *container = json_object();
+	int r;
+
+	r = put_known(p, "pid", u->pid);
+	r |= put_text(p, "name", u->process_name);
+	r |= put_text(p, "executable", u->executable);
+	if (u->uid != UINT32_MAX)	/* (uid_t)-1 is nobody's id; 0 is root's */
+		r |= put_count(user, "id", u->uid);
+	r |= put_object(p, "user", user);
+	r |= put_object(o, "process", p);
+	r |= put_text(container, "id", u->container_id);
+	r |= put_object(o, "container", container);
+	return r;
+}
+
+static int put_http(json_t *o, const struct use *u)
+{
+	json_t *h = json_object();
+	int r = 0;
+
+	if (u->version)
+		r = put_text(h, "version", use_http_version(u->version));
+	r |= put_text(h, "method", u->method);
+	r |= put_text(h, "path", u->path);
+	r |= put_known(h, "status", u->status);
+	r |= put_object(o, "http", h);
+	return r;
+}
+
+static int put_end(json_t *o, const char *key, const char *name, const char *address, uint16_t port)
+{
+	json_t *e = json_object();
+	int r;
+
+	r = put_text(e, name, address);
+	r |= put_known(e, "port", port);
+	r |= put_object(o, key, e);
+	return r;
+}
+
+static int put_where(json_t *o, const struct use *u)
+{
+	json_t *tls = json_object();
+	int r;
+
+	r = put_end(o, "server", "address", u->server_address, u->server_port);
+	r |= put_end(o, "client", "ip", u->client_ip, u->client_port);
+	r |= put_end(o, "peer", "ip", u->peer_ip, u->peer_port);
+	r |= put_text(tls, "library", use_tls_library(u->tls));
+	r |= put_object(o, "tls", tls);
+	return r;
+}
+
+/* jansson's setters fail on a NULL object or value: out of memory anywhere ends up in `failed`. */
+static int dump(const json_t *o, int failed, char **ret_line)
+{
+	char *line;
+
+	if (failed)
+		return -ENOMEM;
+	line = json_dumps(o, JSON_COMPACT);
+	if (!line)
+		return -ENOMEM;
+	*ret_line = line;
+	return 0;
+}
+
+int json_use(const char *node, const struct use *u, char **ret_line)
+{
+	_cleanup_json_ json_t *o = json_object();
+	int r;
+
+	r = put_head(o, "use", u->last_ns, node);
+	r |= put_use_token(o, u);
+	r |= put_text(o, "direction", use_direction(u->dir));
+	r |= put_count(o, "count", u->count);
+	r |= put_time(o, "first", u->first_ns);
+	r |= put_time(o, "last", u->last_ns);
+	r |= put_process(o, u);
+	r |= put_http(o, u);
+	r |= put_where(o, u);
+	return dump(o, r, ret_line);
+}
+
+int json_token(const char *node, const struct token *t, char **ret_line)
+{
+	_cleanup_json_ json_t *o = json_object();
+	json_t *token = json_object();
+	int r;
+
+	r = put_head(o, "token", t->last_ns, node);
+	r |= put_text(token, "id", t->token_id);
+	r |= put_text(token, "class", t->class_name);
+	r |= put_text(token, "kind", t->kind);
+	r |= put_known(token, "length", t->length);
+	r |= put_text(token, "key_id", t->key_id);
+	r |= put_object(o, "token", token);
+	r |= put_time(o, "first", t->first_ns);
+	r |= put_time(o, "last", t->last_ns);
+	r |= put_count(o, "uses", t->uses);
+	r |= put_count(o, "egress", t->egress);
+	r |= put_count(o, "ingress", t->ingress);
+	return dump(o, r, ret_line);
+}
+
+int json_loss(const char *node, const struct loss *l, char **ret_line)
+{
+	_cleanup_json_ json_t *o = json_object();
+	int r;
+
+	r = put_head(o, "loss", l->time_ns, node);
+	r |= put_text(o, "reason", l->reason);
+	r |= put_count(o, "count", l->count);
+	r |= put_count(o, "added", l->added);
+	return dump(o, r, ret_line);
+}
+
+/* ---- sink ---- */
+
+struct json_sink {
+	int fd;
+	char *node;
+	char *buf;	/* whole lines, but the first may lack what was written of it already */
+	size_t len, size;
+	size_t chunk;	/* bytes per write */
+	bool broken;	/* nobody reads any more (EPIPE): nothing will ever be written again */
+};
+
+static uint64_t count_lines(const char *buf, size_t len)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < len; i++)
+		n += buf[i] == '\n';
+	return n;
+}
+
+static void give_up(struct json_sink *s)
+{
+	agent_drops[TT_DROP_output_failed] += count_lines(s->buf, s->len);
+	s->len = 0;
+}
+
+/* How much of the buffer one write takes: as many whole lines as fit, else a piece of one. */
+static size_t next_write(const struct json_sink *s, size_t off)
+{
+	size_t left = s->len - off;
+	const char *end;
+
+	if (left <= s->chunk)
+		return left;
+	end = memrchr(s->buf + off, '\n', s->chunk);
+	return end ? (size_t)(end + 1 - (s->buf + off)) : s->chunk;
+}
+
+/* 0: written, perhaps in part (*ret_written); -EAGAIN: not now; else why not. */
+static int write_some(struct json_sink *s, size_t off, int wait_ms, size_t *ret_written)
+{
+	struct pollfd p = { .fd = s->fd, .events = POLLOUT };
+	ssize_t n;
+
+	/* The descriptor may be shared with a shell, so O_NONBLOCK is not ours to set; after POLLOUT
+	 * a pipe takes PIPE_BUF bytes without blocking. */
+	if (poll(&p, 1, wait_ms) <= 0)
+		return -EAGAIN;
+	n = write(s->fd, s->buf + off, next_write(s, off));
+	if (n < 0)
+		return errno == EINTR ? -EAGAIN : -errno;
+	*ret_written = (size_t)n;
+	return 0;
+}
+
+/* What can't be written now stays. -EAGAIN when the reader is slow, else why not. */
+static int flush(struct json_sink *s, int wait_ms)
+{
+	size_t off = 0, n = 0;
+	int r = 0;
+
+	while (off < s->len) {
+		r = write_some(s, off, wait_ms, &n);
+		if (r < 0)
+			break;
+		off += n;
+	}
+	memmove(s->buf, s->buf + off, s->len - off);
+	s->len -= off;
+	if (r == -EPIPE || r == -EBADF) {
+		s->broken = true;
+		give_up(s);
+	}
+	return r;
+}
+
+static int reserve(struct json_sink *s, size_t add)
+{
+	size_t size = s->size ? s->size : 2 * BUFFER_FLUSH;
+	char *buf;
+
+	if (s->len + add > BUFFER_MAX)
+		return -ENOBUFS;
+	while (size < s->len + add)
+		size *= 2;
+	if (size == s->size)
+		return 0;
+	buf = realloc(s->buf, size);
+	if (!buf)
+		return -ENOMEM;
+	s->buf = buf;
+	s->size = size;
+	return 0;
+}
+
+/* Queues a line and frees it. */
+static int add_line(struct json_sink *s, int made, char *line)
+{
+	_cleanup_free_ char *owned = made < 0 ? NULL : line;
+	size_t len = owned ? strlen(owned) : 0;
+	int r = made;
+
+	if (r == 0)
+		r = s->broken ? -EPIPE : reserve(s, len + 1);
+	if (r < 0) {
+		agent_drops[TT_DROP_output_failed]++;
+		return r;
+	}
+	memcpy(s->buf + s->len, owned, len);
+	s->buf[s->len + len] = '\n';
+	s->len += len + 1;
+	if (s->len < BUFFER_FLUSH)
+		return 0;
+	r = flush(s, 0);
+	return r == -EAGAIN ? 0 : r;
+}
+
+static int json_sink_use(void *sink, const struct use *u)
+{
+	struct json_sink *s = sink;
+	char *line = NULL;
+	int r = json_use(s->node, u, &line);
+
+	return add_line(s, r, line);
+}
+
+static int json_sink_token(void *sink, const struct token *t)
+{
+	struct json_sink *s = sink;
+	char *line = NULL;
+	int r = json_token(s->node, t, &line);
+
+	return add_line(s, r, line);
+}
+
+static int json_sink_loss(void *sink, const struct loss *l)
+{
+	struct json_sink *s = sink;
+	char *line = NULL;
+	int r = json_loss(s->node, l, &line);
+
+	return add_line(s, r, line);
+}
+
+static int json_sink_tick(void *sink, uint64_t now_ns)
+{
+	int r = flush(sink, 0);
+
+	return r == -EAGAIN ? 0 : r;
+}
+
+static uint64_t monotonic_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static int json_sink_finish(void *sink, uint64_t limit_ms)
+{
+	struct json_sink *s = sink;
+	uint64_t now = monotonic_ms(), end = now + limit_ms;
+	int r;
+
+	for (;;) {
+		r = flush(s, end - now > INT_MAX ? INT_MAX : (int)(end - now));
+		if (r != -EAGAIN)
+			break;
+		now = monotonic_ms();
+		if (now >= end)
+			break;
+	}
+	give_up(s);
+	return r;
+}
+
+static void json_sink_free(void *sink)
+{
+	struct json_sink *s = sink;
+
+	if (!s)
+		return;
+	give_up(s);
+	free(s->buf);
+	free(s->node);
+	free(s);
+}
+
+static const struct sink_ops json_ops = {
+	.name = "json",
+	.use = json_sink_use,
+	.token = json_sink_token,
+	.loss = json_sink_loss,
+	.tick = json_sink_tick,
+	.finish = json_sink_finish,
+	.free = json_sink_free,
+};
+
+int json_sink_new(int fd, const char *node, struct sink *ret_sink)
+{
+	struct json_sink *s;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	/* Now and not with the first object: it opens /dev/urandom, which a sandbox may refuse. */
+	json_object_seed(0);
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	s->fd = fd;
+	/* Up to PIPE_BUF bytes are written to a pipe at once or not at all: other writers' lines
+	 * can't come in between. */
+	s->chunk = S_ISREG(st.st_mode) ? FILE_CHUNK : PIPE_BUF;
+	s->node = strdup(node);
+	if (!s->node) {
+		free(s);
+		return -ENOMEM;
+	}
+	*ret_sink = (struct sink){ .ops = &json_ops, .self = s };
+	return 0;
+}

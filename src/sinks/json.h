@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The one JSON shape of a record: the JSON sink and the commands' --json print the same lines.
+ * Names and order are those of schemas/tokentrail/v1; a field that is not known is absent. `@timestamp` is when the
+ * record was last true: the last use, or the time of the loss.
+ *
+ *   use    {"type":"use","@timestamp","node":{},"token":{},"direction","count","first","last",
+ *           "process":{},"container":{},"http":{},"server":{},"client":{},"peer":{},"tls":{}}
+ *   token  {"type":"token","@timestamp","node":{},"token":{},"first","last","uses","egress",
+ *           "ingress"}
+ *   loss   {"type":"loss","@timestamp","node":{},"reason","count","added"}
+ */
+#ifndef TT_SINKS_JSON_H
+#define TT_SINKS_JSON_H
+
+#include <stdint.h>
+
+#include "tokens/use.h"
+
+#define JSON_TIME_LEN 31	/* 2026-11-23T23:14:54.000000001Z + NUL */
+
+/* Each makes one line without its newline, malloc'd. node "" or NULL: not known. 0 or -ENOMEM. */
+int json_use(const char *node, const struct use *u, char **ret_line);
+int json_token(const char *node, const struct token *t, char **ret_line);
+int json_loss(const char *node, const struct loss *l, char **ret_line);
+
+/* RFC 3339, UTC, nanoseconds. */
+void json_time(uint64_t realtime_ns, char ret_text[static JSON_TIME_LEN]);
+
+#endif

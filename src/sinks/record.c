@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * struct use, token, loss -> packed protobuf. Messages live on the stack and point into what they
+ * are made of; protobuf-c leaves empty strings, zeros and unset messages out, which is what "not
+ * known is absent" asks for.
+ */
+#include "sinks/record.h"
+
+#include <errno.h>
+
+#include "tokentrail/v1/loss.pb-c.h"
+#include "tokentrail/v1/token.pb-c.h"
+#include "tokentrail/v1/use.pb-c.h"
+
+/* protobuf-c's members are not const, but packing only reads them. */
+static char *text(const char *s)
+{
+	return s ? (char *)s : (char *)protobuf_c_empty_string;
+}
+
+static int pack(const ProtobufCMessage *m, uint8_t *to, size_t size)
+{
+	if (protobuf_c_message_get_packed_size(m) > size)
+		return -ENOBUFS;
+	return (int)protobuf_c_message_pack(m, to);
+}
+
+int record_use(const struct use *u, const char *node, uint8_t *to, size_t size)
+{
+	Tokentrail__V1__Use use = TOKENTRAIL__V1__USE__INIT;
+	Tokentrail__V1__Node on = TOKENTRAIL__V1__NODE__INIT;
+	Tokentrail__V1__Credential token = TOKENTRAIL__V1__CREDENTIAL__INIT;
+	Tokentrail__V1__User user = TOKENTRAIL__V1__USER__INIT;
+	Tokentrail__V1__Process process = TOKENTRAIL__V1__PROCESS__INIT;
+	Tokentrail__V1__Container container = TOKENTRAIL__V1__CONTAINER__INIT;
+	Tokentrail__V1__Http http = TOKENTRAIL__V1__HTTP__INIT;
+	Tokentrail__V1__Server server = TOKENTRAIL__V1__SERVER__INIT;
+	Tokentrail__V1__Client client = TOKENTRAIL__V1__CLIENT__INIT;
+	Tokentrail__V1__Peer peer = TOKENTRAIL__V1__PEER__INIT;
+	Tokentrail__V1__Tls tls = TOKENTRAIL__V1__TLS__INIT;
+
+	on.name = text(node);
+	token.id = text(u->token_id);
+	token.class_ = text(u->class_name);
+	token.kind = text(u->kind);
+	token.scheme = text(u->scheme);
+	token.carrier = text(u->carrier);
+	token.length = u->length;
+	token.key_id = text(u->key_id);
+	user.id = u->uid;
+	process.pid = u->pid;
+	process.name = text(u->process_name);
+	process.executable = text(u->executable);
+	process.user = &user;
+	container.id = text(u->container_id);
+	http.version = text(use_http_version(u->version));
+	http.method = text(u->method);
+	http.path = text(u->path);
+	http.status = u->status;
+	server.address = text(u->server_address);
+	server.port = u->server_port;
+	client.ip = text(u->client_ip);
+	client.port = u->client_port;
+	peer.ip = text(u->peer_ip);
+	peer.port = u->peer_port;
+	tls.library = text(use_tls_library(u->tls));
+
+	use.timestamp = u->last_ns;
+	use.node = &on;
+	use.token = &token;
+	use.direction = text(use_direction(u->dir));
+	use.count = u->count;
+	use.first = u->first_ns;
+	use.last = u->last_ns;
+	use.process = &process;
+	use.container = *u->container_id ? &container : NULL;
+	use.http = &http;
+	use.server = *u->server_address || u->server_port ? &server : NULL;
+	use.client = *u->client_ip || u->client_port ? &client : NULL;
+	use.peer = *u->peer_ip || u->peer_port ? &peer : NULL;
+	use.tls = &tls;
+	return pack(&use.base, to, size);
+}
+
+int record_token(const struct token *t, const char *node, uint8_t *to, size_t size)
+{
+	Tokentrail__V1__Token row = TOKENTRAIL__V1__TOKEN__INIT;
+	Tokentrail__V1__Node on = TOKENTRAIL__V1__NODE__INIT;
+	Tokentrail__V1__Credential token = TOKENTRAIL__V1__CREDENTIAL__INIT;
+
+	on.name = text(node);
+	token.id = text(t->token_id);
+	token.class_ = text(t->class_name);
+	token.kind = text(t->kind);
+	token.length = t->length;
+	token.key_id = text(t->key_id);
+	row.timestamp = t->last_ns;
+	row.node = &on;
+	row.token = &token;
+	row.first = t->first_ns;
+	row.last = t->last_ns;
+	row.uses = t->uses;
+	row.egress = t->egress;
+	row.ingress = t->ingress;
+	return pack(&row.base, to, size);
+}
+
+int record_loss(const struct loss *l, const char *node, uint8_t *to, size_t size)
+{
+	Tokentrail__V1__Loss loss = TOKENTRAIL__V1__LOSS__INIT;
+	Tokentrail__V1__Node on = TOKENTRAIL__V1__NODE__INIT;
+
+	on.name = text(node);
+	loss.timestamp = l->time_ns;
+	loss.node = &on;
+	loss.reason = text(l->reason);
+	loss.count = l->count;
+	loss.added = l->added;
+	return pack(&loss.base, to, size);
+}

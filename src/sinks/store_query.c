@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The questions of the commands, as SQL. Values are always bound; the text of a query is put
+ * together from fixed pieces only. A row's texts pass use_set_text(): the file may have been
+ * written by anybody.
+ */
+#include "sinks/store_query.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include <sqlite3.h>
+
+#include "base/cleanup.h"
+
+#define SCHEMA_VERSION 1
+#define BUSY_MS 5000
+
+struct store_query {
+	sqlite3 *db;
+	char node[256];
+};
+
+DEFINE_CLEANUP(struct store_query *, store_query_free)
+
+static inline void finalizep(sqlite3_stmt **st)
+{
+	sqlite3_finalize(*st);
+}
+
+/* ---- opening ---- */
+
+static const char *remedy(int code)
+{
+	switch (code & 0xff) {
+	case SQLITE_NOTADB:
+	case SQLITE_CORRUPT:
+		return "it is damaged or not a store; give another with --store";
+	case SQLITE_CANTOPEN:
+	case SQLITE_READONLY:
+	case SQLITE_PERM:
+	case SQLITE_AUTH:
+		return "run this as root or as the agent's user";
+	default:
+		return "try again, and check the disk";
+	}
+}
+
+static int set_error(struct config_error *ret_error, const char *path, int code)
+{
+	snprintf(ret_error->text, sizeof(ret_error->text), "can't read the store %s: %s; %s", path,
+		 sqlite3_errstr(code), remedy(code));
+	return (code & 0xff) == SQLITE_CANTOPEN ? -EACCES : -EIO;
+}
+
+/* SQLite says no more than "unable to open database file". */
+static int check_file(const char *path, struct config_error *ret_error)
+{
+	int e;
+
+	if (access(path, R_OK) == 0)
+		return 0;
+	e = errno;
+	if (e == ENOENT || e == ENOTDIR)
+		snprintf(ret_error->text, sizeof(ret_error->text),
+			 "there is no store %s; start 'tokentrail run' first, or name one with --store",
+			 path);
+	else
+		snprintf(ret_error->text, sizeof(ret_error->text),
+			 "can't read the store %s: %s; run this as root or as the agent's user", path,
+			 strerror(e));
+	return e == ENOTDIR ? -ENOENT : -e;
+}
+
+static int read_version(struct store_query *q, int *ret_version)
+{
+	_cleanup_(finalizep) sqlite3_stmt *st = NULL;
+	int r;
+
+	r = sqlite3_prepare_v2(q->db, "PRAGMA user_version", -1, &st, NULL);
+	if (r == SQLITE_OK)
+		r = sqlite3_step(st);
+	if (r != SQLITE_ROW)
+		return r == SQLITE_DONE ? SQLITE_ERROR : r;
+	*ret_version = sqlite3_column_int(st, 0);
+	return SQLITE_OK;
+}
+
+static void column_text(sqlite3_stmt *st, int i, char *to, size_t size)
+{
+	const unsigned char *text = sqlite3_column_text(st, i);
+
+	use_set_text(to, size, text ? text : (const unsigned char *)"",
+		     (size_t)sqlite3_column_bytes(st, i));
+}
+
+static int read_node(struct store_query *q)
+{
+	_cleanup_(finalizep) sqlite3_stmt *st = NULL;
+	int r;
+
+	r = sqlite3_prepare_v2(q->db, "SELECT value FROM meta WHERE name = 'node'", -1, &st, NULL);
+	if (r == SQLITE_OK)
+		r = sqlite3_step(st);
+	if (r == SQLITE_ROW)
+		column_text(st, 0, q->node, sizeof(q->node));
+	return r == SQLITE_ROW || r == SQLITE_DONE ? SQLITE_OK : r;
+}
+
+static int check_version(const char *path, int version, struct config_error *ret_error)
+{
+	if (version == SCHEMA_VERSION)
+		return 0;
+	if (version > SCHEMA_VERSION)
+		snprintf(ret_error->text, sizeof(ret_error->text),
+			 "the store %s was written by a newer tokentrail (schema %d, this one knows "
+			 "%d); use that version", path, version, SCHEMA_VERSION);
+	else
+		snprintf(ret_error->text, sizeof(ret_error->text),
+			 "%s is not a store of tokentrail; give another with --store", path);
+	return -EPROTONOSUPPORT;
+}
+
+int store_query_open(const char *path, struct store_query **ret_query,
+		     struct config_error *ret_error)
+{
+	_cleanup_(store_query_freep) struct store_query *q = NULL;
+	int version = 0, r;
+
+	r = check_file(path, ret_error);
+	if (r < 0)
+		return r;
+	q = calloc(1, sizeof(*q));
+	if (!q) {
+		snprintf(ret_error->text, sizeof(ret_error->text), "out of memory");
+		return -ENOMEM;
+	}
+	r = sqlite3_open_v2(path, &q->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+	if (r == SQLITE_OK) {
+		sqlite3_busy_timeout(q->db, BUSY_MS);
+		r = read_version(q, &version);
+	}
+	if (r != SQLITE_OK)
+		return set_error(ret_error, path, r);
+	r = check_version(path, version, ret_error);
+	if (r < 0)
+		return r;
+	r = read_node(q);
+	if (r != SQLITE_OK)
+		return set_error(ret_error, path, r);
+	*ret_query = TAKE_PTR(q);
+	return 0;
+}
+
+void store_query_free(struct store_query *q)
+{
+	if (!q)
+		return;
+	sqlite3_close(q->db);
+	free(q);
+}
+
+const char *store_query_node(const struct store_query *q)
+{
+	return q->node;
+}
+
+const char *store_query_error(const struct store_query *q)
+{
+	return sqlite3_errmsg(q->db);
+}
+
+/* ---- queries ---- */
+
+enum parameter { P_TOKEN = 1, P_CLASS, P_PROCESS, P_SINCE, P_LIMIT };
+
+static const char token_columns[] =
+	"SELECT t.token, t.key_id, t.class, t.kind, t.length, t.first, t.last, t.uses, t.egress, "
+	"t.ingress FROM token t WHERE 1";
+static const char use_columns[] =
+	"SELECT u.token, t.key_id, t.class, t.kind, t.length, u.first, u.last, u.count, u.direction, "
+	"u.process, u.executable, u.user, u.container, u.carrier, u.scheme, u.method, u.path, "
+	"u.status, u.server_address, u.server_port, u.peer_ip, u.peer_port, u.tls, u.pid, "
+	"u.client_ip, u.http_version FROM use u LEFT JOIN token t ON t.token = u.token WHERE 1";
+
+/* Every id is lower-case letters, digits and '_': '~' comes after all that begin alike. */
+#define WHERE_TOKEN(t) " AND " t ".token >= ?1 AND " t ".token < ?1 || '~'"
+#define WHERE_CLASS " AND t.class = ?2"
+#define WHERE_PROCESS "(u.process = ?3 OR u.executable = ?3)"
+
+static int bind_filter(sqlite3_stmt *st, const struct store_filter *f)
+{
+	sqlite3_int64 limit = f->limit && f->limit <= INT64_MAX ? (sqlite3_int64)f->limit : -1;
+	int r;
+
+	r = sqlite3_bind_int64(st, P_LIMIT, limit);
+	if (f->token)
+		r |= sqlite3_bind_text(st, P_TOKEN, f->token, -1, SQLITE_STATIC);
+	if (f->class_name)
+		r |= sqlite3_bind_text(st, P_CLASS, f->class_name, -1, SQLITE_STATIC);
+	if (f->process)
+		r |= sqlite3_bind_text(st, P_PROCESS, f->process, -1, SQLITE_STATIC);
+	if (f->since_ns)
+		r |= sqlite3_bind_int64(st, P_SINCE, (sqlite3_int64)f->since_ns);
+	return r;
+}
+
+static int prepare(struct store_query *q, const char *sql, const struct store_filter *f,
+		   sqlite3_stmt **ret_st)
+{
+	if (sqlite3_prepare_v2(q->db, sql, -1, ret_st, NULL) != SQLITE_OK)
+		return -EIO;
+	return bind_filter(*ret_st, f) == SQLITE_OK ? 0 : -EIO;
+}
+
+static void read_token(sqlite3_stmt *st, struct token *t, char *class_name, char *kind, size_t size)
+{
+	memset(t, 0, sizeof(*t));
+	column_text(st, 0, t->token_id, sizeof(t->token_id));
+	column_text(st, 1, t->key_id, sizeof(t->key_id));
+	column_text(st, 2, class_name, size);
+	column_text(st, 3, kind, size);
+	t->class_name = class_name;
+	t->kind = kind;
+	t->length = (uint32_t)sqlite3_column_int64(st, 4);
+	t->first_ns = (uint64_t)sqlite3_column_int64(st, 5);
+	t->last_ns = (uint64_t)sqlite3_column_int64(st, 6);
+	t->uses = (uint64_t)sqlite3_column_int64(st, 7);
+	t->egress = (uint64_t)sqlite3_column_int64(st, 8);
+	t->ingress = (uint64_t)sqlite3_column_int64(st, 9);
+}
+
+int store_query_tokens(struct store_query *q, const struct store_filter *f,
+		       int (*row)(void *arg, const struct token *t), void *arg)
+{
+	_cleanup_(finalizep) sqlite3_stmt *st = NULL;
+	char sql[1024], class_name[64], kind[64];
+	struct token t;
+	int r, code;
+
+	snprintf(sql, sizeof(sql), "%s%s%s%s%s ORDER BY t.last DESC, t.token LIMIT ?5", token_columns,
+		 f->token ? WHERE_TOKEN("t") : "", f->class_name ? WHERE_CLASS : "",
+		 f->process ? " AND EXISTS (SELECT 1 FROM use u WHERE u.token = t.token AND "
+			      WHERE_PROCESS ")" : "",
+		 f->since_ns ? " AND t.last >= ?4" : "");
+	r = prepare(q, sql, f, &st);
+	while (r == 0 && (code = sqlite3_step(st)) != SQLITE_DONE) {
+		if (code != SQLITE_ROW)
+			return -EIO;
+		read_token(st, &t, class_name, kind, sizeof(kind));
+		r = row(arg, &t);
+	}
+	return r;
+}
+
+/* Texts that struct use only points to. */
+struct use_texts {
+	char class_name[64], kind[64], scheme[64];
+};
+
+static enum tt_dir read_direction(sqlite3_stmt *st, int i)
+{
+	char text[16];
+
+	column_text(st, i, text, sizeof(text));
+	return !strcmp(text, "ingress") ? TT_DIR_INGRESS : TT_DIR_EGRESS;
+}
+
+static void read_who(sqlite3_stmt *st, struct use *u)
+{
+	u->dir = read_direction(st, 8);
+	column_text(st, 9, u->process_name, sizeof(u->process_name));
+	column_text(st, 10, u->executable, sizeof(u->executable));
+	u->uid = (uint32_t)sqlite3_column_int64(st, 11);	/* -1: not known */
+	column_text(st, 12, u->container_id, sizeof(u->container_id));
+	u->pid = (uint32_t)sqlite3_column_int64(st, 23);
+}
+
+static void read_request(sqlite3_stmt *st, struct use *u)
+{
+	column_text(st, 13, u->carrier, sizeof(u->carrier));
+	column_text(st, 15, u->method, sizeof(u->method));
+	column_text(st, 16, u->path, sizeof(u->path));
+	u->status = (uint16_t)sqlite3_column_int(st, 17);
+	column_text(st, 18, u->server_address, sizeof(u->server_address));
+	u->server_port = (uint16_t)sqlite3_column_int(st, 19);
+	column_text(st, 20, u->peer_ip, sizeof(u->peer_ip));
+	u->peer_port = (uint16_t)sqlite3_column_int(st, 21);
+	u->tls = (enum tt_tls)sqlite3_column_int(st, 22);
+	column_text(st, 24, u->client_ip, sizeof(u->client_ip));
+	u->version = (uint16_t)sqlite3_column_int(st, 25);
+}
+
+static void read_use(sqlite3_stmt *st, struct use *u, struct use_texts *t)
+{
+	memset(u, 0, sizeof(*u));
+	column_text(st, 0, u->token_id, sizeof(u->token_id));
+	column_text(st, 1, u->key_id, sizeof(u->key_id));
+	column_text(st, 2, t->class_name, sizeof(t->class_name));
+	column_text(st, 3, t->kind, sizeof(t->kind));
+	column_text(st, 14, t->scheme, sizeof(t->scheme));
+	u->class_name = t->class_name;
+	u->kind = t->kind;
+	u->scheme = t->scheme;
+	u->length = (uint32_t)sqlite3_column_int64(st, 4);
+	u->first_ns = (uint64_t)sqlite3_column_int64(st, 5);
+	u->last_ns = (uint64_t)sqlite3_column_int64(st, 6);
+	u->count = (uint64_t)sqlite3_column_int64(st, 7);
+	read_who(st, u);
+	read_request(st, u);
+}
+
+int store_query_uses(struct store_query *q, const struct store_filter *f,
+		     int (*row)(void *arg, const struct use *u), void *arg)
+{
+	_cleanup_(finalizep) sqlite3_stmt *st = NULL;
+	struct use_texts texts;
+	char sql[1024];
+	struct use u;
+	int r, code;
+
+	snprintf(sql, sizeof(sql), "%s%s%s%s%s ORDER BY u.last DESC, u.token LIMIT ?5", use_columns,
+		 f->token ? WHERE_TOKEN("u") : "", f->class_name ? WHERE_CLASS : "",
+		 f->process ? " AND " WHERE_PROCESS : "", f->since_ns ? " AND u.last >= ?4" : "");
+	r = prepare(q, sql, f, &st);
+	while (r == 0 && (code = sqlite3_step(st)) != SQLITE_DONE) {
+		if (code != SQLITE_ROW)
+			return -EIO;
+		read_use(st, &u, &texts);
+		r = row(arg, &u);
+	}
+	return r;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reading a store (schemas/store.sql), also while an agent writes it. Rows come newest use first.
+ */
+#ifndef TT_SINKS_STORE_QUERY_H
+#define TT_SINKS_STORE_QUERY_H
+
+#include <stdint.h>
+
+#include "config/config.h"
+#include "tokens/use.h"
+
+/* All of them hold for a row; NULL or 0: any. */
+struct store_filter {
+	const char *token;	/* token.id, or how it begins */
+	const char *class_name;
+	const char *process;	/* name or executable */
+	uint64_t since_ns;	/* used at this time or later, CLOCK_REALTIME */
+	uint64_t limit;		/* rows */
+};
+
+struct store_query;
+
+/* Opens read-only. -ENOENT: no such file; -EPROTONOSUPPORT: not a store, or a newer one; -EACCES,
+ * -EIO; *ret_error has a sentence with path and remedy. */
+int store_query_open(const char *path, struct store_query **ret_query,
+		     struct config_error *ret_error);
+void store_query_free(struct store_query *q);
+
+/* The node whose store this is; "" when not known. Lives as long as q. */
+const char *store_query_node(const struct store_query *q);
+
+/* Each calls row() per row until it returns non-zero, which is then the result. What row() is given
+ * lives until it returns. -EIO: SQLite failed; store_query_error() says how. */
+int store_query_tokens(struct store_query *q, const struct store_filter *f,
+		       int (*row)(void *arg, const struct token *t), void *arg);
+int store_query_uses(struct store_query *q, const struct store_filter *f,
+		     int (*row)(void *arg, const struct use *u), void *arg);
+
+const char *store_query_error(const struct store_query *q);
+
+#endif

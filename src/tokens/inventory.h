@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A row per token. A token not seen before gives a record at once; one that changed gives its next
+ * record when the interval since the change has passed, and at the end. When the table is full the
+ * token longest unused is forgotten (its last state goes out before). Times are the caller's, of
+ * any clock that only grows.
+ */
+#ifndef TT_TOKENS_INVENTORY_H
+#define TT_TOKENS_INVENTORY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tokens/use.h"
+
+#define INVENTORY_INTERVAL_NS (60ULL * 1000000000)
+
+struct inventory;
+
+typedef void (*inventory_emit)(void *ctx, const struct token *t);
+
+int inventory_new(size_t limit, uint64_t interval_ns, inventory_emit emit, void *ctx,
+		  struct inventory **ret_inventory);
+void inventory_free(struct inventory *inv);
+
+/* Adds u->count uses. */
+void inventory_use(struct inventory *inv, const struct use *u, uint64_t now_ns);
+void inventory_tick(struct inventory *inv, uint64_t now_ns);
+void inventory_flush(struct inventory *inv);
+size_t inventory_count(const struct inventory *inv);
+
+#endif

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * All names the head reader looks up: carriers, schemes, and the fields it needs for itself. The
+ * monitor puts them into the kernel's table `names`, the tests and the fuzzer into one of their own.
+ */
+#ifndef TT_TOKENS_NAMES_H
+#define TT_TOKENS_NAMES_H
+
+#include <tokentrail/abi.h>
+
+/* Calls put() for each name; stops at and returns its first negative result. -EEXIST: two names of
+ * one space fall on the same hash, which a build must never ship. */
+int names_each(int (*put)(const struct tt_name_key *key, const struct tt_name_val *val, void *data),
+	       void *data);
+
+#endif
