@@ -50,7 +50,7 @@ enum h1_state {
 	H1_S_METHOD,
 	H1_S_TARGET,
 	H1_S_TARGET_END,	/* after "*" */
-	H1_S_ABSOLUTE,		/* "http:" up to the second slash */
+	H1_S_ABSOLUTE,		/* "http://" */
 	H1_S_AUTHORITY,
 	H1_S_PATH,
 	H1_S_SEGMENT_ASKED,
@@ -100,17 +100,13 @@ struct http1 {
 
 /* What is known of a head while it is read. */
 struct h1_head {
-	struct siphash sip;	/* of the credential being read */
 	__u64 user[2];		/* Basic: fingerprint of the part before the colon */
-	__u64 name_hash, name_word;	/* of the name or word being read */
 	__u64 method_word;	/* first eight bytes of the method */
-	__u64 scheme_hash;
 	__u64 length;		/* Content-Length */
 	__u32 name_len;
 	__u32 user_len;
 	__u32 head_len;		/* bytes of this head in earlier calls */
 	__u32 segment_len;	/* of the path segment being read */
-	__u32 base64_bits;
 	__u16 status;
 	__u16 user_class;
 	__u16 carrier;		/* of the credential being read */
@@ -131,10 +127,16 @@ struct h1_head {
 	__u8 segment;		/* H1_P_* */
 	__u8 use_flags;		/* TT_USE_* */
 	__u8 cred_flags;	/* TT_CRED_* */
-	__u8 pad_[5];
+	__u8 pad_[1];
 	struct tt_cred cred[TT_CREDS_MAX];
-	/* From here on lie bytes of the message: masked while the head is parked. */
+	/* From here on lie bytes of the message, or what they can be computed back from (a name's
+	 * hash can be inverted): masked while the head is parked. */
 	__u8 carry[H1_CARRY_BUF];	/* first bytes of the credential or path segment, for its class */
+	struct siphash sip;	/* of the credential being read */
+	__u64 name_hash, name_word;	/* of the name or word being read */
+	__u64 scheme_hash;
+	__u32 base64_bits;
+	__u32 pad2_;
 	__u8 method[TT_METHOD_LEN];
 	__u8 host[H1_HOST_BUF];
 	__u8 path[H1_PATH_BUF];
@@ -302,12 +304,19 @@ static __always_inline int h1_start(struct h1_work *w, __u8 c)
 #define H1_WORD_HEAD 0x44414548ULL		/* "HEAD" */
 #define H1_WORD_CONNECT 0x5443454e4e4f43ULL	/* "CONNECT" */
 
+/* The first word is not what this direction's messages begin with. */
+static __always_inline int h1_bad_start(struct h1_work *w)
+{
+	return h1_bad(w, w->d.kind == H1_RESPONSES ? TT_DROP_bad_status_line :
+						     TT_DROP_bad_request_line);
+}
+
 static __always_inline int h1_method_end(struct h1_work *w)
 {
 	struct h1_head *h = &w->h;
 
 	if (!h->method_len || w->d.kind == H1_RESPONSES)
-		return h1_bad(w, TT_DROP_bad_status_line);
+		return h1_bad_start(w);
 	if (h->method_word == H1_WORD_HEAD && h->method_len == 4)
 		h->flags |= H1_F_METHOD_HEAD;
 	if (h->method_word == H1_WORD_CONNECT && h->method_len == 7)
@@ -333,7 +342,7 @@ static __always_inline int h1_method(struct h1_work *w, __u8 c)
 	}
 	/* Methods in use are upper case (RFC 9110, 9.1); anything else is another protocol. */
 	if (i >= TT_METHOD_LEN || !((c >= 'A' && c <= 'Z') || c == '-' || c == '_'))
-		return h1_bad(w, TT_DROP_bad_request_line);
+		return h1_bad_start(w);
 	if (i < 8)
 		h->method_word |= (__u64)c << (8 * i);
 	H1_MASK(i, TT_METHOD_LEN - 1);
@@ -349,6 +358,7 @@ static __always_inline void h1_segment_start(struct h1_head *h)
 	h->segment_run = 0;
 	h->segment_hex = 0;
 	h->segment = 0;
+	h->idx = 0;
 }
 
 static __always_inline void h1_path_put(struct h1_head *h, __u8 c)
@@ -399,11 +409,18 @@ static __always_inline int h1_target_end(struct h1_work *w, __u8 c)
 
 static __always_inline int h1_absolute(struct h1_work *w, __u8 c)
 {
+	struct h1_head *h = &w->h;
+	__u8 lower = c | 0x20;
+
+	/* idx: 0 in the scheme, 1 behind its colon, 2 behind a slash. Anything looser could take a
+	 * segment of a path without its first slash for the host. */
 	w->pos++;
-	if (c <= ' ' || c >= 127)
+	if (h->idx == 0 && lower >= 'a' && lower <= 'z')
+		return H1_NEXT;
+	if (c != (h->idx ? '/' : ':'))
 		return h1_bad(w, TT_DROP_bad_request_line);
-	if (c == '/' && ++w->h.idx == 2) {
-		w->h.flags |= H1_F_STARTED;
+	if (++h->idx == 3) {
+		h->flags |= H1_F_STARTED;
 		w->d.state = H1_S_AUTHORITY;
 	}
 	return H1_NEXT;
@@ -413,6 +430,11 @@ static __always_inline void h1_host_put(struct h1_head *h, __u8 c)
 {
 	__u64 i = h->host_len;
 
+	if (c == '@') {	/* userinfo may be a secret; it never leaves */
+		h->host_len = 0;
+		h->use_flags &= ~TT_USE_HOST_CUT;
+		return;
+	}
 	if (i >= TT_HOST_LEN) {
 		h->use_flags |= TT_USE_HOST_CUT;
 		return;
@@ -426,7 +448,7 @@ static __always_inline int h1_authority(struct h1_work *w, __u8 c)
 {
 	struct h1_head *h = &w->h;
 
-	if (c == '/' || c == '?') {
+	if (c == '/' || c == '?' || c == '#') {
 		if (h->flags & H1_F_CONNECT)
 			return h1_bad(w, TT_DROP_bad_request_line);
 		h1_segment_start(h);
@@ -443,10 +465,7 @@ static __always_inline int h1_authority(struct h1_work *w, __u8 c)
 	}
 	if (c < ' ' || c >= 127)
 		return h1_bad(w, TT_DROP_bad_request_line);
-	if (c == '@')	/* userinfo may be a secret; it never leaves */
-		h->host_len = 0;
-	else
-		h1_host_put(h, c);
+	h1_host_put(h, c);
 	return H1_NEXT;
 }
 
@@ -472,6 +491,8 @@ static __always_inline int h1_segment_asked(struct h1_work *w, __u8 c)
 
 	if (w->answer.id || (h->segment & H1_P_SECRET)) {
 		h->path_len = h->segment_start;
+		if (h->path_len < TT_PATH_LEN)	/* it was this segment that did not fit */
+			h->use_flags &= ~TT_USE_PATH_CUT;
 		h1_path_put(h, '{');
 		h1_path_put(h, '.');
 		h1_path_put(h, '.');
@@ -530,6 +551,9 @@ static __always_inline int h1_path(struct h1_work *w, __u8 c)
 		h->segment |= H1_P_SECRET;
 	if (c == '@' && h->segment_len > 1)	/* an address of somebody; "@scope" is none */
 		h->segment |= H1_P_SECRET;
+	if (c == '0' && h->idx == 2 && h->segment_len > 3)	/* "%40" is '@' too */
+		h->segment |= H1_P_SECRET;
+	h->idx = c == '%' ? 1 : c == '4' && h->idx == 1 ? 2 : 0;
 	if (h->segment & H1_P_SECRET) {		/* also stops the counters from wrapping */
 		h->segment_run = 0;
 		h->segment_hex = 0;
@@ -612,7 +636,8 @@ static __always_inline int h1_cred_done(struct h1_work *w)
 
 	if (h->value & H1_V_BAD)
 		return h1_note(w, h->value & H1_V_BASIC ? TT_DROP_bad_base64 : TT_DROP_bad_percent);
-	if ((h->value & H1_V_BASIC) && !(h->value & H1_V_COLON))
+	/* Six bits left over: one character too many, or the value was cut. */
+	if ((h->value & H1_V_BASIC) && (!(h->value & H1_V_COLON) || h->nbits == 6))
 		return h1_note(w, TT_DROP_bad_base64);
 	siphash_final(&h->sip, id);
 	if (!len && h->user_len) {
@@ -658,18 +683,19 @@ static __always_inline int h1_qname(struct h1_work *w, __u8 c)
 		return h1_bad(w, TT_DROP_bad_request_line);
 	if (c == '&' || c == ';' || c == ' ')
 		return h1_query_end(w, c);
-	w->pos++;
 	if (c != '=') {
+		w->pos++;
 		if (h->name_len < 255)
 			h1_name_put(h, c);
 		return H1_NEXT;
 	}
 	h1_name_end(h);
-	return h1_ask(w, H1_ASK_PARAM, H1_S_QNAME_ASKED);
+	return h1_ask(w, H1_ASK_PARAM, H1_S_QNAME_ASKED);	/* '=' is left, as in h1_name() */
 }
 
 static __always_inline int h1_qname_asked(struct h1_work *w)
 {
+	w->pos++;
 	w->d.state = H1_S_QSKIP;
 	if (w->answer.id) {
 		h1_cred_start(w, 0);
@@ -753,6 +779,7 @@ static __always_inline int h1_version(struct h1_work *w, __u8 c)
 	if (!h1_digit(c))
 		return h1_bad(w, TT_DROP_bad_request_line);
 	h->version = 10 + (c - '0');
+	h->flags |= H1_F_STARTED;
 	w->d.kind = H1_REQUESTS;
 	w->d.state = H1_S_LINE_END;
 	return H1_NEXT;
@@ -871,8 +898,8 @@ static __always_inline int h1_name(struct h1_work *w, __u8 c)
 	/* Not all of these are tchar (RFC 9110, 5.6.2), but the fast way doesn't tell them apart. */
 	if (c <= ' ' || c >= 128)
 		return h1_bad(w, TT_DROP_bad_header);
-	w->pos++;
 	if (c != ':') {
+		w->pos++;
 		if (h->name_len < 255)
 			h1_name_put(h, c);
 		return H1_NEXT;
@@ -880,6 +907,7 @@ static __always_inline int h1_name(struct h1_work *w, __u8 c)
 	if (!h->name_len)
 		return h1_bad(w, TT_DROP_bad_header);
 	h1_name_end(h);
+	/* The colon is left for the next step: an answer must not have to outlive a call. */
 	return h1_ask(w, H1_ASK_HEADER, H1_S_NAME_ASKED);
 }
 
@@ -896,6 +924,7 @@ static __always_inline int h1_name_asked(struct h1_work *w)
 	struct h1_head *h = &w->h;
 	__u8 unwrap = w->answer.unwrap;
 
+	w->pos++;
 	if (unwrap == TT_CONTROL_LENGTH) {
 		/* Twice may be an attack on whoever frames differently (RFC 9112, 6.3). */
 		if (h->flags & H1_F_LENGTH)
@@ -1012,6 +1041,7 @@ static __always_inline int h1_value_put(struct h1_work *w, __u8 c)
 		return H1_NEXT;
 	}
 	h->value |= H1_V_COLON;
+	w->pos--;	/* left for the next step, as in h1_name() */
 	return h1_cred_end(w, H1_S_USER_ASKED);
 }
 
@@ -1020,6 +1050,7 @@ static __always_inline int h1_user_asked(struct h1_work *w)
 {
 	struct h1_head *h = &w->h;
 
+	w->pos++;
 	h->user_class = w->answer.id;
 	h->user_len = h->sip.len;
 	siphash_final(&h->sip, h->user);
@@ -1039,6 +1070,7 @@ static __always_inline int h1_word_end(struct h1_work *w)
 	if (h->words == 1 && h->scheme_hash && h->name_hash == h->scheme_hash) {
 		h->cred_flags |= TT_CRED_DUP_SCHEME;	/* "Bearer Bearer x" */
 		siphash_init(&h->sip, w->key[0], w->key[1]);
+		h->value |= H1_V_LEAD;	/* quotes around the rest */
 		h->blanks = 0;
 	}
 	h->words = 2;
