@@ -271,7 +271,7 @@ __weak __noinline int http_park(__u32 slot)
 
 	if (!s)
 		return 0;
-	s->w.h.head_len += s->w.total;
+	s->w.h.head_len += s->w.total - s->w.head_at;
 	if (s->w.h.head_len > H1_HEAD_MAX) {
 		s->w.d.state = H1_S_LOST;
 		return drop(TT_DROP_head_too_long);
@@ -385,6 +385,7 @@ __weak __noinline int http_piece(__u32 slot, __u32 i)
 	s->w.base = 0;
 	s->w.fill = 0;
 	s->w.pos = 0;
+	s->w.head_at = 0;
 	s->w.key[0] = conf_kernel_key[0];
 	s->w.key[1] = conf_kernel_key[1];
 	s->partial.conn = c->id;

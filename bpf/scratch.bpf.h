@@ -73,7 +73,6 @@ static __always_inline void scratch_release(__u32 slot, struct scratch *s)
 	asm volatile("" ::: "memory");	/* joined, the two would be too large for clang */
 	__builtin_memset(s->w.buf + H1_WINDOW / 2, 0, H1_WINDOW / 2 + 8);
 	asm volatile("" ::: "memory");
-	__builtin_memset(&s->w.h.sip, 0, sizeof(s->w.h.sip));
 	__builtin_memset(s->w.h.carry, 0, sizeof(struct h1_head) - __builtin_offsetof(struct h1_head, carry));
 	__builtin_memset(&s->prefix, 0, sizeof(s->prefix));
 	bpf_map_delete_elem(&claims, &slot);

@@ -182,7 +182,7 @@ struct h1_work {
 	__u32 ask;		/* enum h1_ask, with H1_ASK; name in head.name_hash and .name_len, prefix in head.carry, its length in ask_len */
 	__u32 ask_len;
 	__u32 reason;		/* enum tt_drop, with H1_NOTE and H1_BAD */
-	__u32 pad_;
+	__u32 head_at;		/* where in the input the head began; 0 = in an earlier one */
 	struct h1_answer answer;
 	struct http1 d;
 	struct h1_head h;
@@ -296,6 +296,7 @@ static __always_inline int h1_start(struct h1_work *w, __u8 c)
 		return H1_NEXT;
 	}
 	h1_head_init(&w->h);
+	w->head_at = w->pos;
 	w->d.state = H1_S_METHOD;
 	return H1_NEXT;
 }

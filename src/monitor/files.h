@@ -48,8 +48,7 @@ struct file {
 	struct attach *attach;	 /* its probes, or those the agent names just now; NULL: none */
 	struct attach_count count;
 	struct file *next_in_line;  /* of those QUEUED or SCANNING; monitor/targets.c */
-	char path[TT_IPC_PATH_LEN]; /* as first met; for the log, and to see whether it is still
-				       there */
+	char path[TT_IPC_PATH_LEN]; /* as first met; for the log and for is_at_home() */
 
 	struct file *next_by_inode, *next_by_number;
 	struct file *older, *newer; /* all files, by when they were last met */

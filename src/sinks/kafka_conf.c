@@ -160,7 +160,8 @@ int kafka_conf_producer(const struct config *c, rd_kafka_conf_t **ret_conf, stru
 
 int kafka_conf_consumer(const struct config *c, rd_kafka_conf_t **ret_conf, struct config_error *ret_error)
 {
-	static const struct pair defaults[] = { { "client.id", "tokentrail" } };
+	/* It reads to the end of each partition, and waits there for what may still come. */
+	static const struct pair defaults[] = { { "client.id", "tokentrail" }, { "fetch.wait.max.ms", "100" } };
 
 	return make(c, defaults, COUNT(defaults), consumer_fixed, COUNT(consumer_fixed), ret_conf,
 		    ret_error);

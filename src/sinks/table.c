@@ -4,7 +4,8 @@
  * forgets the one longest unused; counts are those since its row appeared. The store has it all.
  *
  * It owns the terminal's alternate screen from the first frame to finish() or free(), and never
- * waits for a terminal that does not read: such a frame is left out.
+ * waits for a terminal that reads slowly: the rest of a frame follows with the next ticks, and no
+ * other is begun before.
  */
 #include "sinks/sinks.h"
 
@@ -55,6 +56,8 @@ struct table_sink {
 	uint64_t drawn_ns;	/* tick's clock */
 	bool dirty, on_screen, colour, utf8;
 	char *frame;		/* as last shown */
+	char *out;		/* what the terminal gets now */
+	size_t out_len, out_at;
 };
 
 /* ---- rows ---- */
@@ -418,30 +421,41 @@ static int frame_make(const struct table_sink *s, char **ret_frame)
 
 /* ---- the terminal ---- */
 
-/* -EAGAIN: the terminal does not read now; the rest is left out. */
-static int terminal_write(int fd, const char *text, size_t len, int wait_ms)
+/* Writes on what is under way. -EAGAIN: the terminal does not take all of it now. */
+static int terminal_push(struct table_sink *s, int wait_ms)
 {
-	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	struct pollfd p = { .fd = s->fd, .events = POLLOUT };
 	ssize_t n;
 
-	while (len) {
+	while (s->out_at < s->out_len) {
+		size_t left = s->out_len - s->out_at;
+
 		if (poll(&p, 1, wait_ms) <= 0)
 			return -EAGAIN;
-		n = write(fd, text, len < WRITE_CHUNK ? len : WRITE_CHUNK);
+		n = write(s->fd, s->out + s->out_at, left < WRITE_CHUNK ? left : WRITE_CHUNK);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return -errno;
-		text += n;
-		len -= (size_t)n;
+		s->out_at += (size_t)n;
 	}
 	return 0;
+}
+
+/* Takes over `text`, malloc'd, after the one before was written or given up. */
+static int terminal_start(struct table_sink *s, char *text, size_t len, int wait_ms)
+{
+	free(s->out);
+	s->out = text;
+	s->out_len = len;
+	s->out_at = 0;
+	return terminal_push(s, wait_ms);
 }
 
 /* The frame with what puts it in place. Lines fill the window's width, so nothing is left of older
  * ones; erasing to the end of the line would take the last character instead. Below the frame there
  * may be log lines. */
-static int frame_show(const struct table_sink *s, const char *frame)
+static int frame_show(struct table_sink *s, const char *frame)
 {
 	_cleanup_free_ char *text = NULL;
 	size_t len, lines = 1;
@@ -464,7 +478,9 @@ static int frame_show(const struct table_sink *s, const char *frame)
 		fputs("\r\n\033[J", f);
 	if (fclose(f) != 0)
 		return -ENOMEM;
-	return terminal_write(s->fd, text, len, 0);
+	/* Set before: a part may arrive even if not all does, and restoring does no harm. */
+	s->on_screen = true;
+	return terminal_start(s, TAKE_PTR(text), len, 0);
 }
 
 static int draw(struct table_sink *s)
@@ -481,20 +497,20 @@ static int draw(struct table_sink *s)
 	free(s->frame);
 	s->frame = NULL;
 	r = frame_show(s, frame);
-	/* Set even when it failed: a part of it may have arrived, and restoring does no harm. */
-	s->on_screen = true;
-	if (r == 0)
-		s->frame = TAKE_PTR(frame);
-	else
-		s->dirty = true;
-	return r == -EAGAIN ? 0 : r;
+	if (r < 0 && r != -EAGAIN)
+		return r;
+	s->frame = TAKE_PTR(frame);
+	return 0;
 }
 
 static int table_tick(void *sink, uint64_t now_ns)
 {
 	struct table_sink *s = sink;
 	uint64_t since = now_ns - s->drawn_ns;
+	int r = terminal_push(s, 0);
 
+	if (r < 0)
+		return r == -EAGAIN ? 0 : r;
 	if (s->drawn_ns && since < (s->dirty ? REDRAW_NS : AGES_NS))
 		return 0;
 	s->drawn_ns = now_ns;
@@ -504,19 +520,19 @@ static int table_tick(void *sink, uint64_t now_ns)
 /* Gives the terminal back as it was, and leaves the last frame on it as plain text. */
 static int restore(struct table_sink *s, int wait_ms)
 {
-	static const char leave[] = "\033[0m\033[?7h\033[?25h\033[?1049l";
 	_cleanup_free_ char *frame = NULL;
-	int r;
+	char *text = NULL;
+	int len, r;
 
 	if (!s->on_screen)
 		return 0;
 	s->on_screen = false;
-	r = terminal_write(s->fd, leave, sizeof(leave) - 1, wait_ms);
-	if (r == 0)
-		r = frame_make(s, &frame);
-	if (r == 0)
-		r = terminal_write(s->fd, frame, strlen(frame), wait_ms);
-	return r;
+	r = frame_make(s, &frame);
+	len = asprintf(&text, "\033[0m\033[?7h\033[?25h\033[?1049l%s", r == 0 ? frame : "");
+	if (len < 0)
+		return -ENOMEM;
+	(void)terminal_push(s, wait_ms);	/* if the rest can't be written, the end still may */
+	return terminal_start(s, text, (size_t)len, wait_ms);
 }
 
 static int table_finish(void *sink, uint64_t limit_ms)
@@ -532,6 +548,7 @@ static void table_free(void *sink)
 		return;
 	(void)restore(s, 100);	/* nobody left to tell */
 	free(s->frame);
+	free(s->out);
 	free(s->seen);
 	free(s->node);
 	free(s);

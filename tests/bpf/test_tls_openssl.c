@@ -8,7 +8,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
-#define TOKEN "ghp_0123456789abcdefghijABCDEFGHIJ012345"
+#define TOKEN "ghp" "_0123456789abcdefghijABCDEFGHIJ012345"
 #define REQUEST "POST /v1/orgs/1a2b3c4d5e6f7a8b9c0d/keys HTTP/1.1\r\nHost: api.test\r\nAuthorization: Bearer " TOKEN "\r\nContent-Length: 0\r\n\r\n"
 #define RESPONSE "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno"
 

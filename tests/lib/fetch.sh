@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Fetches what the tests need beyond packages, once: kernels for tests/vm (Debian's packages) and
+# the broker of the Kafka tests (Maven). Kept under $TOKENTRAIL_CACHE, else the user's cache folder.
+set -euo pipefail
+
+here=$(dirname "$(readlink -f "$0")")
+while read -r suite _; do
+	"$here/../vm/vm-run.sh" fetch "$suite"
+done < <(grep -v '^#' "$here/../vm/kernels.txt")
+if [ -x "$here/kafka-up.sh" ]; then
+	"$here/kafka-up.sh" fetch
+fi

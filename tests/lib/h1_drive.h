@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Drives the head reader (bpf/readers/http1.h) in user space under the contract of the kernel's
+ * glue: one call is one slice of one direction, read through windows of H1_WINDOW bytes; from call
+ * to call only struct http1 and, inside a head, struct h1_head survive. Everything else is poisoned
+ * first, so a reader that leans on anything more gives another result. Knows no test framework: the
+ * unit tests and the fuzzers share it.
+ */
+#ifndef TT_TESTS_H1_DRIVE_H
+#define TT_TESTS_H1_DRIVE_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <readers/http1.h>
+
+#define DRIVE_NAMES 1024 /* slots, power of two */
+#define DRIVE_CLASSES 512
+#define DRIVE_HEADS 64 /* kept; more are counted only */
+#define DRIVE_NOTES 64
+#define DRIVE_PENDING 64 /* requests waiting for their response, power of two */
+
+enum drive_dir { DRIVE_CLIENT, DRIVE_SERVER }; /* who sends; requests flow in DRIVE_CLIENT */
+
+struct drive_class {
+	const char *prefix;
+	uint32_t prefix_len, min_len, max_len;
+	uint16_t id;
+};
+
+/* What the kernel has in its maps `names` and `classes`. */
+struct drive_tables {
+	struct {
+		struct tt_name_key key;
+		struct tt_name_val val;
+		bool used;
+	} names[DRIVE_NAMES];
+	struct drive_class classes[DRIVE_CLASSES];
+	size_t classes_len;
+};
+
+struct drive_head {
+	uint8_t dir, kind, flags, use_flags, version, creds;
+	uint16_t status;
+	uint32_t method_len, path_len, host_len;
+	char method[TT_METHOD_LEN + 1]; /* NUL-terminated, all three */
+	char path[TT_PATH_LEN + 1];
+	char host[TT_HOST_LEN + 1];
+	struct tt_cred cred[TT_CREDS_MAX];
+};
+
+struct drive_note {
+	uint32_t reason;
+	uint8_t dir;
+	bool bad;     /* H1_BAD: the direction was lost */
+	bool counted; /* it was HTTP; what never had its shape is another protocol, not a fault */
+};
+
+struct drive {
+	const struct drive_tables *tables;
+	uint64_t key[2];
+	uint8_t poison;	  /* stands in all memory that the reader must not look at */
+	bool stop_at_bad; /* what follows a fault depends on where calls begin */
+	bool stopped;
+	struct {
+		struct http1 d;
+		struct h1_head parked;
+	} side[2];
+	uint8_t pending[DRIVE_PENDING]; /* h1_head.flags of requests without a response */
+	size_t pending_first, pending_end;
+	struct drive_head heads[DRIVE_HEADS];
+	size_t heads_len;
+	struct drive_note notes[DRIVE_NOTES];
+	size_t notes_len;
+	uint64_t steps, bytes;
+	const char *broken; /* an invariant that did not hold */
+	struct h1_work w;
+};
+
+static inline size_t drive_slot(const struct tt_name_key *key)
+{
+	return (key->hash ^ key->space * 0x9e3779b9u ^ key->length) & (DRIVE_NAMES - 1);
+}
+
+/* Puts one name in; fits names_each(). -EEXIST: there is one with this key already. */
+static inline int drive_put_name(const struct tt_name_key *key, const struct tt_name_val *val,
+				 void *data)
+{
+	struct drive_tables *t = data;
+	size_t slot = drive_slot(key);
+
+	for (size_t i = 0; i < DRIVE_NAMES; i++, slot = (slot + 1) & (DRIVE_NAMES - 1)) {
+		if (!t->names[slot].used) {
+			t->names[slot].key = *key;
+			t->names[slot].val = *val;
+			t->names[slot].used = true;
+			return 0;
+		}
+		if (!memcmp(&t->names[slot].key, key, sizeof(*key)))
+			return -EEXIST;
+	}
+	return -ENOSPC;
+}
+
+static inline int drive_put_class(struct drive_tables *t, uint16_t id, const char *prefix,
+				  uint32_t min_len, uint32_t max_len)
+{
+	if (t->classes_len == DRIVE_CLASSES || strlen(prefix) > TT_PREFIX_LEN)
+		return -ENOSPC;
+	t->classes[t->classes_len++] = (struct drive_class){
+		.prefix = prefix,
+		.prefix_len = strlen(prefix),
+		.min_len = min_len,
+		.max_len = max_len,
+		.id = id,
+	};
+	return 0;
+}
+
+static inline void drive_init(struct drive *v, const struct drive_tables *t, uint64_t k0,
+			      uint64_t k1)
+{
+	memset(v, 0, sizeof(*v));
+	v->tables = t;
+	v->key[0] = k0;
+	v->key[1] = k1;
+	v->poison = '\n'; /* ends lines, names and values: what reads it goes astray */
+}
+
+static inline struct h1_answer drive_find_name(const struct drive_tables *t, uint64_t hash,
+					       uint32_t length, uint32_t space)
+{
+	const struct tt_name_key key = {.hash = hash, .space = space, .length = length};
+	struct h1_answer none = {.id = 0};
+	size_t slot = drive_slot(&key);
+
+	for (size_t i = 0; i < DRIVE_NAMES && t->names[slot].used; i++) {
+		if (!memcmp(&t->names[slot].key, &key, sizeof(key)))
+			return (struct h1_answer){
+				.id = t->names[slot].val.id,
+				.unwrap = t->names[slot].val.unwrap,
+			};
+		slot = (slot + 1) & (DRIVE_NAMES - 1);
+	}
+	return none;
+}
+
+/* As the LPM trie does: the longest prefix is asked once, and its lengths decide. */
+static inline struct h1_answer drive_find_class(const struct drive_tables *t, const uint8_t *carry,
+						uint32_t len)
+{
+	uint32_t have = len < TT_PREFIX_LEN ? len : TT_PREFIX_LEN;
+	const struct drive_class *best = NULL;
+	struct h1_answer answer = {.id = 0};
+
+	for (size_t i = 0; i < t->classes_len; i++) {
+		const struct drive_class *c = &t->classes[i];
+
+		if (c->prefix_len <= have && !memcmp(c->prefix, carry, c->prefix_len) &&
+		    (!best || c->prefix_len > best->prefix_len))
+			best = c;
+	}
+	if (best && len >= best->min_len && len <= best->max_len)
+		answer.id = best->id;
+	return answer;
+}
+
+static inline void drive_answer(struct drive *v)
+{
+	struct h1_work *w = &v->w;
+
+	switch (w->ask) {
+	case H1_ASK_HEADER:
+		w->answer =
+			drive_find_name(v->tables, w->h.name_hash, w->h.name_len, TT_NAME_HEADER);
+		break;
+	case H1_ASK_PARAM:
+		w->answer =
+			drive_find_name(v->tables, w->h.name_hash, w->h.name_len, TT_NAME_PARAM);
+		break;
+	case H1_ASK_SCHEME:
+		w->answer =
+			drive_find_name(v->tables, w->h.name_hash, w->h.name_len, TT_NAME_SCHEME);
+		break;
+	case H1_ASK_CLASS:
+		w->answer = drive_find_class(v->tables, w->h.carry, w->ask_len);
+		break;
+	default:
+		v->broken = "an unknown question";
+	}
+}
+
+static inline void drive_note(struct drive *v, int dir, bool bad)
+{
+	if (v->notes_len < DRIVE_NOTES)
+		v->notes[v->notes_len] = (struct drive_note){
+			.reason = v->w.reason,
+			.dir = dir,
+			.bad = bad,
+			.counted = v->w.d.kind != H1_UNKNOWN || (v->w.h.flags & H1_F_STARTED),
+		};
+	v->notes_len++;
+	if (!v->w.reason || v->w.reason >= TT_DROP_MAX)
+		v->broken = "a note without a reason";
+}
+
+static inline void drive_check_head(struct drive *v)
+{
+	const struct h1_head *h = &v->w.h;
+
+	if (h->path_len > TT_PATH_LEN || h->host_len > TT_HOST_LEN || h->method_len > TT_METHOD_LEN)
+		v->broken = "a text is longer than its limit";
+	else if (h->creds > TT_CREDS_MAX)
+		v->broken = "more credentials than there is room for";
+	else if (memchr(h->path, '?', h->path_len) || memchr(h->path, '#', h->path_len))
+		v->broken = "a query in the path";
+	else if (memchr(h->host, '@', h->host_len))
+		v->broken = "userinfo in the host";
+	for (uint32_t i = 0; !v->broken && i < h->creds; i++)
+		if (!h->cred[i].length || !h->cred[i].carrier)
+			v->broken = "a credential of no length or from nowhere";
+}
+
+static inline void drive_keep_head(struct drive *v, int dir)
+{
+	const struct h1_head *h = &v->w.h;
+	struct drive_head *to;
+
+	drive_check_head(v);
+	if (v->broken || v->heads_len++ >= DRIVE_HEADS)
+		return;
+	to = &v->heads[v->heads_len - 1];
+	memset(to, 0, sizeof(*to));
+	to->dir = dir;
+	to->kind = v->w.d.kind;
+	to->flags = h->flags;
+	to->use_flags = h->use_flags;
+	to->version = h->version;
+	to->status = h->status;
+	to->creds = h->creds;
+	to->path_len = h->path_len;
+	to->host_len = h->host_len;
+	memcpy(to->path, h->path, h->path_len);
+	memcpy(to->host, h->host, h->host_len);
+	if (v->w.d.kind == H1_REQUESTS) {
+		to->method_len = h->method_len;
+		memcpy(to->method, h->method, h->method_len);
+	}
+	for (uint32_t i = 0; i < h->creds; i++) {
+		to->cred[i] = h->cred[i];
+		memset(to->cred[i].pad_, 0, sizeof(to->cred[i].pad_));
+	}
+}
+
+static inline void drive_opaque(struct drive *v)
+{
+	v->w.d.state = H1_S_OPAQUE;
+	v->side[DRIVE_CLIENT].d.state = H1_S_OPAQUE;
+	v->side[DRIVE_SERVER].d.state = H1_S_OPAQUE;
+}
+
+/* RFC 9110, 6.4.1 and 9112, 6.3: which responses have no body. */
+static inline void drive_response(struct drive *v)
+{
+	uint32_t status = v->w.h.status;
+	uint8_t request = 0;
+	bool tunnel;
+
+	if (v->pending_first != v->pending_end) {
+		request = v->pending[v->pending_first & (DRIVE_PENDING - 1)];
+		if (status >= 200 || status == 101)
+			v->pending_first++;
+	}
+	tunnel = (request & H1_F_CONNECT) && status / 100 == 2;
+	h1_body(&v->w, (request & H1_F_METHOD_HEAD) || tunnel || status < 200 || status == 204 ||
+			       status == 304);
+	if (tunnel || status == 101)
+		drive_opaque(v);
+}
+
+static inline void drive_take_head(struct drive *v, int dir)
+{
+	drive_keep_head(v, dir);
+	if (v->w.d.kind == H1_RESPONSES) {
+		drive_response(v);
+		return;
+	}
+	if (v->pending_end - v->pending_first < DRIVE_PENDING)
+		v->pending[v->pending_end++ & (DRIVE_PENDING - 1)] = v->w.h.flags;
+	h1_body(&v->w, 0);
+}
+
+/* Loads the next window. false: the call has no more bytes. */
+static inline bool drive_fill(struct drive *v, const uint8_t *bytes)
+{
+	struct h1_work *w = &v->w;
+
+	if (w->pos > w->total)
+		v->broken = "the position ran past the input";
+	if (w->pos >= w->total)
+		return false;
+	w->base = w->pos;
+	w->fill = w->total - w->pos < H1_WINDOW ? w->total - w->pos : H1_WINDOW;
+	memset(w->buf, v->poison, sizeof(w->buf));
+	memcpy(w->buf, bytes + w->base, w->fill);
+	return true;
+}
+
+/* Only what the kernel's tables keep from call to call comes back. */
+static inline void drive_unpark(struct drive *v, int dir, uint32_t len)
+{
+	struct h1_work *w = &v->w;
+
+	memset(w, v->poison, sizeof(*w));
+	w->key[0] = v->key[0];
+	w->key[1] = v->key[1];
+	w->base = 0;
+	w->fill = 0;
+	w->pos = 0;
+	w->total = len;
+	w->d = v->side[dir].d;
+	if (h1_in_head(&w->d))
+		w->h = v->side[dir].parked;
+}
+
+/* `began`: where in this call the head that is being read began. */
+static inline void drive_park(struct drive *v, int dir, uint32_t began)
+{
+	struct h1_work *w = &v->w;
+
+	if (h1_in_head(&w->d)) {
+		w->h.head_len += w->pos - began;
+		if (w->h.head_len > H1_HEAD_MAX) {
+			w->reason = TT_DROP_head_too_long;
+			w->d.state = H1_S_LOST;
+			drive_note(v, dir, true);
+		}
+	}
+	v->side[dir].d = w->d;
+	memset(&v->side[dir].parked, 0, sizeof(v->side[dir].parked));
+	if (h1_in_head(&w->d))
+		v->side[dir].parked = w->h;
+	memset(w, 0, sizeof(*w));
+}
+
+/* A lost direction goes on where a call may begin a head. false: not with this one. */
+static inline bool drive_resume(struct drive *v, int dir, const uint8_t *bytes, size_t len)
+{
+	uint64_t word = 0;
+
+	if (v->side[dir].d.state != H1_S_LOST)
+		return true;
+	memcpy(&word, bytes, len < 8 ? len : 8);
+	if (!h1_may_begin(word, len))
+		return false;
+	h1_resume(&v->side[dir].d);
+	return true;
+}
+
+/* One call: `len` bytes of one direction. */
+static inline void drive_feed(struct drive *v, int dir, const void *data, size_t len)
+{
+	const uint8_t *bytes = data;
+	struct h1_work *w = &v->w;
+	uint32_t began = 0;
+	bool more = true;
+
+	v->bytes += len;
+	if (v->stopped || v->broken || !len || !drive_resume(v, dir, bytes, len))
+		return;
+	drive_unpark(v, dir, len);
+	while (more && !v->broken && !v->stopped) {
+		if (w->d.state == H1_S_START)
+			began = w->pos;
+		/* A byte takes a few steps, a blank that is held back one more. */
+		if (++v->steps > 8 * v->bytes + 64)
+			v->broken = "no end of steps";
+		switch (h1_step(w)) {
+		case H1_NEXT:
+			break;
+		case H1_FILL:
+			more = drive_fill(v, bytes);
+			break;
+		case H1_ASK:
+			drive_answer(v);
+			break;
+		case H1_NOTE:
+			drive_note(v, dir, false);
+			break;
+		case H1_HEAD:
+			drive_take_head(v, dir);
+			break;
+		case H1_BAD:
+			drive_note(v, dir, true);
+			v->stopped = v->stop_at_bad;
+			break;
+		default:
+			v->broken = "an unknown result";
+		}
+	}
+	drive_park(v, dir, began);
+}
+
+/* Did two ways of feeding the same bytes tell the same? NULL, or what differs. */
+static inline const char *drive_differ(const struct drive *a, const struct drive *b)
+{
+	size_t heads = a->heads_len < DRIVE_HEADS ? a->heads_len : DRIVE_HEADS;
+	size_t notes = a->notes_len < DRIVE_NOTES ? a->notes_len : DRIVE_NOTES;
+
+	if (a->broken || b->broken)
+		return a->broken ? a->broken : b->broken;
+	if (a->heads_len != b->heads_len)
+		return "the number of heads";
+	if (a->notes_len != b->notes_len)
+		return "the number of notes";
+	if (heads && memcmp(a->heads, b->heads, heads * sizeof(a->heads[0])))
+		return "a head";
+	for (size_t i = 0; i < notes; i++)
+		if (a->notes[i].reason != b->notes[i].reason ||
+		    a->notes[i].bad != b->notes[i].bad || a->notes[i].dir != b->notes[i].dir ||
+		    a->notes[i].counted != b->notes[i].counted)
+			return "a note";
+	for (int dir = 0; dir < 2; dir++)
+		if (a->side[dir].d.state != b->side[dir].d.state ||
+		    a->side[dir].d.left != b->side[dir].d.left ||
+		    a->side[dir].d.kind != b->side[dir].d.kind)
+			return "the state of a direction";
+	return NULL;
+}
+
+/*
+ * Is an 8-byte piece of a token left in what a direction keeps between calls? The kernel masks a
+ * parked head from `carry` on; all before it has to be clean by itself.
+ */
+static inline bool drive_has_piece(const void *where, size_t size, const void *token, size_t len)
+{
+	for (size_t i = 0; i + 8 <= len; i++)
+		if (memmem(where, size, (const uint8_t *)token + i, 8))
+			return true;
+	return false;
+}
+
+static inline bool drive_residue(const struct drive *v, const void *token, size_t len)
+{
+	for (int dir = 0; dir < 2; dir++)
+		if (drive_has_piece(&v->side[dir].d, sizeof(struct http1), token, len) ||
+		    drive_has_piece(&v->side[dir].parked, offsetof(struct h1_head, carry), token,
+				    len))
+			return true;
+	return false;
+}
+
+#endif

@@ -1,0 +1,362 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the end-to-end tests share: results, a work directory, made-up tokens, a private CA, nginx,
+and the sensor with its own state directory and key.
+
+Only Python's standard library. Tokens are made at run time, so that none stands in the tree. Every
+process that a test starts is ended by its own id when the test ends, however it ends.
+"""
+import atexit
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import string
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
+BUILD = os.path.join(ROOT, "build")
+TOOLS = os.path.join(BUILD, "tests", "tools")
+TOKENTRAIL = os.environ.get("TOKENTRAIL", os.path.join(BUILD, "tokentrail"))
+ALNUM = string.ascii_letters + string.digits
+
+_results = {"ok": 0, "failed": 0, "skipped": 0}
+_processes = []
+_sensors = []
+
+
+class Skip(Exception):
+    """Raised inside a case: it can't be tried here, and this is why."""
+
+
+def need(truth, why):
+    """assert that survives python -O and always says something."""
+    if not truth:
+        raise AssertionError(why)
+
+
+def need_equal(got, want, what):
+    need(got == want, f"{what}: got {got!r}, want {want!r}")
+
+
+@contextlib.contextmanager
+def case(name):
+    """One result: prints the line that tests/run.sh counts."""
+    began = time.monotonic()
+    try:
+        yield
+    except Skip as e:
+        _results["skipped"] += 1
+        print(f"skip {name}: {e}", flush=True)
+    except Exception as e:  # pylint: disable=broad-except
+        _results["failed"] += 1
+        why = " ".join(str(e).split()) or type(e).__name__
+        print(f"not ok {name}: {why[:600]}", flush=True)
+        traceback.print_exc()
+    else:
+        _results["ok"] += 1
+        print(f"ok {name} ({time.monotonic() - began:.1f} s)", flush=True)
+
+
+def finish():
+    """Ends the test; shows what the sensors said if something failed."""
+    if _results["failed"]:
+        for s in _sensors:
+            print(f"--- standard error of the sensor in {s.dir}:", file=sys.stderr)
+            print("\n".join(s.errors().splitlines()[-30:]), file=sys.stderr)
+    cleanup()
+    if not _results["ok"] and not _results["failed"] and not _results["skipped"]:
+        print("not ok nothing was tried", flush=True)
+        sys.exit(1)
+    sys.exit(1 if _results["failed"] else 0)
+
+
+def wait_until(truth, seconds, what):
+    """Polls truth() until it gives something true, and returns that."""
+    end = time.monotonic() + seconds
+    while True:
+        got = truth()
+        if got:
+            return got
+        need(time.monotonic() < end, f"{what}: not within {seconds} s")
+        time.sleep(0.05)
+
+
+# ---- processes ----
+
+def spawn(argv, **kw):
+    kw.setdefault("stdin", subprocess.DEVNULL)
+    p = subprocess.Popen(argv, **kw)
+    _processes.append(p)
+    return p
+
+
+def end(p, sig=signal.SIGTERM, seconds=10):
+    """Ends a process that spawn() started and returns its exit status."""
+    if p.poll() is None:
+        p.send_signal(sig)
+        try:
+            p.wait(seconds)
+        except subprocess.TimeoutExpired:
+            p.kill()
+            p.wait(5)
+            raise AssertionError(f"{p.args[0]} did not end within {seconds} s of {sig!r}") from None
+    if p in _processes:
+        _processes.remove(p)
+    return p.returncode
+
+
+def cleanup():
+    for p in reversed(list(_processes)):
+        with contextlib.suppress(Exception):
+            end(p)
+
+
+def children(pid):
+    found = []
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{name}/stat", encoding="latin-1") as f:
+                if int(f.read().rpartition(")")[2].split()[1]) == pid:
+                    found.append(int(name))
+    return sorted(found)
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="latin-1") as f:
+            return f.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def run(argv, stdin="", check=True, seconds=60, **kw):
+    """Runs a command to its end; text in, (status, out, err) back."""
+    p = subprocess.run(argv, input=stdin, text=True, capture_output=True, timeout=seconds,
+                       check=False, **kw)
+    if check:
+        need(p.returncode == 0, f"{argv[0]} ended with {p.returncode}: {p.stderr.strip()[-300:]}")
+    return p.returncode, p.stdout, p.stderr
+
+
+atexit.register(cleanup)
+for _sig in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(_sig, lambda *_: sys.exit(143))
+
+
+# ---- places, names, tokens ----
+
+def work_dir(name):
+    d = tempfile.mkdtemp(prefix=f"tokentrail-{name}-")
+    os.chmod(d, 0o755)
+    atexit.register(shutil.rmtree, d, ignore_errors=True)
+    return d
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def random_text(length):
+    return "".join(secrets.choice(ALNUM) for _ in range(length))
+
+
+def token(prefix="gh" + "p_", length=36):
+    """A made-up credential: well formed, never valid anywhere."""
+    return prefix + random_text(length)
+
+
+def need_root():
+    if os.geteuid() != 0:
+        print("not ok privileges: this test loads kernel probes and has to run as root", flush=True)
+        sys.exit(1)
+
+
+# ---- TLS ----
+
+class Authority:
+    """A private CA and one server certificate for localhost, 127.0.0.1 and ::1."""
+
+    def __init__(self, directory):
+        self.ca = os.path.join(directory, "ca.crt")
+        self.cert = os.path.join(directory, "server.crt")
+        self.key = os.path.join(directory, "server.key")
+        ca_key = os.path.join(directory, "ca.key")
+        csr = os.path.join(directory, "server.csr")
+        ext = os.path.join(directory, "ext")
+        with open(ext, "w", encoding="ascii") as f:
+            f.write("subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1\n")
+        run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3", "-subj",
+             "/CN=tokentrail-test-ca", "-keyout", ca_key, "-out", self.ca])
+        run(["openssl", "req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost",
+             "-keyout", self.key, "-out", csr])
+        run(["openssl", "x509", "-req", "-in", csr, "-CA", self.ca, "-CAkey", ca_key,
+             "-CAcreateserial", "-days", "3", "-extfile", ext, "-out", self.cert])
+
+
+NGINX_CONF = """
+worker_processes {workers};
+user root;
+pid {dir}/nginx.pid;
+error_log {dir}/error.log;
+events {{ worker_connections 4096; }}
+http {{
+	access_log off;
+	client_body_temp_path {dir}/body;
+	proxy_temp_path {dir}/proxy;
+	fastcgi_temp_path {dir}/fastcgi;
+	uwsgi_temp_path {dir}/uwsgi;
+	scgi_temp_path {dir}/scgi;
+	keepalive_requests 100000000;
+	keepalive_timeout 600s;
+	large_client_header_buffers 8 64k;
+	default_type text/plain;
+	server {{
+		listen 127.0.0.1:{tls} ssl backlog=1024;
+		listen 127.0.0.1:{plain} backlog=1024;
+		server_name localhost;
+		ssl_certificate {cert};
+		ssl_certificate_key {key};
+		location / {{ return 200 "ok\\n"; }}
+		location /denied {{ return 403 "no\\n"; }}
+		location /gone {{ return 404 "not here\\n"; }}
+		location /empty {{ return 204; }}
+	}}
+}}
+"""
+
+
+class Nginx:
+    """An unchanged nginx with a TLS and a plain listener on 127.0.0.1, keep-alive without limit."""
+
+    def __init__(self, directory, authority, workers=1, env=None):
+        self.dir = tempfile.mkdtemp(prefix="nginx-", dir=directory)
+        self.tls, self.plain = free_port(), free_port()
+        conf = os.path.join(self.dir, "nginx.conf")
+        with open(conf, "w", encoding="ascii") as f:
+            f.write(NGINX_CONF.format(dir=self.dir, workers=workers, tls=self.tls,
+                                      plain=self.plain, cert=authority.cert, key=authority.key))
+        self.process = spawn(["nginx", "-p", self.dir, "-e", f"{self.dir}/error.log", "-c", conf,
+                              "-g", "daemon off;"], env=env)
+        wait_until(lambda: listening(self.tls) and listening(self.plain), 10, "nginx listens")
+        self.workers = wait_until(lambda: children(self.process.pid), 5, "nginx has workers")
+
+    def errors(self):
+        with open(f"{self.dir}/error.log", encoding="utf-8", errors="replace") as f:
+            return f.read()
+
+    def stop(self):
+        end(self.process)
+
+
+def listening(port):
+    want = f"0100007F:{port:04X}"
+    with open("/proc/net/tcp", encoding="ascii") as f:
+        return any(line.split()[1] == want and line.split()[3] == "0A" for line in f)
+
+
+# ---- the sensor ----
+
+class Sensor:
+    """`tokentrail run` with JSON lines in a file, its own state directory and its own key."""
+
+    def __init__(self, directory, *more, key=None, per_call=True, state=None, env=None,
+                 ready_seconds=60, prefix=()):
+        self.dir = tempfile.mkdtemp(prefix="sensor-", dir=directory)
+        os.chmod(self.dir, 0o755)
+        self.state = state or os.path.join(self.dir, "state")
+        self.key = key or os.path.join(self.dir, "fleet.key")
+        self.out_path = os.path.join(self.dir, "stdout")
+        self.err_path = os.path.join(self.dir, "stderr")
+        if not os.path.exists(self.key):
+            new_key(self.key)
+        argv = [*prefix, TOKENTRAIL, "run", "--output", "json", "--state-dir", self.state,
+                "--key", self.key]
+        argv += ["--per-call"] if per_call else []
+        self._read_to, self._records = 0, []
+        _sensors.append(self)
+        began = time.monotonic()
+        with open(self.out_path, "wb") as out, open(self.err_path, "wb") as err:
+            self.process = spawn([*argv, *more], stdout=out, stderr=err,
+                                 env={**os.environ, **(env or {})})
+        wait_until(self.is_ready, ready_seconds, "the sensor says ready")
+        self.ready_after = time.monotonic() - began
+
+    def is_ready(self):
+        code = self.process.poll()
+        need(code is None, f"the sensor ended with {code} before ready: {self.errors()[-400:]}")
+        return any(line.strip() == "ready" or line.rstrip().endswith(": ready")
+                   for line in self.errors().splitlines())
+
+    def errors(self):
+        with open(self.err_path, encoding="utf-8", errors="replace") as f:
+            return f.read()
+
+    @property
+    def monitor(self):
+        return self.process.pid
+
+    @property
+    def agent(self):
+        return wait_until(lambda: children(self.process.pid), 10, "the agent runs")[0]
+
+    def stop(self, sig=signal.SIGTERM, seconds=30):
+        """Ends the sensor and returns its exit status; its records stay readable."""
+        return end(self.process, sig, seconds)
+
+    def records(self, kind="use"):
+        """Whole JSON lines so far. A line that is not JSON is an error: nothing else belongs there."""
+        with open(self.out_path, "rb") as f:
+            f.seek(self._read_to)
+            new = f.read()
+        whole = new[:new.rfind(b"\n") + 1]
+        self._read_to += len(whole)
+        self._records += [json.loads(line) for line in whole.decode("utf-8").splitlines()]
+        return [r for r in self._records if r["type"] == kind]
+
+    def losses(self):
+        """Counts of what was not reported, by reason."""
+        return {r["reason"]: r["count"] for r in self.records("loss")}
+
+    def uses(self, ids, direction=None):
+        ids = {ids} if isinstance(ids, str) else set(ids)
+        return [u for u in self.records() if u["token"]["id"] in ids
+                and direction in (None, u["direction"])]
+
+    def ids(self, tokens):
+        return fingerprints(tokens, self.key)
+
+    def wait_uses(self, ids, count, seconds=15):
+        """Waits for uses that stand for `count` requests, then a little for any too many."""
+        def enough():
+            return total(self.uses(ids)) >= count
+        with contextlib.suppress(AssertionError):
+            wait_until(enough, seconds, "uses")
+            time.sleep(0.3)
+        return self.uses(ids)
+
+
+def total(uses):
+    return sum(u["count"] for u in uses)
+
+
+def new_key(path):
+    run([TOKENTRAIL, "key", "new", "--key", path])
+
+
+def fingerprints(tokens, key):
+    """What the command line calls these tokens; the list is in their order."""
+    out = run([TOKENTRAIL, "fingerprint", "--key", key], stdin="".join(f"{t}\n" for t in tokens))[1]
+    ids = [line.split()[0] for line in out.splitlines()]
+    need_equal(len(ids), len(tokens), "ids printed by tokentrail fingerprint")
+    return ids

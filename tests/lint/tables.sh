@@ -1,0 +1,57 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# src/tokens/tables.awk must refuse wrong rows with FILE:LINE and take the real ones, with every awk
+# that is here. Run from the top of the tree.
+set -u
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf "$tmp"' EXIT
+failed=0
+classes=src/tokens/classes.tsv carriers=src/tokens/carriers.tsv
+
+# refuse TABLE ROW WORDS: the real tables with one more ROW (\t for tabs) must fail at its line.
+refuse() {
+	cp "$classes" "$tmp/classes.tsv"
+	cp "$carriers" "$tmp/carriers.tsv"
+	printf "%b\n" "$2" >>"$tmp/$1.tsv"
+	line=$(wc -l <"$tmp/$1.tsv")
+	if "$awk" -f src/tokens/tables.awk "$tmp/classes.tsv" "$tmp/carriers.tsv" >"$tmp/out" 2>"$tmp/err"; then
+		failed=1
+		echo "not ok $awk: took the row $2"
+	elif grep -qF "$tmp/$1.tsv:$line: " "$tmp/err" && grep -qF "$3" "$tmp/err" && [ ! -s "$tmp/out" ]; then
+		echo "ok $awk refuses $1: $3"
+	else
+		failed=1
+		echo "not ok $awk: on the row $2 it said: $(cat "$tmp/err")"
+	fi
+}
+
+for awk in mawk gawk original-awk; do
+	command -v "$awk" >/dev/null || continue
+	if "$awk" -f src/tokens/tables.awk "$classes" "$carriers" >"$tmp/out"; then
+		echo "ok $awk takes the tables"
+	else
+		failed=1
+		echo "not ok $awk: refuses the tables"
+	fi
+	refuse classes 'x\tX\tghp_\t40\t40\tapi_key' 'stands in line'
+	refuse classes 'x\tX\txyz_\t40\t40' 'columns'
+	refuse classes 'x\tX\txyz_\t40\t39\tapi_key' 'not a range'
+	refuse classes 'x\tX\txyz_\t0\t39\tapi_key' 'not a range'
+	refuse classes 'x\tX\txyz_\t4\t65536\tapi_key' 'not a range'
+	refuse classes 'x\tX\txyz_\t3\t40\tapi_key' 'shorter than the prefix'
+	refuse classes 'x\tX\txyz_\t40\t40\tkey' 'unknown kind'
+	refuse classes 'x\tX\txy\t40\t40\tapi_key' 'too short'
+	refuse classes 'x\tX\tabcdefghijklmnopqrstuvwxy\t40\t40\tapi_key' '1 to 24'
+	refuse classes 'x\tX\tx"y_\t40\t40\tapi_key' 'token characters'
+	refuse classes 'X\tX\txyz_\t40\t40\tapi_key' 'class name'
+	refuse classes 'jwt\tany\txyz_\t40\t40\tapi_key' 'another provider or kind'
+	refuse carriers 'header\tauthorization\tscheme' 'stands in line'
+	refuse carriers 'header\tX-Upper\twhole' 'lower-case'
+	refuse carriers 'header\tx-one\tpercent' 'not one of'
+	refuse carriers 'param\tone\twhole' 'not one of'
+	refuse carriers 'scheme\tone\tpercent' 'not one of'
+	refuse carriers 'cookie\tone\twhole' 'not header, param or scheme'
+	refuse carriers 'header\tx-one' 'columns'
+done
+
+exit "$failed"

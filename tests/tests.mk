@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+# Everything about testing; Makefile includes this. The suites are run by tests/run.sh.
+#   make test          unit tests only: no privileges, no network
+#   make check         all of them; installs what they need; the last line has the counts
+#   make vm-check bench fuzz        ONLY='*/canary.py' limits check to some test programs
+
+BPF_TESTS := $(patsubst tests/bpf/%.c,build/tests/bpf/%,$(wildcard tests/bpf/test_*.c))
+FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+TOOLS := $(patsubst tests/lib/%.c,build/tests/tools/%,tests/lib/loadgen.c tests/lib/lockstep.c tests/lib/canary.c)
+
+.PHONY: deps deps-build deps-demo deps-test test check fuzz bench vm-check tools unit-tests
+deps-build:
+	@tests/lib/deps.sh build
+deps-demo:
+	@tests/lib/deps.sh build demo
+deps-test deps:
+	@tests/lib/deps.sh build test
+	@tests/lib/fetch.sh
+
+tools: $(TOOLS)
+unit-tests: $(UNIT)
+
+# Tools of the tests are programs of their own: plain C and OpenSSL, nothing of ours.
+build/tests/tools/%: tests/lib/%.c tests/tests.mk
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -O2 -g $(WARN) -Werror -D_GNU_SOURCE -o $@ $< -lssl -lcrypto
+
+build/tests/bpf/%: tests/bpf/%.c build/libtokentrail.a $(HDR)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) -Itests/lib $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< build/libtokentrail.a \
+		$(LIBS) -lssl -lcmocka
+
+build/fuzz/%: tests/fuzz/%.c $(BPF_HDR) $(wildcard tests/fuzz/*.h)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) -std=gnu11 -O1 -g -D_GNU_SOURCE -Isrc -Iinclude -Ibpf -fno-sanitize-recover=all \
+		-fsanitize=fuzzer,address,undefined -o $@ $<
+
+test: all unit-tests
+	@tests/run.sh unit
+
+# Sanitizers and fuzzers are built before anything runs, so that a broken build shows at once.
+check: deps
+	@$(MAKE) --no-print-directory all unit-tests tools $(BPF_TESTS) $(FUZZERS)
+	@$(MAKE) --no-print-directory SAN=address,undefined unit-tests
+	@tests/run.sh lint unit san fuzz bpf e2e kafka vm
+
+vm-check: deps all
+	@tests/run.sh vm
+
+fuzz: $(FUZZERS)
+	@tests/run.sh fuzz
+
+bench: deps-test all tools build/tests/bench/empty
+	@tests/bench/bench.py
+
+build/tests/bench/empty.bpf.o: tests/bench/empty.bpf.c
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) -target bpf -mcpu=v2 -O2 -g -Wall -Werror -D__TARGET_ARCH_$(ARCH) -c $< -o $@
+
+build/tests/bench/empty: tests/bench/empty.c build/tests/bench/empty.bpf.o
+	$(Q)$(CC) -std=gnu11 -O2 -g $(WARN) -Werror -D_GNU_SOURCE -o $@ $< -lbpf -lelf -lz

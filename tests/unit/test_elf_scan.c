@@ -1,0 +1,567 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Probe offsets in real libraries and programs, checked against the dynamic loader; and in made-up
+ * and broken files, which must give a plain answer, quickly.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <dlfcn.h>
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/elf_scan.h"
+
+#if defined(__x86_64__)
+#define MACHINE EM_X86_64
+#else
+#define MACHINE EM_AARCH64
+#endif
+
+static struct elf_scan scan;
+
+static enum tt_scan scan_path(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	enum tt_scan r;
+
+	assert_true(fd >= 0);
+	r = elf_scan(fd, &scan);
+	close(fd);
+	return r;
+}
+
+static enum tt_scan scan_bytes(const void *bytes, size_t len)
+{
+	int fd = memfd_create("elf", MFD_CLOEXEC);
+	enum tt_scan r;
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, bytes, len), len);
+	r = elf_scan(fd, &scan);
+	close(fd);
+	return r;
+}
+
+static size_t hooks_of(enum tt_hook hook, uint64_t *ret_offset)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < scan.count; i++)
+		if (scan.hooks[i].hook == hook) {
+			*ret_offset = scan.hooks[i].offset;
+			n++;
+		}
+	return n;
+}
+
+/* Where in its file a function of this process lies, by the kernel's own map. */
+static uint64_t mapped_offset(const void *function, char path[static 256])
+{
+	FILE *f = fopen("/proc/self/maps", "r");
+	char line[512];
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f)) {
+		unsigned long from, to, offset;
+
+		if (sscanf(line, "%lx-%lx %*s %lx %*s %*s %255s", &from, &to, &offset, path) != 4)
+			continue;
+		if ((unsigned long)function < from || (unsigned long)function >= to)
+			continue;
+		fclose(f);
+		return (unsigned long)function - from + offset;
+	}
+	fclose(f);
+	return 0;
+}
+
+static void system_libssl(void **state)
+{
+	static const struct {
+		const char *name;
+		enum tt_hook hook;
+	} functions[] = {
+		{ "SSL_write", TT_HOOK_SSL_WRITE }, { "SSL_write_ex", TT_HOOK_SSL_WRITE_EX },
+		{ "SSL_read", TT_HOOK_SSL_READ },   { "SSL_read_ex", TT_HOOK_SSL_READ_EX },
+		{ "SSL_free", TT_HOOK_SSL_FREE },
+	};
+	void *lib = dlopen("libssl.so.3", RTLD_NOW | RTLD_LOCAL);
+	char path[256] = "";
+	size_t want = 0;
+
+	if (!lib) {
+		print_message("no libssl.so.3 on this machine: %s\n", dlerror());
+		skip();
+	}
+	assert_true(mapped_offset(dlsym(lib, "SSL_write"), path) > 0);
+	assert_int_equal(scan_path(path), TT_SCAN_HOOKS);
+	for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
+		uint64_t offset = 0;
+
+		assert_int_equal(hooks_of(functions[i].hook, &offset),
+				 dlsym(lib, "SSL_write_ex2") && i == 1 ? 2 : 1);
+		if (!dlsym(lib, "SSL_write_ex2") || i != 1)
+			assert_int_equal(offset, mapped_offset(dlsym(lib, functions[i].name), path));
+		want++;
+	}
+	assert_int_equal(scan.count, want + (dlsym(lib, "SSL_write_ex2") != NULL));
+	assert_int_equal(scan.refused, 0);
+	dlclose(lib);
+}
+
+static void libraries_without_both_functions(void **state)
+{
+	char path[256] = "";
+
+	assert_true(mapped_offset((void *)(uintptr_t)dlsym(RTLD_DEFAULT, "malloc"), path) > 0);
+	assert_int_equal(scan_path("/proc/self/exe"), TT_SCAN_NONE);
+	if (path[0] == '/' && strstr(path, "libc"))
+		assert_int_equal(scan_path(path), TT_SCAN_NONE);
+	assert_int_equal(scan.count, 0);
+}
+
+static void node_has_openssl_inside(void **state)
+{
+	uint64_t offset;
+
+	if (access("/usr/bin/node", R_OK) < 0) {
+		print_message("no node on this machine\n");
+		skip();
+	}
+	/* Distributions link node with the shared library, nodejs.org's builds have it inside. */
+	if (scan_path("/usr/bin/node") == TT_SCAN_NONE) {
+		print_message("this node uses the shared libssl\n");
+		skip();
+	}
+	assert_int_equal(hooks_of(TT_HOOK_SSL_WRITE, &offset), 1);
+	assert_int_equal(hooks_of(TT_HOOK_SSL_READ, &offset), 1);
+	assert_true(scan.count >= 5);
+}
+
+static void statically_linked_program(void **state)
+{
+	char dir[] = "/tmp/tt-elf-XXXXXX", command[512], path[64];
+	uint64_t offset;
+	int r;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(command, sizeof(command),
+		 "echo 'int SSL_write(void*,const void*,int);int SSL_read(void*,void*,int);"
+		 "int main(int c,char**v){return c>5?SSL_write(v,v,c)+SSL_read(v,v,c):0;}' >%s/a.c && "
+		 "cc -w -o %s/a %s/a.c -Wl,-Bstatic -lssl -lcrypto -Wl,-Bdynamic -ldl -lpthread "
+		 "2>/dev/null", dir, dir, dir);
+	r = system(command);
+	snprintf(path, sizeof(path), "%s/a", dir);
+	if (r == 0) {
+		assert_int_equal(scan_path(path), TT_SCAN_HOOKS);
+		assert_int_equal(hooks_of(TT_HOOK_SSL_WRITE, &offset), 1);
+		assert_int_equal(hooks_of(TT_HOOK_SSL_READ, &offset), 1);
+		/* Without symbols nothing is left to find. */
+		snprintf(command, sizeof(command), "strip %s", path);
+		assert_int_equal(system(command), 0);
+		assert_int_equal(scan_path(path), TT_SCAN_NONE);
+	}
+	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	assert_int_equal(system(command), 0);
+	if (r != 0) {
+		print_message("no static libssl to link with\n");
+		skip();
+	}
+}
+
+/* ---- made-up files: one RX segment at vaddr 0x400000, file offset 0x200 ---- */
+
+#define TEXT_AT 0x200
+#define TEXT_LEN 0x100
+#define TEXT_VADDR 0x400000
+#define SYMS_MAX 16
+#define STRINGS_LEN 512
+
+struct file {
+	Elf64_Ehdr eh;
+	Elf64_Phdr ph;
+	char pad[TEXT_AT - sizeof(Elf64_Ehdr) - sizeof(Elf64_Phdr)];
+	unsigned char text[TEXT_LEN];
+	Elf64_Sym syms[SYMS_MAX];
+	char strings[STRINGS_LEN];
+	Elf64_Shdr sh[3];	/* null, symtab, strtab */
+};
+
+static struct file make(void)
+{
+	struct file f = {
+		.eh = {
+			.e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, 1 },
+			.e_type = ET_DYN, .e_machine = MACHINE, .e_version = 1,
+			.e_phoff = offsetof(struct file, ph), .e_shoff = offsetof(struct file, sh),
+			.e_ehsize = sizeof(Elf64_Ehdr), .e_phentsize = sizeof(Elf64_Phdr),
+			.e_phnum = 1, .e_shentsize = sizeof(Elf64_Shdr), .e_shnum = 3,
+		},
+		.ph = { .p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_offset = TEXT_AT,
+			.p_vaddr = TEXT_VADDR, .p_filesz = TEXT_LEN, .p_memsz = TEXT_LEN },
+		.sh = {
+			{ 0 },
+			{ .sh_type = SHT_SYMTAB, .sh_offset = offsetof(struct file, syms),
+			  .sh_size = 0, .sh_link = 2, .sh_entsize = sizeof(Elf64_Sym) },
+			{ .sh_type = SHT_STRTAB, .sh_offset = offsetof(struct file, strings),
+			  .sh_size = 1 },
+		},
+	};
+
+	memset(f.text, 0x55, sizeof(f.text));
+	return f;
+}
+
+static Elf64_Sym *add(struct file *f, const char *name, uint64_t at)
+{
+	Elf64_Sym *s = &f->syms[f->sh[1].sh_size / sizeof(Elf64_Sym)];
+	size_t len = strlen(name) + 1;
+
+	assert_true(f->sh[2].sh_size + len <= STRINGS_LEN);
+	*s = (Elf64_Sym){ .st_name = (uint32_t)f->sh[2].sh_size,
+			  .st_info = ELF64_ST_INFO(STB_GLOBAL, STT_FUNC), .st_shndx = 1,
+			  .st_value = TEXT_VADDR + at, .st_size = 16 };
+	memcpy(f->strings + f->sh[2].sh_size, name, len);
+	f->sh[2].sh_size += len;
+	f->sh[1].sh_size += sizeof(Elf64_Sym);
+	return s;
+}
+
+static struct file make_both(void)
+{
+	struct file f = make();
+
+	add(&f, "SSL_write", 0x10);
+	add(&f, "SSL_read", 0x20);
+	return f;
+}
+
+static void all_names_with_versions(void **state)
+{
+	struct file f = make();
+	uint64_t offset;
+
+	add(&f, "SSL_write@@OPENSSL_3.0.0", 0x10);
+	add(&f, "SSL_read@OPENSSL_1_1_0", 0x20);
+	add(&f, "SSL_write_ex", 0x30);
+	add(&f, "SSL_write_ex2", 0x40);
+	add(&f, "SSL_read_ex", 0x50);
+	add(&f, "SSL_free", 0x60);
+	add(&f, "SSL_free_buffers", 0x70);
+	add(&f, "SSL_writer", 0x80);
+	assert_int_equal(scan_bytes(&f, sizeof(f)), TT_SCAN_HOOKS);
+	assert_int_equal(scan.count, 6);
+	assert_int_equal(hooks_of(TT_HOOK_SSL_WRITE, &offset), 1);
+	assert_int_equal(offset, TEXT_AT + 0x10);
+	assert_int_equal(hooks_of(TT_HOOK_SSL_READ, &offset), 1);
+	assert_int_equal(offset, TEXT_AT + 0x20);
+	assert_int_equal(hooks_of(TT_HOOK_SSL_WRITE_EX, &offset), 2);
+	assert_int_equal(hooks_of(TT_HOOK_SSL_READ_EX, &offset), 1);
+	assert_int_equal(hooks_of(TT_HOOK_SSL_FREE, &offset), 1);
+	assert_int_equal(offset, TEXT_AT + 0x60);
+}
+
+static void name_inside_a_longer_one(void **state)
+{
+	struct file f = make();
+	Elf64_Sym *s;
+
+	s = add(&f, "py_SSL_write", 0x10);
+	s->st_name += 3;
+	add(&f, "SSL_read", 0x20);
+	assert_int_equal(scan_bytes(&f, sizeof(f)), TT_SCAN_HOOKS);
+	s->st_name -= 3;
+	assert_int_equal(scan_bytes(&f, sizeof(f)), TT_SCAN_NONE);
+}
+
+static void only_one_of_the_two(void **state)
+{
+	struct file f = make();
+
+	add(&f, "SSL_write", 0x10);
+	add(&f, "SSL_free", 0x20);
+	assert_int_equal(scan_bytes(&f, sizeof(f)), TT_SCAN_NONE);
+	assert_int_equal(scan.count, 0);
+}
+
+static void same_place_counts_once(void **state)
+{
+	struct file f = make_both();
+
+	add(&f, "SSL_write", 0x10);
+	add(&f, "SSL_read_ex", 0x20);
+	assert_int_equal(scan_bytes(&f, sizeof(f)), TT_SCAN_HOOKS);
+	assert_int_equal(scan.count, 2);
+}
+
+/* Each change takes SSL_write away. */
+static void symbols_that_are_no_functions_here(void **state)
+{
+	for (int i = 0; i < 7; i++) {
+		struct file f = make_both();
+		Elf64_Sym *s = &f.syms[0];
+
+		assert_int_equal(scan_bytes(&f, sizeof(f)), TT_SCAN_HOOKS);
+		switch (i) {
+		case 0:
+			s->st_shndx = SHN_UNDEF;
+			break;
+		case 1:
+			s->st_shndx = SHN_ABS;
+			break;
+		case 2:
+			s->st_value = 0;
+			break;
+		case 3:
+			s->st_info = ELF64_ST_INFO(STB_GLOBAL, STT_OBJECT);
+			break;
+		case 4:
+			s->st_value = TEXT_VADDR + TEXT_LEN;
+			break;
+		case 5:
+			s->st_value = TEXT_VADDR - 1;
+			break;
+		case 6:
+			f.ph.p_flags = PF_R | PF_W;
+			break;
+		}
+		assert_int_equal(scan_bytes(&f, sizeof(f)), TT_SCAN_NONE);
+	}
+}
+
+static void instructions_that_carry_no_probe(void **state)
+{
+#if defined(__x86_64__)
+	const unsigned char prefixes[] = { 0x26, 0x2e, 0x36, 0x3e, 0xf0 };
+
+	for (size_t i = 0; i < sizeof(prefixes); i++) {
+		struct file f = make_both();
+
+		f.text[0x10] = prefixes[i];
+		add(&f, "SSL_write", 0x10);
+		assert_int_equal(scan_bytes(&f, sizeof(f)), TT_SCAN_HOOKS);
+		assert_int_equal(scan.count, 1);
+		assert_int_equal(scan.refused, 1);
+		f.text[0x20] = prefixes[i];
+		assert_int_equal(scan_bytes(&f, sizeof(f)), TT_SCAN_REFUSED);
+		assert_int_equal(scan.count, 0);
+		assert_int_equal(scan.refused, 2);
+	}
+#else
+	print_message("x86 only\n");
+	skip();
+#endif
+}
+
+static void names_across_the_pieces_of_a_large_table(void **state)
+{
+	const size_t strings_len = 300000;
+	char *bytes = malloc(sizeof(struct file) + strings_len);
+
+	assert_non_null(bytes);
+	for (size_t at = 65536 - 40; at < 65536 + 10; at++) {
+		struct file f = make_both();
+		char *strings = bytes + sizeof(f);
+
+		f.sh[2].sh_offset = sizeof(f);
+		f.sh[2].sh_size = strings_len;
+		f.syms[0].st_name = (uint32_t)at;
+		f.syms[1].st_name = (uint32_t)(strings_len - 9);
+		memset(strings, 'x', strings_len);
+		memcpy(strings + at, "SSL_write", 10);
+		memcpy(strings + strings_len - 9, "SSL_read", 9);
+		memcpy(bytes, &f, sizeof(f));
+		assert_int_equal(scan_bytes(bytes, sizeof(f) + strings_len), TT_SCAN_HOOKS);
+		assert_int_equal(scan.count, 2);
+	}
+	free(bytes);
+}
+
+static void other_machines_and_sizes(void **state)
+{
+	struct file f = make_both();
+
+	f.eh.e_machine = EM_S390;
+	assert_int_equal(scan_bytes(&f, sizeof(f)), TT_SCAN_NONE);
+	f = make_both();
+	f.eh.e_ident[EI_CLASS] = ELFCLASS32;
+	assert_int_equal(scan_bytes(&f, sizeof(f)), TT_SCAN_NONE);
+}
+
+static void numbers_that_lie(void **state)
+{
+#define LIE(field, value)                                                                          \
+	do {                                                                                       \
+		struct file f = make_both();                                                       \
+		field = value;                                                                     \
+		assert_int_equal(scan_bytes(&f, sizeof(f)), TT_SCAN_BAD);                          \
+		assert_int_equal(scan.count, 0);                                                   \
+	} while (0)
+	LIE(f.eh.e_phoff, UINT64_MAX);
+	LIE(f.eh.e_phoff, sizeof(f) - 8);
+	LIE(f.eh.e_phnum, UINT16_MAX);
+	LIE(f.eh.e_phentsize, 1);
+	LIE(f.eh.e_shoff, UINT64_MAX);
+	LIE(f.eh.e_shoff, UINT64_MAX - 10);
+	LIE(f.eh.e_shoff, sizeof(f) - 1);
+	LIE(f.eh.e_shentsize, 0);
+	LIE(f.eh.e_shnum, 60000);
+	LIE(f.eh.e_shnum = 0; f.sh[0].sh_size, UINT64_MAX);
+	LIE(f.ph.p_filesz, UINT64_MAX);
+	LIE(f.ph.p_offset, UINT64_MAX);
+	LIE(f.sh[1].sh_link, UINT32_MAX);
+	LIE(f.sh[1].sh_link, 1);
+	LIE(f.sh[1].sh_size, UINT64_MAX);
+	LIE(f.sh[1].sh_size, 1 << 20);
+	LIE(f.sh[1].sh_offset, UINT64_MAX);
+	LIE(f.sh[2].sh_size, UINT64_MAX);
+	LIE(f.sh[2].sh_size, 1 << 20);
+	LIE(f.sh[2].sh_offset, UINT64_MAX - 4);
+	/* An entry size that lies is not looked at. */
+	struct file f = make_both();
+	f.sh[1].sh_entsize = 0;
+	assert_int_equal(scan_bytes(&f, sizeof(f)), TT_SCAN_HOOKS);
+}
+
+static void things_that_are_no_files(void **state)
+{
+	int fds[2];
+
+	assert_int_equal(scan_path("/"), TT_SCAN_BAD);
+	assert_int_equal(scan_path("/dev/null"), TT_SCAN_BAD);
+	assert_int_equal(scan_path("/etc/passwd"), TT_SCAN_BAD);
+	assert_int_equal(elf_scan(-1, &scan), TT_SCAN_BAD);
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(elf_scan(fds[0], &scan), TT_SCAN_BAD);
+	close(fds[0]);
+	close(fds[1]);
+	assert_int_equal(scan_bytes("", 0), TT_SCAN_BAD);
+	assert_int_equal(scan_bytes("\177ELF", 4), TT_SCAN_BAD);
+}
+
+static void more_than_two_gigabytes(void **state)
+{
+	struct file f = make_both();
+	int fd = memfd_create("elf", MFD_CLOEXEC);
+
+	assert_int_equal(write(fd, &f, sizeof(f)), sizeof(f));
+	assert_int_equal(ftruncate(fd, 2LL << 30), 0);
+	assert_int_equal(elf_scan(fd, &scan), TT_SCAN_HOOKS);
+	assert_int_equal(ftruncate(fd, (2LL << 30) + 1), 0);
+	assert_int_equal(elf_scan(fd, &scan), TT_SCAN_BAD);
+	close(fd);
+}
+
+static void check_sane(enum tt_scan r, size_t size)
+{
+	assert_true(r <= TT_SCAN_REFUSED);
+	assert_true(scan.count <= ELF_SCAN_HOOKS_MAX);
+	assert_int_equal(scan.count > 0, r == TT_SCAN_HOOKS);
+	for (size_t i = 0; i < scan.count; i++) {
+		assert_true(scan.hooks[i].offset < size);
+		assert_true(scan.hooks[i].hook > 0 && scan.hooks[i].hook < TT_HOOK_MAX);
+	}
+}
+
+/* Every bit of the header, the segments and the sections, one after the other. */
+static void flipped_bits(void **state)
+{
+	const struct file good = make_both();
+	unsigned int changed = 0;
+
+	for (size_t bit = 0; bit < sizeof(good) * 8; bit++) {
+		struct file f = good;
+
+		if (bit / 8 >= sizeof(f.eh) + sizeof(f.ph) && bit / 8 < offsetof(struct file, syms))
+			continue;
+		((unsigned char *)&f)[bit / 8] ^= (unsigned char)(1u << bit % 8);
+		enum tt_scan r = scan_bytes(&f, sizeof(f));
+		check_sane(r, sizeof(f));
+		changed += r != TT_SCAN_HOOKS;
+	}
+	assert_true(changed > 200);
+}
+
+static void cut_anywhere(void **state)
+{
+	const struct file f = make_both();
+
+	for (size_t len = 0; len < sizeof(f); len++)
+		assert_int_equal(scan_bytes(&f, len), TT_SCAN_BAD);
+}
+
+/* 200 variants of a real library with random damage in its first page and its section table. */
+static void damaged_library(void **state)
+{
+	void *lib = dlopen("libssl.so.3", RTLD_NOW | RTLD_LOCAL);
+	char path[256] = "";
+	struct stat st;
+	char *bytes;
+	int fd;
+
+	if (!lib) {
+		print_message("no libssl.so.3 on this machine\n");
+		skip();
+	}
+	mapped_offset(dlsym(lib, "SSL_write"), path);
+	fd = open(path, O_RDONLY);
+	assert_int_equal(fstat(fd, &st), 0);
+	bytes = malloc((size_t)st.st_size);
+	assert_non_null(bytes);
+	assert_int_equal(read(fd, bytes, (size_t)st.st_size), st.st_size);
+	srandom(11);
+	for (int i = 0; i < 200; i++) {
+		Elf64_Ehdr eh;
+		size_t at;
+		char was;
+
+		memcpy(&eh, bytes, sizeof(eh));
+		at = i % 2 ? (size_t)random() % 1024 :
+			     eh.e_shoff + (size_t)random() % (eh.e_shnum * sizeof(Elf64_Shdr));
+		was = bytes[at];
+		bytes[at] = (char)(was ^ 1 << random() % 8);
+		check_sane(scan_bytes(bytes, (size_t)st.st_size), (size_t)st.st_size);
+		bytes[at] = was;
+	}
+	free(bytes);
+	close(fd);
+	dlclose(lib);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(system_libssl),
+		cmocka_unit_test(libraries_without_both_functions),
+		cmocka_unit_test(node_has_openssl_inside),
+		cmocka_unit_test(statically_linked_program),
+		cmocka_unit_test(all_names_with_versions),
+		cmocka_unit_test(name_inside_a_longer_one),
+		cmocka_unit_test(only_one_of_the_two),
+		cmocka_unit_test(same_place_counts_once),
+		cmocka_unit_test(symbols_that_are_no_functions_here),
+		cmocka_unit_test(instructions_that_carry_no_probe),
+		cmocka_unit_test(names_across_the_pieces_of_a_large_table),
+		cmocka_unit_test(other_machines_and_sizes),
+		cmocka_unit_test(numbers_that_lie),
+		cmocka_unit_test(things_that_are_no_files),
+		cmocka_unit_test(more_than_two_gigabytes),
+		cmocka_unit_test(flipped_bits),
+		cmocka_unit_test(cut_anywhere),
+		cmocka_unit_test(damaged_library),
+	};
+
+	return cmocka_run_group_tests_name("elf_scan", tests, NULL, NULL);
+}

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bpf/readers/http1.h, the credentials: whatever dress a token comes in, its fingerprint is SipHash
+ * over the bare token (computed by OpenSSL here), and its class that of the bare token.
+ */
+#include "h1_expect.h"
+
+/* In two pieces, as in all files here, so that no scanner takes it for a real one. */
+#define TOKEN "ghp" "_0123456789abcdefghijABCDEFGHIJ012345"
+
+static void request(const char *target, const char *lines)
+{
+	static char text[64 * 1024];
+	int len = snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: h\r\n%s\r\n", target, lines);
+
+	assert_in_range(len, 1, sizeof(text) - 1);
+	feed(&drive, DRIVE_CLIENT, text, len);
+}
+
+struct dress {
+	const char *lines, *carrier, *scheme;
+};
+
+static void expect_dress(const struct dress *d, int flags)
+{
+	h1_setup(NULL);
+	request("/", d->lines);
+	if (drive.heads_len != 1 || drive.notes_len || head_at(0)->creds != 1)
+		fail_msg("%s: %zu notes", d->lines, drive.notes_len);
+	expect_cred(0, 0, TOKEN, d->carrier, d->scheme);
+	assert_string_equal(class_name(head_at(0)->cred[0].class_id), "github_pat_classic");
+	assert_int_equal(head_at(0)->cred[0].flags, flags);
+}
+
+static void one_token_one_fingerprint(void **state)
+{
+	static const struct dress dresses[] = {
+		{ "Authorization: Bearer " TOKEN "\r\n", "authorization", "bearer" },
+		{ "AUTHORIZATION:bearer  " TOKEN "\r\n", "authorization", "bearer" },
+		{ "authorization: BEARER\t" TOKEN " \t\r\n", "authorization", "bearer" },
+		{ "Authorization: Bearer \"" TOKEN "\"\r\n", "authorization", "bearer" },
+		{ "Authorization: Bearer \"" TOKEN "\" \n", "authorization", "bearer" },
+		{ "Authorization: token " TOKEN "\r\n", "authorization", "token" },
+		{ "Authorization: DPoP " TOKEN "\r\n", "authorization", "dpop" },
+		{ "Authorization: ApiKey " TOKEN "\r\n", "authorization", "apikey" },
+		{ "Authorization: GenieKey " TOKEN "\r\n", "authorization", "geniekey" },
+		{ "Authorization: MyOwnScheme " TOKEN "\r\n", "authorization", "other" },
+		{ "Authorization: " TOKEN "\r\n", "authorization", NULL },
+		{ "Authorization: \"" TOKEN "\"\r\n", "authorization", NULL },
+		{ "Authorization:\r\n Bearer\r\n " TOKEN "\r\n\t\r\n", "authorization", "bearer" },
+		{ "Proxy-Authorization: Bearer " TOKEN "\r\n", "proxy-authorization", "bearer" },
+		/* x-access-token:TOKEN, with padding and without, in both alphabets */
+		{ "Authorization: Basic eC1hY2Nlc3MtdG9rZW46Z2hwXzAxMjM0NTY3ODlh"
+		  "YmNkZWZnaGlqQUJDREVGR0hJSjAxMjM0NQ==\r\n",
+		  "authorization", "basic" },
+		{ "Authorization: basic  eC1hY2Nlc3MtdG9rZW46Z2hwXzAxMjM0NTY3ODlh"
+		  "YmNkZWZnaGlqQUJDREVGR0hJSjAxMjM0NQ \r\n",
+		  "authorization", "basic" },
+		/* "TOKEN:", the key as the user; ":TOKEN"; "?>?>:TOKEN", whose user differs by alphabet */
+		{ "Authorization: Basic Z2hwXzAxMjM0NTY3ODlhYmNkZWZnaGlq"
+		  "QUJDREVGR0hJSjAxMjM0NTo=\r\n",
+		  "authorization", "basic" },
+		{ "Authorization: Basic OmdocF8wMTIzNDU2Nzg5YWJjZGVmZ2hp"
+		  "akFCQ0RFRkdISUowMTIzNDU=\r\n",
+		  "authorization", "basic" },
+		{ "Authorization: Basic Pz4/PjpnaHBfMDEyMzQ1Njc4OWFiY2Rl"
+		  "ZmdoaWpBQkNERUZHSElKMDEyMzQ1\r\n",
+		  "authorization", "basic" },
+		{ "Authorization: Basic Pz4_PjpnaHBfMDEyMzQ1Njc4OWFiY2Rl"
+		  "ZmdoaWpBQkNERUZHSElKMDEyMzQ1\r\n",
+		  "authorization", "basic" },
+		{ "PRIVATE-TOKEN: " TOKEN "\r\n", "private-token", NULL },
+		{ "X-Api-Key:\t" TOKEN "\t\r\n", "x-api-key", NULL },
+		{ "x-vault-token:" TOKEN "\n", "x-vault-token", NULL },
+		{ "X-Goog-Api-Key: \"" TOKEN "\"\r\n", "x-goog-api-key", NULL },
+	};
+
+	static const struct dress twice[] = {
+		{ "Authorization: Bearer Bearer " TOKEN "\r\n", "authorization", "bearer" },
+		{ "Authorization: Bearer bearer   \"" TOKEN "\"\r\n", "authorization", "bearer" },
+		{ "Authorization: token\ttoken\r\n " TOKEN "\r\n", "authorization", "token" },
+		{ "Authorization: foo Foo " TOKEN "\r\n", "authorization", "other" },
+	};
+
+	for (size_t i = 0; i < sizeof(dresses) / sizeof(dresses[0]); i++)
+		expect_dress(&dresses[i], 0);
+	for (size_t i = 0; i < sizeof(twice) / sizeof(twice[0]); i++)
+		expect_dress(&twice[i], TT_CRED_DUP_SCHEME);
+}
+
+static void the_same_in_the_query(void **state)
+{
+	static const char *const targets[] = {
+		"/a?access_token=" TOKEN,
+		"/a?x=1&access_token=" TOKEN "&y=2",
+		"/a?x;access_token=" TOKEN ";y",
+		"/a?&&=&Access_Token=" TOKEN "#fragment",
+		"/a?access_token=%67%68%70%5f0123456789abcdefghijABCDEFGHIJ%30%31%32%33%34%35",
+		"/a?access_token=%67%68%70%5F0123456789abcdefghij%41BCDEFGHIJ012345&",
+		"http://h/a?access_token=" TOKEN,
+	};
+
+	for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
+		h1_setup(state);
+		request(targets[i], "");
+		expect_counts(1, 0);
+		expect_request(0, "GET", "h", "/a");
+		assert_int_equal(head_at(0)->creds, 1);
+		expect_cred(0, 0, TOKEN, "query:access_token", NULL);
+	}
+	h1_setup(state);
+	request("/?token=a%20b+c%25&secret=", "");	/* decoded once; a plus stays a plus */
+	expect_counts(1, 1);
+	expect_cred(0, 0, "a b+c%", "query:token", NULL);
+	expect_note(0, TT_DROP_empty_cred);
+}
+
+static void words_quotes_and_blanks(void **state)
+{
+	static const struct {
+		const char *line, *token, *scheme;
+	} cases[] = {
+		{ "Authorization: Bearer two words", "two words", "bearer" },
+		{ "Authorization: Bearer a  b", "a  b", "bearer" },
+		{ "Authorization: a b c", "b c", "other" },
+		{ "Authorization: Bearer \"a b\"", "a b", "bearer" },
+		{ "Authorization: Bearer a\"b", "a\"b", "bearer" },
+		{ "Authorization: Bearer \"a\"b\"", "a\"b", "bearer" },
+		{ "Authorization: Bearer \"a\" b", "a\" b", "bearer" },
+		{ "Authorization: Bearer \"a\"\"", "a\"", "bearer" },
+		{ "Authorization: Bearer \"a", "a", "bearer" },
+		{ "Authorization: Bearer a\"", "a\"", "bearer" },
+		{ "Authorization: Bearer Bearerx", "Bearerx", "bearer" },
+		{ "Authorization: Bearer Bearer", "Bearer", "bearer" },
+		{ "Authorization: Bearer token x", "token x", "bearer" },
+		{ "Authorization: Bearer aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa \"b\" c",
+		  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa \"b\" c", "bearer" },
+		{ "Authorization: aaaaaaaaaaaaaaaaaaaaaaaaa-is-no-scheme b",
+		  "aaaaaaaaaaaaaaaaaaaaaaaaa-is-no-scheme b", NULL },
+		{ "Authorization: Basic Og==\r\nAuthorization: Basic dTpwOnE6", "p:q:", "basic" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char lines[200];
+
+		h1_setup(state);
+		snprintf(lines, sizeof(lines), "%s\r\n", cases[i].line);
+		request("/", lines);
+		if (head_at(0)->creds != 1)
+			fail_msg("%s: %d credentials", cases[i].line, head_at(0)->creds);
+		expect_cred(0, 0, cases[i].token, "authorization", cases[i].scheme);
+	}
+}
+
+/* What is left out of a head, and why; the head itself is reported. */
+static void notes(void **state)
+{
+	static const struct {
+		const char *target, *lines;
+		enum tt_drop reason;
+	} cases[] = {
+		{ "/", "Authorization: Basic !!!!\r\n", TT_DROP_bad_base64 },
+		{ "/", "Authorization: Basic bm9jb2xvbg==\r\n", TT_DROP_bad_base64 },	/* "nocolon" */
+		{ "/", "Authorization: Basic dTpw=dTpw\r\n", TT_DROP_bad_base64 },
+		{ "/", "Authorization: Basic dTpwYXNzd29yZ\r\n", TT_DROP_bad_base64 },	/* cut */
+		{ "/", "Authorization: Basic dTpw dTpw\r\n", TT_DROP_bad_base64 },
+		{ "/", "Authorization: Basic Og==\r\n", TT_DROP_empty_cred },		/* ":" */
+		{ "/", "Authorization: Basic\r\n", TT_DROP_empty_cred },
+		{ "/", "Authorization: Bearer\r\n", TT_DROP_empty_cred },
+		{ "/", "Authorization: Bearer   \r\n", TT_DROP_empty_cred },
+		{ "/", "Authorization: Bearer \"\"\r\n", TT_DROP_empty_cred },
+		{ "/", "Authorization:\r\n", TT_DROP_empty_cred },
+		{ "/", "X-Api-Key:   \r\n", TT_DROP_empty_cred },
+		{ "/", "X-Api-Key: \"\"\r\n", TT_DROP_empty_cred },
+		{ "/?token=", "", TT_DROP_empty_cred },
+		{ "/?token=%4", "", TT_DROP_bad_percent },
+		{ "/?token=%zz", "", TT_DROP_bad_percent },
+		{ "/?token=a%", "", TT_DROP_bad_percent },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		h1_setup(state);
+		request(cases[i].target, cases[i].lines);
+		if (drive.heads_len != 1 || drive.notes_len != 1 || head_at(0)->creds)
+			fail_msg("%s %s: %zu heads, %zu notes", cases[i].target, cases[i].lines,
+				 drive.heads_len, drive.notes_len);
+		expect_note(0, cases[i].reason);
+	}
+}
+
+/* A MAC over one request identifies nobody who could use it again. */
+static void macs_are_no_credentials(void **state)
+{
+	request("/", "Authorization: AWS4-HMAC-SHA256 Credential=" "AKIA" "IOSFODNN7EXAMPLE/20261123/"
+		     "us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0123456789abcdef\r\n"
+		     "Proxy-Authorization: digest username=\"u\",\r\n response=\"0123456789abcdef\"\r\n"
+		     "X-Amz-Security-Token: session-token\r\n");
+	expect_counts(1, 0);
+	assert_int_equal(head_at(0)->creds, 1);
+	expect_cred(0, 0, "session-token", "x-amz-security-token", NULL);
+}
+
+static void more_than_four(void **state)
+{
+	request("/?token=q", "X-Api-Key: 1\r\nX-Auth-Token: 2\r\nX-Vault-Token: 3\r\nApi-Key: 4\r\n"
+			     "Authorization: Bearer " TOKEN "\r\n");
+	expect_counts(1, 2);
+	expect_note(0, TT_DROP_more_creds);
+	expect_note(1, TT_DROP_more_creds);
+	assert_int_equal(head_at(0)->creds, 4);
+	assert_int_equal(head_at(0)->use_flags, TT_USE_MORE_CREDS);
+	expect_cred(0, 0, "q", "query:token", NULL);
+	expect_cred(0, 3, "3", "x-vault-token", NULL);
+	request("/", "Authorization: Bearer " TOKEN "\r\n");	/* nothing of it stays */
+	assert_int_equal(head_at(1)->creds, 1);
+	assert_int_equal(head_at(1)->use_flags, 0);
+	expect_cred(1, 0, TOKEN, "authorization", "bearer");
+}
+
+/* Names that are nearly one of ours, trailers, bodies and responses carry nothing. */
+static void only_where_they_belong(void **state)
+{
+	request("/?access_tokens=" TOKEN "&xaccess_token=" TOKEN "&authorization=" TOKEN,
+		"Authorizatio: Bearer " TOKEN "\r\nXAuthorization: " TOKEN "\r\nBearer: " TOKEN
+		"\r\nAccess_Token: " TOKEN "\r\nCookie: Authorization: Bearer " TOKEN "\r\n");
+	server("HTTP/1.1 200 OK\r\nAuthorization: Bearer " TOKEN "\r\nX-Api-Key: " TOKEN
+	       "\r\nContent-Length: 0\r\n\r\n");
+	expect_counts(2, 0);
+	assert_int_equal(head_at(0)->creds, 0);
+	expect_status(1, 200);
+}
+
+static void classes(void **state)
+{
+	static char text[2100];
+
+	for (uint16_t id = 1; id <= class_count(); id++) {
+		const struct token_class *c = class_get(id);
+		size_t len = c->min_len;
+
+		if (len > 2000)
+			continue;
+		for (int shorter = 0; shorter < 2; shorter++) {
+			int at = sprintf(text, "Authorization: Bearer ");
+
+			memset(text + at, 'Z', len - shorter);
+			memcpy(text + at, c->prefix,
+			       strlen(c->prefix) < len - shorter ? strlen(c->prefix) : len - shorter);
+			strcpy(text + at + len - shorter, "\r\n");
+			h1_setup(state);
+			request("/", text);
+			expect_cred_bytes(0, 0, text + at, len - shorter, "authorization",
+					  "bearer");
+			if (!shorter)
+				assert_string_equal(class_name(head_at(0)->cred[0].class_id),
+						    c->name);
+		}
+	}
+}
+
+static void random_token(char *token, size_t len, const char *alphabet)
+{
+	for (size_t i = 0; i < len; i++)
+		token[i] = alphabet[random() % strlen(alphabet)];
+	token[len] = 0;
+}
+
+/* Random tokens of all lengths, their ends near the borders of windows and calls. */
+static void lengths_and_borders(void **state)
+{
+	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				       "0123456789-._~+/=!#\"$%&'()*,:;<>?@[]^`{|}";
+	static char text[8192], token[3001];
+
+	srandom(20261123);
+	for (size_t len = 1; len <= 3000; len += len < 80 ? 1 : 1 + random() % 13) {
+		size_t pad = random() % 1100, cut, all;
+
+		if (random() % 3 == 0)	/* its end near a border of windows */
+			pad = (4 * H1_WINDOW - 50 - len + random() % 20) % H1_WINDOW;
+		random_token(token, len, alphabet);
+		if (token[0] == '"')
+			token[0] = 'q';
+		memset(text, 'p', sizeof(text));
+		all = sprintf(text, "GET / HTTP/1.1\r\nX-Pad: ");
+		all += pad + sprintf(text + all + pad, "\r\nX-Api-Key: %s\r\n\r\n", token);
+		h1_setup(state);
+		feed(&drive, DRIVE_CLIENT, text, all);
+		expect_counts(1, 0);
+		expect_cred(0, 0, token, "x-api-key", NULL);
+
+		cut = 1 + random() % (all - 1);
+		drive.poison = random();
+		feed(&drive, DRIVE_CLIENT, text, cut);
+		assert_false(drive_residue(&drive, token, len));
+		feed(&drive, DRIVE_CLIENT, text + cut, all - cut);
+		expect_counts(2, 0);
+		expect_cred(1, 0, token, "x-api-key", NULL);
+	}
+}
+
+static size_t encode64(const uint8_t *from, size_t len, char *to)
+{
+	return EVP_EncodeBlock((unsigned char *)to, from, len);
+}
+
+static void random_basic(void **state)
+{
+	static char text[8192], pair[4096], b64[6000];
+
+	srandom(4);
+	for (int round = 0; round < 400; round++) {
+		size_t user = random() % 40, pass = 1 + random() % (round % 10 ? 60 : 2000);
+		size_t cut, all;
+
+		for (size_t i = 0; i < user + 1 + pass; i++)
+			pair[i] = random();	/* a password may be any bytes */
+		for (size_t i = 0; i < user; i++)
+			if (pair[i] == ':')
+				pair[i] = ';';
+		pair[user] = ':';
+		encode64((uint8_t *)pair, user + 1 + pass, b64);
+		all = sprintf(text, "GET / HTTP/1.1\r\nAuthorization: Basic %s\r\n\r\n", b64);
+		cut = 1 + random() % (all - 1);
+		h1_setup(state);
+		feed(&drive, DRIVE_CLIENT, text, cut);
+		assert_false(drive_residue(&drive, pair + user + 1, pass));
+		assert_false(drive_residue(&drive, b64, strlen(b64)));
+		feed(&drive, DRIVE_CLIENT, text + cut, all - cut);
+		expect_counts(1, 0);
+		expect_cred_bytes(0, 0, pair + user + 1, pass, "authorization", "basic");
+	}
+}
+
+/* Under another key the same token is another. */
+static void the_key_matters(void **state)
+{
+	struct tt_cred first;
+
+	request("/", "X-Api-Key: " TOKEN "\r\n");
+	first = head_at(0)->cred[0];
+	drive_init(&drive, &h1_tables, KEY0, KEY1 + 1);
+	request("/", "X-Api-Key: " TOKEN "\r\n");
+	assert_true(head_at(0)->cred[0].token[0] != first.token[0]);
+	assert_true(head_at(0)->cred[0].token[1] != first.token[1]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		H1_TEST(one_token_one_fingerprint),
+		H1_TEST(the_same_in_the_query),
+		H1_TEST(words_quotes_and_blanks),
+		H1_TEST(notes),
+		H1_TEST(macs_are_no_credentials),
+		H1_TEST(more_than_four),
+		H1_TEST(only_where_they_belong),
+		H1_TEST(classes),
+		H1_TEST(lengths_and_borders),
+		H1_TEST(random_basic),
+		H1_TEST(the_key_matters),
+	};
+
+	return cmocka_run_group_tests(tests, h1_group_setup, NULL);
+}

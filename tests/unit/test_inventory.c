@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inventory: records when they are due, sums that are right, a limit that is kept. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "sinks/sink.h"
+#include "tokens/inventory.h"
+
+#define LIMIT 3
+#define INTERVAL 60
+
+static struct token out[64];
+static size_t outs;
+static struct inventory *inv;
+static uint64_t full_before;
+
+static void take(void *ctx, const struct token *t)
+{
+	assert_ptr_equal(ctx, &outs);
+	assert_true(outs < 64);
+	out[outs++] = *t;
+}
+
+static int setup(void **state)
+{
+	outs = 0;
+	full_before = agent_drops[TT_DROP_tokens_full];
+	return inventory_new(LIMIT, INTERVAL, take, &outs, &inv);
+}
+
+static int teardown(void **state)
+{
+	inventory_free(inv);
+	return 0;
+}
+
+static void use(int token, enum tt_dir dir, uint64_t count, uint64_t at)
+{
+	struct use u = { .key_id = "00112233aabbccdd", .class_name = "github_pat", .kind = "api_key",
+			 .scheme = "", .length = 40, .dir = dir, .count = count,
+			 .first_ns = 1000 + at, .last_ns = 1000 + at };
+
+	snprintf(u.token_id, sizeof(u.token_id), "tt1_%d", token);
+	inventory_use(inv, &u, at);
+}
+
+static void new_token_gives_a_record_at_once(void **state)
+{
+	use(1, TT_DIR_EGRESS, 1, 5);
+	assert_int_equal(outs, 1);
+	assert_string_equal(out[0].token_id, "tt1_1");
+	assert_string_equal(out[0].key_id, "00112233aabbccdd");
+	assert_string_equal(out[0].class_name, "github_pat");
+	assert_string_equal(out[0].kind, "api_key");
+	assert_int_equal(out[0].length, 40);
+	assert_int_equal(out[0].uses, 1);
+	assert_int_equal(out[0].egress, 1);
+	assert_int_equal(out[0].ingress, 0);
+	assert_int_equal(out[0].first_ns, 1005);
+	assert_int_equal(out[0].last_ns, 1005);
+}
+
+static void changes_wait_for_the_interval(void **state)
+{
+	use(1, TT_DIR_EGRESS, 1, 0);
+	use(1, TT_DIR_INGRESS, 2, 10);
+	use(1, TT_DIR_EGRESS, 3, 20);
+	inventory_tick(inv, 10 + INTERVAL - 1);
+	assert_int_equal(outs, 1);
+	inventory_tick(inv, 10 + INTERVAL);
+	assert_int_equal(outs, 2);
+	assert_int_equal(out[1].uses, 6);
+	assert_int_equal(out[1].egress, 4);
+	assert_int_equal(out[1].ingress, 2);
+	assert_int_equal(out[1].first_ns, 1000);
+	assert_int_equal(out[1].last_ns, 1020);
+	inventory_tick(inv, 10000);
+	inventory_flush(inv);
+	assert_int_equal(outs, 2);
+}
+
+static void flush_writes_the_changed_only(void **state)
+{
+	use(1, TT_DIR_EGRESS, 1, 0);
+	use(2, TT_DIR_EGRESS, 1, 0);
+	use(2, TT_DIR_EGRESS, 1, 1);
+	inventory_flush(inv);
+	assert_int_equal(outs, 3);
+	assert_string_equal(out[2].token_id, "tt1_2");
+	assert_int_equal(out[2].uses, 2);
+}
+
+static void earlier_use_moves_the_first(void **state)
+{
+	use(1, TT_DIR_EGRESS, 1, 50);
+	use(1, TT_DIR_EGRESS, 1, 20);
+	inventory_flush(inv);
+	assert_int_equal(out[1].first_ns, 1020);
+	assert_int_equal(out[1].last_ns, 1050);
+}
+
+static void full_forgets_the_longest_unused(void **state)
+{
+	use(1, TT_DIR_EGRESS, 1, 0);
+	use(2, TT_DIR_EGRESS, 1, 1);
+	use(3, TT_DIR_EGRESS, 1, 2);
+	use(1, TT_DIR_EGRESS, 1, 3);
+	use(2, TT_DIR_EGRESS, 1, 4);
+	assert_int_equal(inventory_count(inv), LIMIT);
+	/* 3 is the oldest and has nothing new to say, then 1, which has. */
+	use(4, TT_DIR_EGRESS, 1, 5);
+	assert_int_equal(outs, 4);
+	assert_string_equal(out[3].token_id, "tt1_4");
+	use(5, TT_DIR_EGRESS, 1, 6);
+	assert_int_equal(outs, 6);
+	assert_string_equal(out[4].token_id, "tt1_1");
+	assert_int_equal(out[4].uses, 2);
+	assert_string_equal(out[5].token_id, "tt1_5");
+	assert_int_equal(agent_drops[TT_DROP_tokens_full] - full_before, 2);
+	assert_int_equal(inventory_count(inv), LIMIT);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(new_token_gives_a_record_at_once),
+		TEST(changes_wait_for_the_interval),
+		TEST(flush_writes_the_changed_only),
+		TEST(earlier_use_moves_the_first),
+		TEST(full_forgets_the_longest_unused),
+	};
+
+	return cmocka_run_group_tests_name("inventory", tests, NULL, NULL);
+}

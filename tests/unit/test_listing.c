@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `tokens`, `uses` and `trace` as a user runs them: output, errors and exit status, each in a
+ * process of its own.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "base/cleanup.h"
+#include "cmd/cmd.h"
+#include "cmd/listing.h"
+#include "sinks/json.h"
+#include "sinks/sinks.h"
+
+#define S 1000000000ull
+#define T0 (1700000000 * S)
+#define ID_OLD "tt1_oldaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define ID_NEW "tt1_newaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define ID_NONE "tt1_noneaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
+static char dir[64], store[96], out[65536], err[65536];
+static struct use old_use, new_use;
+
+typedef int (*command)(int argc, char **argv);
+
+static void slurp(const char *name, char *to)
+{
+	char path[96];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, O_RDONLY);
+	assert_true(fd >= 0);
+	n = read(fd, to, 65535);
+	assert_true(n >= 0);
+	to[n] = '\0';
+	close(fd);
+}
+
+static void redirect(const char *name, int to, int flags)
+{
+	char path[96];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, flags, 0600);
+	if (fd < 0 || dup2(fd, to) < 0)
+		_exit(99);
+}
+
+/* Arguments up to NULL. Returns the exit status; `out` and `err` have what was printed. */
+static int run(command c, const char *input, const char *const *argv)
+{
+	int argc = 0, status;
+	char path[96];
+	FILE *f;
+	pid_t pid;
+
+	snprintf(path, sizeof(path), "%s/in", dir);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fputs(input, f);
+	fclose(f);
+	while (argv[argc])
+		argc++;
+	fflush(NULL);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		redirect("in", 0, O_RDONLY);
+		redirect("out", 1, O_CREAT | O_TRUNC | O_WRONLY);
+		redirect("err", 2, O_CREAT | O_TRUNC | O_WRONLY);
+		optind = 1;
+		status = c(argc, (char **)argv);
+		fflush(NULL);
+		_exit(status);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	slurp("out", out);
+	slurp("err", err);
+	return WEXITSTATUS(status);
+}
+#define RUN(c, input, ...) run(cmd_##c, input, (const char *const[]){ #c, __VA_ARGS__, NULL })
+
+static int setup(void **state)
+{
+	struct config_error error;
+	struct timespec now;
+	struct sink s;
+
+	snprintf(dir, sizeof(dir), "/tmp/tokentrail-listing-XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	snprintf(store, sizeof(store), "%s/store.db", dir);
+	old_use = (struct use){
+		.token_id = ID_OLD, .key_id = "0123456789abcdef", .class_name = "github_pat",
+		.kind = "api_key", .scheme = "bearer", .carrier = "authorization", .length = 40,
+		.dir = TT_DIR_EGRESS, .count = 17, .first_ns = T0, .last_ns = T0 + 60 * S,
+		.method = "GET", .path = "/v1/items", .version = 11, .status = 200, .pid = 321,
+		.process_name = "curl", .executable = "/usr/bin/curl", .uid = 1000,
+		.container_id = "c0ffee00c0ffee00", .server_address = "api.example.com",
+		.server_port = 443, .client_ip = "10.0.0.1", .peer_ip = "192.0.2.7",
+		.peer_port = 443, .tls = TT_TLS_OPENSSL,
+	};
+	new_use = (struct use){ .token_id = ID_NEW, .class_name = "", .kind = "", .scheme = "",
+				.dir = TT_DIR_INGRESS, .count = 1, .uid = UINT32_MAX,
+				.process_name = "evil\033[2J" };
+	clock_gettime(CLOCK_REALTIME, &now);
+	new_use.first_ns = new_use.last_ns = (uint64_t)now.tv_sec * S;
+	assert_int_equal(store_sink_new(store, 64 << 20, "n1", &s, &error), 0);
+	s.ops->use(s.self, &old_use);
+	s.ops->use(s.self, &new_use);
+	assert_int_equal(s.ops->finish(s.self, 1000), 0);
+	s.ops->free(s.self);
+	unsetenv("TOKENTRAIL_STATE_DIRECTORY");
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	static const char *const names[] = { "store.db", "store.db-wal", "store.db-shm", "in", "out",
+					     "err" };
+	char path[128];
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+		unlink(path);
+	}
+	return rmdir(dir);
+}
+
+static size_t lines(const char *text)
+{
+	size_t n = 0;
+
+	for (; *text; text++)
+		n += *text == '\n';
+	return n;
+}
+
+static void tokens_plain(void **state)
+{
+	assert_int_equal(RUN(tokens, "", "--store", store), CMD_OK);
+	assert_string_equal(err, "");
+	assert_int_equal(lines(out), 3);
+	assert_ptr_equal(strstr(out, "TOKEN                                 CLASS       KIND     "
+				     "LENGTH  USES  EGRESS  INGRESS  FIRST                 LAST\n"),
+			 out);
+	assert_non_null(strstr(out, "\n" ID_NEW "  -           -             0     1       0        1"));
+	assert_non_null(strstr(out, "\n" ID_OLD "  github_pat  api_key      40    17      17        0  "
+				    "2023-11-14T22:13:20Z  2023-11-14T22:14:20Z\n"));
+	assert_true(strstr(out, ID_NEW) < strstr(out, ID_OLD));
+}
+
+static void uses_plain(void **state)
+{
+	assert_int_equal(RUN(uses, "", "--store", store, "--token", "tt1_olda"), CMD_OK);
+	assert_string_equal(out,
+		"TOKEN                                 CLASS       LAST                  "
+		"FIRST                 COUNT  DIRECTION  PROCESS             USER  CONTAINER     "
+		"CARRIER               REQUEST        STATUS  SERVER               PEER           TLS\n"
+		ID_OLD "  github_pat  2023-11-14T22:14:20Z  2023-11-14T22:13:20Z     17  egress     "
+		"/usr/bin/curl(321)  1000  c0ffee00c0ff  authorization bearer  GET /v1/items     200  "
+		"api.example.com:443  192.0.2.7:443  openssl\n");
+	assert_int_equal(RUN(uses, "", "--store", store), CMD_OK);
+	assert_int_equal(lines(out), 3);
+	assert_null(strchr(out, '\033'));
+}
+
+/* The same line as the JSON sink prints for the same use. */
+static void json_is_the_records(void **state)
+{
+	struct use want = old_use;
+	struct token token = { .token_id = ID_OLD, .key_id = "0123456789abcdef",
+			       .class_name = "github_pat", .kind = "api_key", .length = 40,
+			       .first_ns = T0, .last_ns = T0 + 60 * S, .uses = 17, .egress = 17 };
+	char *use_line = NULL, *token_line = NULL, both[4096];
+
+	assert_int_equal(json_use("n1", &want, &use_line), 0);
+	assert_int_equal(json_token("n1", &token, &token_line), 0);
+	assert_int_equal(RUN(uses, "", "--store", store, "--json", "--class", "github_pat"), CMD_OK);
+	snprintf(both, sizeof(both), "%s\n", use_line);
+	assert_string_equal(out, both);
+	assert_int_equal(RUN(tokens, "", "--json", "--store", store, "--process", "curl"), CMD_OK);
+	snprintf(both, sizeof(both), "%s\n", token_line);
+	assert_string_equal(out, both);
+	assert_int_equal(RUN(trace, "", "--json", "--store", store, ID_OLD), CMD_OK);
+	snprintf(both, sizeof(both), "%s\n%s\n", token_line, use_line);
+	assert_string_equal(out, both);
+	free(use_line);
+	free(token_line);
+}
+
+static void filters(void **state)
+{
+	assert_int_equal(RUN(tokens, "", "--store", store, "--since", "1h"), CMD_OK);
+	assert_int_equal(lines(out), 2);
+	assert_non_null(strstr(out, ID_NEW));
+	assert_int_equal(RUN(uses, "", "--store", store, "--since=36500d"), CMD_OK);
+	assert_int_equal(lines(out), 3);
+	assert_int_equal(RUN(uses, "", "--store", store, "--limit", "1", "--json"), CMD_OK);
+	assert_int_equal(lines(out), 1);
+	assert_int_equal(RUN(uses, "", "--store", store, "--process", "nobody", "--json"), CMD_OK);
+	assert_string_equal(out, "");
+}
+
+static void trace_plain(void **state)
+{
+	assert_int_equal(RUN(trace, "", "--store", store, ID_NONE, ID_OLD), CMD_OK);
+	assert_non_null(strstr(out, ID_NONE "\n  not seen here\n"));
+	assert_non_null(strstr(out, ID_OLD "\n  class github_pat, kind api_key, 40 bytes, fleet key "
+				    "0123456789abcdef\n  first 2023-11-14T22:13:20Z, last "
+				    "2023-11-14T22:14:20Z, 17 uses: 17 egress, 0 ingress\nLAST "));
+	assert_non_null(strstr(out, "/usr/bin/curl(321)"));
+	assert_null(strstr(out, ID_NEW));
+	assert_int_equal(RUN(trace, "", "--store", store, "tt1_newa"), CMD_OK);
+	assert_non_null(strstr(out, ID_NEW "\n"));
+}
+
+static void trace_from_standard_input(void **state)
+{
+	assert_int_equal(RUN(trace, ID_NEW "\n\n" ID_OLD "\r\n" ID_NONE, "--store", store, "-"),
+			 CMD_OK);
+	assert_true(strstr(out, ID_NEW) < strstr(out, ID_OLD));
+	assert_non_null(strstr(out, ID_NONE "\n  not seen here\n"));
+	assert_int_equal(RUN(trace, ID_NONE "\n", "--store", store, "-"), CMD_NO);
+	assert_int_equal(RUN(trace, "", "--store", store, "-"), CMD_NO);
+	assert_int_equal(RUN(trace, "", "--store", store, "--json", ID_NONE), CMD_NO);
+	assert_string_equal(out, "");
+}
+
+/* What should be an id may be the token itself: refused, and never repeated. */
+static void never_repeats_a_token(void **state)
+{
+#define SECRET "ghp_16C7e42F292c6912E7710c838347Ae178B4a"
+	assert_int_equal(RUN(trace, "", "--store", store, SECRET), CMD_USAGE);
+	assert_null(strstr(err, "16C7"));
+	assert_non_null(strstr(err, "argument 1 is not a token's id"));
+	assert_string_equal(out, "");
+	assert_int_equal(RUN(trace, ID_OLD "\n" SECRET "\n", "--store", store, "-"), CMD_USAGE);
+	assert_null(strstr(err, "16C7"));
+	assert_non_null(strstr(err, "line 2 is not"));
+	assert_int_equal(RUN(uses, "", "--store", store, "--token", SECRET), CMD_USAGE);
+	assert_null(strstr(err, "16C7"));
+	assert_int_equal(RUN(tokens, "", "--store", store, SECRET), CMD_USAGE);
+	assert_null(strstr(err, "16C7"));
+}
+
+static void wrong_usage(void **state)
+{
+	assert_int_equal(RUN(trace, "", "--store", store), CMD_USAGE);
+	assert_int_equal(RUN(trace, "", "--store", store, "--token", ID_OLD), CMD_USAGE);
+	assert_int_equal(RUN(tokens, "", "--nonsense"), CMD_USAGE);
+	assert_non_null(strstr(err, "--nonsense"));
+	assert_int_equal(RUN(tokens, "", "--limit"), CMD_USAGE);
+	assert_int_equal(RUN(tokens, "", "--limit", "0"), CMD_USAGE);
+	assert_int_equal(RUN(tokens, "", "--limit", "-1"), CMD_USAGE);
+	assert_int_equal(RUN(uses, "", "--since", "5"), CMD_USAGE);
+	assert_int_equal(RUN(uses, "", "--since", "h"), CMD_USAGE);
+	assert_int_equal(RUN(uses, "", "--since", "5 weeks"), CMD_USAGE);
+	assert_int_equal(RUN(uses, "", "--since", "99999999999999999999s"), CMD_USAGE);
+	assert_int_equal(RUN(uses, "", "--token", "tt1_"), CMD_USAGE);
+	assert_string_equal(out, "");
+}
+
+static void help_has_examples(void **state)
+{
+	assert_int_equal(RUN(tokens, "", "--help"), CMD_OK);
+	assert_non_null(strstr(out, "Examples:"));
+	assert_int_equal(RUN(uses, "", "-h"), CMD_OK);
+	assert_non_null(strstr(out, "Examples:"));
+	assert_int_equal(RUN(trace, "", "--help"), CMD_OK);
+	assert_non_null(strstr(out, "Examples:"));
+}
+
+static void no_store(void **state)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/none.db", dir);
+	assert_int_equal(RUN(tokens, "", "--store", path), CMD_CANT);
+	assert_non_null(strstr(err, path));
+	assert_non_null(strstr(err, "tokentrail run"));
+	assert_int_equal(RUN(uses, "", "--store", path), CMD_CANT);
+	assert_int_equal(RUN(trace, "", "--store", path, ID_OLD), CMD_CANT);
+	assert_string_equal(out, "");
+}
+
+static void store_of_the_configuration(void **state)
+{
+	setenv("TOKENTRAIL_STATE_DIRECTORY", dir, 1);
+	assert_int_equal(RUN(tokens, "", "--json"), CMD_OK);
+	assert_int_equal(lines(out), 2);
+	assert_int_equal(RUN(tokens, "", "--config", "/nonexistent.yaml"), CMD_USAGE);
+	assert_non_null(strstr(err, "/nonexistent.yaml"));
+}
+
+static int cmd_tokens_full(int argc, char **argv)
+{
+	int fd = open("/dev/full", O_WRONLY);
+
+	if (fd < 0 || dup2(fd, 1) < 0)
+		return 99;
+	return cmd_tokens(argc, argv);
+}
+
+static void output_that_fails(void **state)
+{
+	const char *const argv[] = { "tokens", "--store", store, NULL };
+
+	assert_int_equal(run(cmd_tokens_full, "", argv), CMD_CANT);
+	assert_non_null(strstr(err, "tokens"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(tokens_plain),
+		cmocka_unit_test(uses_plain),
+		cmocka_unit_test(json_is_the_records),
+		cmocka_unit_test(filters),
+		cmocka_unit_test(trace_plain),
+		cmocka_unit_test(trace_from_standard_input),
+		cmocka_unit_test(never_repeats_a_token),
+		cmocka_unit_test(wrong_usage),
+		cmocka_unit_test(help_has_examples),
+		cmocka_unit_test(no_store),
+		cmocka_unit_test(store_of_the_configuration),
+		cmocka_unit_test(output_that_fails),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which sinks the settings open, and that each of them gets everything. The sinks here are made up. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/outputs.h"
+
+enum kind { JSON, TABLE, STORE, KAFKA, KINDS };
+
+struct fake {
+	int opened, freed, use, token, loss, tick, finish;
+	int refuse_open, answer;
+	uint64_t limit_ms;
+	char path[64];
+};
+
+static struct fake fakes[KINDS];
+static char status_line[64];
+
+static int fake_use(void *sink, const struct use *u)
+{
+	struct fake *f = sink;
+
+	f->use++;
+	return f->answer;
+}
+
+static int fake_token(void *sink, const struct token *t)
+{
+	((struct fake *)sink)->token++;
+	return 0;
+}
+
+static int fake_loss(void *sink, const struct loss *l)
+{
+	((struct fake *)sink)->loss++;
+	return 0;
+}
+
+static int fake_tick(void *sink, uint64_t now_ns)
+{
+	assert_int_equal(now_ns, 5);
+	((struct fake *)sink)->tick++;
+	return 0;
+}
+
+static int fake_finish(void *sink, uint64_t limit_ms)
+{
+	struct fake *f = sink;
+
+	f->finish++;
+	f->limit_ms = limit_ms;
+	return f->answer;
+}
+
+static void fake_free(void *sink)
+{
+	((struct fake *)sink)->freed++;
+}
+
+static const struct sink_ops ops = { "fake",	fake_use,    fake_token, fake_loss,
+				     fake_tick, fake_finish, fake_free };
+
+static int open_fake(enum kind kind, const char *path, struct sink *ret_sink)
+{
+	struct fake *f = &fakes[kind];
+
+	if (f->refuse_open)
+		return f->refuse_open;
+	f->opened++;
+	snprintf(f->path, sizeof(f->path), "%s", path);
+	*ret_sink = (struct sink){ &ops, f };
+	return 0;
+}
+
+int json_sink_new(int fd, const char *node, struct sink *ret_sink)
+{
+	assert_int_equal(fd, 1);
+	assert_string_equal(node, "n");
+	return open_fake(JSON, "", ret_sink);
+}
+
+int table_sink_new(int fd, const char *node, struct sink *ret_sink)
+{
+	return open_fake(TABLE, "", ret_sink);
+}
+
+void table_sink_status(struct sink *s, const char *line)
+{
+	assert_ptr_equal(s->self, &fakes[TABLE]);
+	snprintf(status_line, sizeof(status_line), "%s", line);
+}
+
+int store_sink_new(const char *path, uint64_t max_bytes, const char *node, struct sink *ret_sink,
+		   struct config_error *ret_error)
+{
+	return open_fake(STORE, path, ret_sink);
+}
+
+int kafka_sink_new(const struct config *c, const char *spool_dir, const char *node,
+		   struct sink *ret_sink, struct config_error *ret_error)
+{
+	return open_fake(KAFKA, spool_dir, ret_sink);
+}
+
+static struct config config;
+static struct outputs o;
+
+static int setup(void **state)
+{
+	memset(fakes, 0, sizeof(fakes));
+	status_line[0] = 0;
+	config = (struct config){ .output = OUTPUT_JSON, .store = true, .kafka = true,
+				  .state_dir = (char *)"/state" };
+	return 0;
+}
+
+static void all_get_everything(void **state)
+{
+	const struct use u = { .count = 1 };
+	const struct token t = { .uses = 1 };
+	const struct loss l = { .count = 1 };
+
+	assert_int_equal(outputs_open(&o, &config, "n"), 0);
+	assert_int_equal(o.count, 3);
+	assert_string_equal(fakes[STORE].path, "/state/store.db");
+	assert_string_equal(fakes[KAFKA].path, "/state/spool");
+	/* One that fails keeps nothing from the others. */
+	fakes[JSON].answer = -EIO;
+	outputs_use(&o, &u);
+	outputs_token(&o, &t);
+	outputs_loss(&o, &l);
+	outputs_tick(&o, 5);
+	assert_int_equal(outputs_finish(&o, 1000), -EIO);
+	outputs_done(&o);
+	for (int i = 0; i < KINDS; i++) {
+		int want = i == TABLE ? 0 : 1;
+
+		assert_int_equal(fakes[i].use, want);
+		assert_int_equal(fakes[i].token, want);
+		assert_int_equal(fakes[i].loss, want);
+		assert_int_equal(fakes[i].tick, want);
+		assert_int_equal(fakes[i].finish, want);
+		assert_int_equal(fakes[i].freed, want);
+		assert_true(!want || (fakes[i].limit_ms > 0 && fakes[i].limit_ms <= 1000));
+	}
+}
+
+static void settings_choose(void **state)
+{
+	config.store = config.kafka = false;
+	config.output = OUTPUT_NONE;
+	assert_int_equal(outputs_open(&o, &config, "n"), 0);
+	assert_int_equal(o.count, 0);
+	assert_int_equal(outputs_finish(&o, 10), 0);
+	outputs_done(&o);
+	config.output = OUTPUT_TABLE;
+	assert_int_equal(outputs_open(&o, &config, "n"), 0);
+	assert_int_equal(o.count, 1);
+	assert_int_equal(fakes[TABLE].opened, 1);
+	outputs_status(&o, "fine");
+	assert_string_equal(status_line, "fine");
+	outputs_done(&o);
+	assert_int_equal(fakes[STORE].opened + fakes[KAFKA].opened, 0);
+}
+
+static void status_without_table_goes_nowhere(void **state)
+{
+	assert_int_equal(outputs_open(&o, &config, "n"), 0);
+	outputs_status(&o, "fine");
+	assert_string_equal(status_line, "");
+	outputs_done(&o);
+}
+
+static void failed_open_leaves_nothing_open(void **state)
+{
+	const enum kind kinds[] = { JSON, STORE, KAFKA };
+
+	for (size_t i = 0; i < 3; i++) {
+		setup(NULL);
+		fakes[kinds[i]].refuse_open = -EACCES;
+		assert_int_equal(outputs_open(&o, &config, "n"), -EACCES);
+		assert_int_equal(o.count, 0);
+		for (int k = 0; k < KINDS; k++)
+			assert_int_equal(fakes[k].opened, fakes[k].freed);
+	}
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, NULL)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(all_get_everything),
+		TEST(settings_choose),
+		TEST(status_without_table_goes_nowhere),
+		TEST(failed_open_leaves_nothing_open),
+	};
+
+	return cmocka_run_group_tests_name("outputs", tests, NULL, NULL);
+}

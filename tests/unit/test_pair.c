@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Requests and their statuses: each request comes out once, whatever happens to its response. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/pair.h"
+#include "sinks/sink.h"
+
+#define LIMIT 8
+#define WAIT 1000
+
+static struct {
+	uint64_t conn;
+	uint32_t seq;
+	uint16_t status;
+	uint16_t family;
+} out[64];
+static size_t outs;
+static struct pair *pair;
+static uint64_t drops_before[TT_DROP_MAX];
+
+static void take(void *ctx, const struct tt_ev_use *ev, uint16_t status)
+{
+	assert_ptr_equal(ctx, &outs);
+	assert_true(outs < 64);
+	out[outs].conn = ev->h.conn;
+	out[outs].seq = ev->h.seq;
+	out[outs].status = status;
+	out[outs++].family = ev->h.tuple.family;
+}
+
+static int setup(void **state)
+{
+	outs = 0;
+	memcpy(drops_before, agent_drops, sizeof(drops_before));
+	return pair_new(LIMIT, WAIT, take, &outs, &pair);
+}
+
+static int teardown(void **state)
+{
+	pair_free(pair);
+	return 0;
+}
+
+static uint64_t dropped(enum tt_drop reason)
+{
+	return agent_drops[reason] - drops_before[reason];
+}
+
+static void use(uint64_t conn, uint32_t seq, uint64_t now)
+{
+	struct tt_ev_use ev = { .h = { .conn = conn, .seq = seq } };
+
+	pair_use(pair, &ev, now);
+}
+
+static void status(uint64_t conn, uint32_t seq, uint16_t code, uint16_t family)
+{
+	struct tt_ev_status ev = { .h = { .conn = conn, .seq = seq, .tuple.family = family },
+				   .status = code };
+
+	pair_status(pair, &ev);
+}
+
+static void close_conn(uint64_t conn)
+{
+	struct tt_ev_status ev = { .h = { .conn = conn, .tuple.family = TT_AF_INET6 } };
+
+	pair_close(pair, &ev);
+}
+
+static void expect(size_t i, uint64_t conn, uint32_t seq, uint16_t code)
+{
+	assert_true(i < outs);
+	assert_int_equal(out[i].conn, conn);
+	assert_int_equal(out[i].seq, seq);
+	assert_int_equal(out[i].status, code);
+}
+
+static void status_completes_its_request_only(void **state)
+{
+	use(1, 0, 0);
+	use(1, 1, 0);
+	use(2, 0, 0);
+	status(1, 1, 404, TT_AF_NONE);
+	assert_int_equal(outs, 1);
+	expect(0, 1, 1, 404);
+	status(1, 0, 200, TT_AF_NONE);
+	status(2, 0, 500, TT_AF_NONE);
+	expect(1, 1, 0, 200);
+	expect(2, 2, 0, 500);
+	assert_int_equal(pair_count(pair), 0);
+}
+
+static void status_without_request_is_nothing(void **state)
+{
+	status(1, 0, 200, TT_AF_NONE);
+	use(1, 0, 0);
+	status(1, 1, 200, TT_AF_NONE);
+	status(2, 0, 200, TT_AF_NONE);
+	assert_int_equal(outs, 0);
+	status(1, 0, 200, TT_AF_NONE);
+	status(1, 0, 200, TT_AF_NONE);
+	assert_int_equal(outs, 1);
+}
+
+static void tuple_is_filled_in_but_never_replaced(void **state)
+{
+	struct tt_ev_use ev = { .h = { .conn = 5, .tuple.family = TT_AF_INET } };
+
+	use(4, 0, 0);
+	status(4, 0, 200, TT_AF_INET6);
+	assert_int_equal(out[0].family, TT_AF_INET6);
+	pair_use(pair, &ev, 0);
+	status(5, 0, 200, TT_AF_INET6);
+	assert_int_equal(out[1].family, TT_AF_INET);
+}
+
+static void close_completes_all_of_its_connection_in_order(void **state)
+{
+	use(1, 7, 0);
+	use(2, 0, 0);
+	use(1, 8, 0);
+	use(1, 9, 0);
+	close_conn(1);
+	assert_int_equal(outs, 3);
+	for (uint32_t i = 0; i < 3; i++) {
+		expect(i, 1, 7 + i, 0);
+		assert_int_equal(out[i].family, TT_AF_INET6);
+	}
+	assert_int_equal(pair_count(pair), 1);
+	assert_int_equal(dropped(TT_DROP_status_timeout), 0);
+	close_conn(1);
+	close_conn(3);
+	assert_int_equal(outs, 3);
+}
+
+static void time_out_is_counted_and_exact(void **state)
+{
+	use(1, 0, 100);
+	use(2, 0, 101);
+	pair_tick(pair, 100 + WAIT - 1);
+	assert_int_equal(outs, 0);
+	pair_tick(pair, 100 + WAIT);
+	assert_int_equal(outs, 1);
+	expect(0, 1, 0, 0);
+	pair_tick(pair, 101 + WAIT);
+	expect(1, 2, 0, 0);
+	assert_int_equal(dropped(TT_DROP_status_timeout), 2);
+	status(1, 0, 200, TT_AF_NONE);
+	assert_int_equal(outs, 2);
+}
+
+static void shorter_wait_applies_to_those_waiting(void **state)
+{
+	use(1, 0, 0);
+	pair_set_wait(pair, 10);
+	pair_tick(pair, 10);
+	assert_int_equal(outs, 1);
+}
+
+static void full_table_completes_the_oldest(void **state)
+{
+	for (uint32_t i = 0; i < LIMIT; i++)
+		use(i, 0, i);
+	assert_int_equal(outs, 0);
+	use(100, 0, 50);
+	assert_int_equal(outs, 1);
+	expect(0, 0, 0, 0);
+	assert_int_equal(dropped(TT_DROP_pending_full), 1);
+	assert_int_equal(pair_count(pair), LIMIT);
+	pair_flush(pair);
+	assert_int_equal(outs, LIMIT + 1);
+	expect(LIMIT, 100, 0, 0);
+	assert_int_equal(pair_count(pair), 0);
+	assert_int_equal(dropped(TT_DROP_status_timeout), 0);
+}
+
+/* A model of random length: all that goes in comes out once. */
+static void nothing_is_lost_or_doubled(void **state)
+{
+	size_t in = 0, done = 0;
+
+	srandom(7);
+	for (uint64_t now = 0; now < 20000; now++) {
+		uint64_t conn = (uint64_t)random() % 5;
+
+		switch (random() % 5) {
+		case 0:
+		case 1:
+			use(conn, (uint32_t)in++, now);
+			break;
+		case 2:
+			status(conn, (uint32_t)((size_t)random() % (in + 1)), 200, TT_AF_NONE);
+			break;
+		case 3:
+			if (random() % 8 == 0)
+				close_conn(conn);
+			break;
+		case 4:
+			pair_tick(pair, now);
+			break;
+		}
+		done += outs;
+		outs = 0;
+		assert_int_equal(done + pair_count(pair), in);
+		assert_true(pair_count(pair) <= LIMIT);
+	}
+	pair_flush(pair);
+	assert_int_equal(done + outs, in);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(status_completes_its_request_only),
+		TEST(status_without_request_is_nothing),
+		TEST(tuple_is_filled_in_but_never_replaced),
+		TEST(close_completes_all_of_its_connection_in_order),
+		TEST(time_out_is_counted_and_exact),
+		TEST(shorter_wait_applies_to_those_waiting),
+		TEST(full_table_completes_the_oldest),
+		TEST(nothing_is_lost_or_doubled),
+	};
+
+	return cmocka_run_group_tests_name("pair", tests, NULL, NULL);
+}

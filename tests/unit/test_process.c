@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who a process is: asked once, waited for a moment, and no request lost over it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "enrich/process.h"
+
+#define LIMIT 4
+#define HOLD 3
+#define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static struct {
+	uint32_t tgid, seq;
+	uint16_t status;
+	struct process_info info;
+} out[1024];
+static size_t outs;
+static struct tt_ipc_ask asked[1024];
+static size_t asks;
+static int ask_answer;
+static struct process_cache *cache;
+
+static int take_ask(void *ctx, const struct tt_ipc_ask *ask)
+{
+	assert_int_equal(ask->h.type, TT_IPC_ASK);
+	assert_int_equal(ask->h.len, sizeof(*ask));
+	asked[asks++ % 1024] = *ask;
+	return ask_answer;
+}
+
+static void take(void *ctx, const struct tt_ev_use *ev, uint16_t status,
+		 const struct process_info *info)
+{
+	assert_true(outs < 1024);
+	out[outs].tgid = ev->h.tgid;
+	out[outs].seq = ev->h.seq;
+	out[outs].status = status;
+	out[outs++].info = *info;
+}
+
+static const struct process_ops ops = { take_ask, take };
+
+static int setup(void **state)
+{
+	outs = asks = 0;
+	ask_answer = 0;
+	return process_new(LIMIT, HOLD, &ops, NULL, &cache);
+}
+
+static int teardown(void **state)
+{
+	process_free(cache);
+	return 0;
+}
+
+static struct tt_ev_use event(uint32_t tgid, uint32_t seq, const char *comm)
+{
+	struct tt_ev_use ev = { .h = { .tgid = tgid, .start_ns = tgid * 10, .cgroup = 77,
+				       .seq = seq } };
+
+	memcpy(ev.h.comm, comm, strlen(comm));
+	return ev;
+}
+
+static void submit(uint32_t tgid, uint32_t seq, uint64_t now)
+{
+	struct tt_ev_use ev = event(tgid, seq, "curl");
+
+	process_submit(cache, &ev, 200, now);
+}
+
+static void answer(uint32_t tgid, const char *executable, const char *cgroup)
+{
+	struct tt_ipc_proc m = { .tgid = tgid, .start_ns = tgid * 10 };
+
+	if (executable) {
+		m.known |= TT_PROC_EXECUTABLE;
+		snprintf(m.executable, sizeof(m.executable), "%s", executable);
+	}
+	if (cgroup) {
+		m.known |= TT_PROC_CGROUP;
+		snprintf(m.cgroup_path, sizeof(m.cgroup_path), "%s", cgroup);
+	}
+	process_answer(cache, &m);
+}
+
+static void unknown_is_asked_once_and_waited_for(void **state)
+{
+	struct tt_ev_use ev = event(1, 0, "curl");
+
+	process_want(cache, &ev.h, 0);
+	assert_int_equal(asks, 1);
+	assert_int_equal(asked[0].tgid, 1);
+	assert_int_equal(asked[0].start_ns, 10);
+	assert_int_equal(asked[0].cgroup, 77);
+	submit(1, 0, 1);
+	submit(1, 1, 2);
+	assert_int_equal(asks, 1);
+	assert_int_equal(outs, 0);
+	assert_int_equal(process_held(cache), 2);
+	answer(1, "/usr/bin/curl", "/docker/" ID);
+	assert_int_equal(outs, 2);
+	assert_int_equal(process_held(cache), 0);
+	for (uint32_t i = 0; i < 2; i++) {
+		assert_int_equal(out[i].seq, i);
+		assert_int_equal(out[i].status, 200);
+		assert_string_equal(out[i].info.executable, "/usr/bin/curl");
+		assert_string_equal(out[i].info.container_id, ID);
+	}
+	submit(1, 2, 3);
+	assert_int_equal(outs, 3);
+	assert_int_equal(asks, 1);
+}
+
+static void late_answer_is_not_waited_for_but_kept(void **state)
+{
+	submit(1, 0, 100);
+	process_tick(cache, 100 + PROCESS_HOLD_NS - 1);
+	assert_int_equal(outs, 0);
+	process_tick(cache, 100 + PROCESS_HOLD_NS);
+	assert_int_equal(outs, 1);
+	assert_string_equal(out[0].info.executable, "");
+	submit(1, 1, 100 + PROCESS_HOLD_NS);
+	assert_int_equal(outs, 2);
+	answer(1, "/bin/a", NULL);
+	submit(1, 2, 100 + PROCESS_HOLD_NS);
+	assert_string_equal(out[2].info.executable, "/bin/a");
+	assert_string_equal(out[2].info.container_id, "");
+	assert_int_equal(asks, 1);
+}
+
+static void answer_that_knows_nothing_ends_the_wait(void **state)
+{
+	submit(1, 0, 0);
+	answer(1, NULL, NULL);
+	assert_int_equal(outs, 1);
+	submit(1, 1, 0);
+	assert_int_equal(outs, 2);
+	assert_int_equal(asks, 1);
+}
+
+static void answers_go_to_their_process_only(void **state)
+{
+	submit(1, 0, 0);
+	submit(2, 0, 0);
+	answer(3, "/bin/c", NULL);
+	assert_int_equal(outs, 0);
+	answer(2, "/bin/b", NULL);
+	assert_int_equal(outs, 1);
+	assert_int_equal(out[0].tgid, 2);
+	answer(1, "/bin/a", NULL);
+	assert_string_equal(out[1].info.executable, "/bin/a");
+}
+
+static void another_name_is_another_program(void **state)
+{
+	struct tt_ev_use ev = event(1, 5, "sh");
+
+	submit(1, 0, 0);
+	answer(1, "/usr/bin/curl", NULL);
+	process_submit(cache, &ev, 200, 1);
+	assert_int_equal(asks, 2);
+	answer(1, "/bin/sh", NULL);
+	assert_int_equal(outs, 2);
+	assert_string_equal(out[1].info.executable, "/bin/sh");
+	submit(1, 6, 2);
+	assert_string_equal(out[2].info.executable, "/usr/bin/curl");
+}
+
+static void nobody_to_ask_holds_nothing_and_asks_again(void **state)
+{
+	ask_answer = -EAGAIN;
+	submit(1, 0, 0);
+	assert_int_equal(outs, 1);
+	ask_answer = 0;
+	submit(1, 1, 0);
+	assert_int_equal(outs, 1);
+	assert_int_equal(asks, 2);
+	answer(1, "/bin/a", NULL);
+	assert_int_equal(outs, 2);
+}
+
+static void bounded_in_what_waits(void **state)
+{
+	for (uint32_t i = 0; i < 10; i++)
+		submit(1 + i % 2, i, 0);
+	assert_true(process_held(cache) <= HOLD);
+	process_flush(cache);
+	assert_int_equal(outs, 10);
+}
+
+static void bounded_in_processes(void **state)
+{
+	for (uint32_t i = 1; i <= LIMIT; i++) {
+		submit(i, i, 0);
+		answer(i, "/bin/x", NULL);
+	}
+	submit(1, 100, 1);
+	submit(50, 50, 1);
+	assert_int_equal(asks, LIMIT + 1);
+	answer(50, "/bin/y", NULL);
+	/* 2 was the longest unused: asked again; 1 was not. */
+	submit(1, 101, 2);
+	assert_int_equal(asks, LIMIT + 1);
+	submit(2, 102, 2);
+	assert_int_equal(asks, LIMIT + 2);
+}
+
+static void forgotten_while_waiting_still_comes_out(void **state)
+{
+	for (uint32_t i = 1; i <= 3; i++)
+		submit(i, i, 0);
+	for (uint32_t i = 4; i <= 20; i++) {
+		struct tt_ev_use ev = event(i, 0, "x");
+
+		process_want(cache, &ev.h, 1);
+	}
+	assert_int_equal(outs, 3);
+}
+
+static void paths_without_an_end_are_cut(void **state)
+{
+	struct tt_ipc_proc m = { .tgid = 1, .start_ns = 10,
+				 .known = TT_PROC_EXECUTABLE | TT_PROC_CGROUP };
+
+	memset(m.executable, 'a', sizeof(m.executable));
+	memset(m.cgroup_path, '/', sizeof(m.cgroup_path));
+	submit(1, 0, 0);
+	process_answer(cache, &m);
+	assert_int_equal(strlen(out[0].info.executable), sizeof(m.executable) - 1);
+	assert_string_equal(out[0].info.container_id, "");
+}
+
+static void open_questions_are_bounded(void **state)
+{
+	struct process_cache *big;
+
+	assert_int_equal(process_new(10000, 10, &ops, NULL, &big), 0);
+	for (uint32_t i = 1; i <= 1000; i++) {
+		struct tt_ev_use ev = event(i, 0, "x");
+
+		process_want(big, &ev.h, 0);
+	}
+	assert_int_equal(asks, 256);
+	process_tick(big, PROCESS_HOLD_NS);
+	submit(1, 0, 0);
+	process_free(big);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(unknown_is_asked_once_and_waited_for),
+		TEST(late_answer_is_not_waited_for_but_kept),
+		TEST(answer_that_knows_nothing_ends_the_wait),
+		TEST(answers_go_to_their_process_only),
+		TEST(another_name_is_another_program),
+		TEST(nobody_to_ask_holds_nothing_and_asks_again),
+		TEST(bounded_in_what_waits),
+		TEST(bounded_in_processes),
+		TEST(forgotten_while_waiting_still_comes_out),
+		TEST(paths_without_an_end_are_cut),
+		TEST(open_questions_are_bounded),
+	};
+
+	return cmocka_run_group_tests_name("process", tests, NULL, NULL);
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Each record packs to bytes that the generated unpack reads back, member by member; what is not
+ * known is absent.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "sinks/record.h"
+#include "tokentrail/v1/loss.pb-c.h"
+#include "tokentrail/v1/token.pb-c.h"
+#include "tokentrail/v1/use.pb-c.h"
+
+#define ID "tt1_mfrggzdfmztwq2lknnwg23tpobyxe43u"
+
+static const struct use full = {
+	.token_id = ID, .key_id = "0123456789abcdef", .class_name = "github_pat", .kind = "api_key",
+	.scheme = "bearer", .carrier = "authorization", .length = 40, .dir = TT_DIR_INGRESS,
+	.count = UINT64_MAX, .first_ns = 1767225599123456789, .last_ns = 1767225600123456789,
+	.method = "PROPPATCH", .path = "/v1/items/{id}", .version = 11, .status = 207, .pid = 4194304,
+	.process_name = "nginx", .executable = "/usr/sbin/nginx", .uid = 33,
+	.container_id = "4fa6e0f0c678", .server_address = "api.example.com", .server_port = 8443,
+	.client_ip = "2001:db8::7", .client_port = 51034, .peer_ip = "192.0.2.1", .peer_port = 65535,
+	.tls = TT_TLS_OPENSSL,
+};
+
+static void use_comes_back_whole(void **state)
+{
+	uint8_t bytes[RECORD_MAX];
+	Tokentrail__V1__Use *m;
+	int len;
+
+	len = record_use(&full, "worker-17", bytes, sizeof(bytes));
+	assert_true(len > 0);
+	m = tokentrail__v1__use__unpack(NULL, len, bytes);
+	assert_non_null(m);
+	assert_int_equal(m->timestamp, full.last_ns);
+	assert_string_equal(m->node->name, "worker-17");
+	assert_string_equal(m->token->id, ID);
+	assert_string_equal(m->token->class_, "github_pat");
+	assert_string_equal(m->token->kind, "api_key");
+	assert_string_equal(m->token->scheme, "bearer");
+	assert_string_equal(m->token->carrier, "authorization");
+	assert_int_equal(m->token->length, 40);
+	assert_string_equal(m->token->key_id, "0123456789abcdef");
+	assert_string_equal(m->direction, "ingress");
+	assert_true(m->count == UINT64_MAX);
+	assert_true(m->first == full.first_ns && m->last == full.last_ns);
+	assert_int_equal(m->process->pid, 4194304);
+	assert_string_equal(m->process->name, "nginx");
+	assert_string_equal(m->process->executable, "/usr/sbin/nginx");
+	assert_int_equal(m->process->user->id, 33);
+	assert_string_equal(m->container->id, "4fa6e0f0c678");
+	assert_string_equal(m->http->version, "1.1");
+	assert_string_equal(m->http->method, "PROPPATCH");
+	assert_string_equal(m->http->path, "/v1/items/{id}");
+	assert_int_equal(m->http->status, 207);
+	assert_string_equal(m->server->address, "api.example.com");
+	assert_int_equal(m->server->port, 8443);
+	assert_string_equal(m->client->ip, "2001:db8::7");
+	assert_int_equal(m->client->port, 51034);
+	assert_string_equal(m->peer->ip, "192.0.2.1");
+	assert_int_equal(m->peer->port, 65535);
+	assert_string_equal(m->tls->library, "openssl");
+	tokentrail__v1__use__free_unpacked(m, NULL);
+}
+
+static void unknown_is_absent(void **state)
+{
+	struct use u = { .token_id = ID, .class_name = "", .kind = "", .scheme = NULL, .dir = TT_DIR_EGRESS,
+			 .count = 1, .version = 10, .tls = TT_TLS_NONE };
+	uint8_t bytes[RECORD_MAX];
+	Tokentrail__V1__Use *m;
+	int len;
+
+	len = record_use(&u, "n", bytes, sizeof(bytes));
+	m = tokentrail__v1__use__unpack(NULL, len, bytes);
+	assert_non_null(m);
+	assert_null(m->container);
+	assert_null(m->server);
+	assert_null(m->client);
+	assert_null(m->peer);
+	assert_string_equal(m->token->class_, "");
+	assert_string_equal(m->token->scheme, "");
+	assert_int_equal(m->http->status, 0);
+	/* root is known, not absent */
+	assert_non_null(m->process->user);
+	assert_int_equal(m->process->user->id, 0);
+	assert_string_equal(m->tls->library, "none");
+	tokentrail__v1__use__free_unpacked(m, NULL);
+}
+
+static void token_comes_back_whole(void **state)
+{
+	const struct token t = { .token_id = ID, .key_id = "0123456789abcdef", .class_name = "aws", .kind = "k",
+				 .length = 20, .first_ns = 5, .last_ns = 7, .uses = 9, .egress = 4, .ingress = 5 };
+	uint8_t bytes[RECORD_MAX];
+	Tokentrail__V1__Token *m;
+	int len;
+
+	len = record_token(&t, "worker-17", bytes, sizeof(bytes));
+	m = tokentrail__v1__token__unpack(NULL, len, bytes);
+	assert_non_null(m);
+	assert_int_equal(m->timestamp, 7);
+	assert_string_equal(m->node->name, "worker-17");
+	assert_string_equal(m->token->id, ID);
+	assert_string_equal(m->token->key_id, "0123456789abcdef");
+	assert_string_equal(m->token->class_, "aws");
+	assert_string_equal(m->token->kind, "k");
+	assert_int_equal(m->token->length, 20);
+	assert_int_equal(m->first, 5);
+	assert_int_equal(m->last, 7);
+	assert_int_equal(m->uses, 9);
+	assert_int_equal(m->egress, 4);
+	assert_int_equal(m->ingress, 5);
+	tokentrail__v1__token__free_unpacked(m, NULL);
+}
+
+static void loss_comes_back_whole(void **state)
+{
+	const struct loss l = { .reason = "ring_full", .count = 42, .added = 2, .time_ns = 11 };
+	uint8_t bytes[RECORD_MAX];
+	Tokentrail__V1__Loss *m;
+	int len;
+
+	len = record_loss(&l, "worker-17", bytes, sizeof(bytes));
+	m = tokentrail__v1__loss__unpack(NULL, len, bytes);
+	assert_non_null(m);
+	assert_int_equal(m->timestamp, 11);
+	assert_string_equal(m->node->name, "worker-17");
+	assert_string_equal(m->reason, "ring_full");
+	assert_int_equal(m->count, 42);
+	assert_int_equal(m->added, 2);
+	tokentrail__v1__loss__free_unpacked(m, NULL);
+}
+
+static void never_writes_past_the_buffer(void **state)
+{
+	uint8_t bytes[RECORD_MAX];
+	int len;
+
+	len = record_use(&full, "worker-17", bytes, sizeof(bytes));
+	memset(bytes, 0xa5, sizeof(bytes));
+	assert_int_equal(record_use(&full, "worker-17", bytes, len - 1), -ENOBUFS);
+	assert_int_equal(bytes[0], 0xa5);
+	assert_int_equal(record_use(&full, "worker-17", bytes, len), len);
+	assert_int_equal(bytes[len], 0xa5);
+}
+
+/* Every text of struct use at its full length still fits RECORD_MAX. */
+static void longest_fits(void **state)
+{
+	struct use u = full;
+	uint8_t bytes[RECORD_MAX];
+
+	memset(u.carrier, 'c', sizeof(u.carrier) - 1);
+	memset(u.path, 'p', sizeof(u.path) - 1);
+	memset(u.executable, 'e', sizeof(u.executable) - 1);
+	memset(u.container_id, 'a', sizeof(u.container_id) - 1);
+	memset(u.server_address, 's', sizeof(u.server_address) - 1);
+	assert_true(record_use(&u, "worker-17", bytes, sizeof(bytes)) > 700);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(use_comes_back_whole),	   cmocka_unit_test(unknown_is_absent),
+		cmocka_unit_test(token_comes_back_whole),  cmocka_unit_test(loss_comes_back_whole),
+		cmocka_unit_test(never_writes_past_the_buffer), cmocka_unit_test(longest_fits),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

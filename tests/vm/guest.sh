@@ -1,0 +1,87 @@
+#!/bin/busybox sh
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=dash disable=SC2317  # functions are called through await
+# Runs inside the guest of vm-check.sh: the sensor, a TLS and a plain HTTP service, one request with
+# a known token to each; says "ok" or "not ok" for each fact. Files are where vm-check.sh put them.
+set -u
+
+token=$(cat /t/token) want=$(cat /t/id)
+bad=0
+result() { # STATUS NAME WHY
+	if [ "$1" = 0 ]; then
+		echo "ok $2"
+	else
+		echo "not ok $2: $3"
+		bad=1
+	fi
+}
+seen() { # DIRECTION LIBRARY
+	grep "\"id\":\"$want\"" /tmp/out | grep "\"direction\":\"$1\"" | grep -c "\"library\":\"$2\""
+}
+await() { # SECONDS COMMAND...
+	n=$(($1 * 5))
+	shift
+	while [ $n -gt 0 ] && ! "$@" >/dev/null 2>&1; do
+		sleep 0.2
+		n=$((n - 1))
+	done
+	"$@" >/dev/null 2>&1
+}
+all_seen() {
+	[ "$(seen egress openssl)" -ge 1 ] && [ "$(seen ingress openssl)" -ge 1 ] &&
+		[ "$(seen egress none)" -ge 1 ] && [ "$(seen ingress none)" -ge 1 ]
+}
+
+echo "root:x:0:0:root:/:/bin/sh" >/etc/passwd
+echo "root:x:0:" >/etc/group
+echo "127.0.0.1 localhost" >/etc/hosts
+mkdir -p /tmp/nginx /www /var/log/nginx
+echo hello >/www/items
+uname -r
+
+/usr/bin/tokentrail doctor >/tmp/doctor 2>&1
+result $? "doctor finds all that is needed" "status $?"
+sed 's/^/  | /' /tmp/doctor
+
+/usr/bin/tokentrail run --output json --per-call --state-dir /tmp/state --key /t/fleet.key >/tmp/out 2>/tmp/err &
+sensor=$!
+ready_or_dead() {
+	grep -q 'ready$' /tmp/err || ! kill -0 "$sensor"
+}
+await 200 ready_or_dead
+grep -q 'ready$' /tmp/err
+result $? "the sensor is ready" "its last words: $(tail -n 3 /tmp/err)"
+
+got=$(echo "$token" | /usr/bin/tokentrail fingerprint --key /t/fleet.key)
+[ "${got%% *}" = "$want" ]
+result $? "fingerprint prints the same id as the host" "$got"
+
+/usr/sbin/nginx -p /tmp/nginx -e /tmp/nginx/error.log -c /t/nginx.conf
+httpd -p 127.0.0.1:8080 -h /www
+await 20 curl -s -o /dev/null --cacert /t/ca.crt https://localhost:8443/
+await 20 wget -q -O /dev/null http://127.0.0.1:8080/items
+curl -s -o /dev/null --http1.1 --cacert /t/ca.crt -H "Authorization: Bearer $token" https://localhost:8443/tls
+result $? "curl over TLS" "status $?"
+wget -q -O /dev/null --header "PRIVATE-TOKEN: $token" http://127.0.0.1:8080/items
+result $? "wget without TLS" "status $?"
+
+await 20 all_seen
+for d in egress ingress; do
+	for l in openssl none; do
+		n=$(seen $d $l)
+		[ "$n" = 1 ]
+		result $? "one $d use, TLS library $l" "$n uses"
+	done
+done
+
+kill -TERM $sensor
+wait $sensor
+result $? "the sensor ends with status 0" "status $?"
+if [ $bad != 0 ]; then
+	echo "--- standard error:"
+	cat /tmp/err
+	echo "--- standard output:"
+	cat /tmp/out
+	tail -n 5 /tmp/nginx/error.log
+fi
+exit $bad
