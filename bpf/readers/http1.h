@@ -36,6 +36,7 @@
 #define H1_PATH_BUF 256		/* >= TT_PATH_LEN, power of two */
 #define H1_HOST_BUF 128		/* >= TT_HOST_LEN, power of two */
 #define H1_CARRY_BUF 32		/* >= TT_PREFIX_LEN, power of two */
+#define H1_WORDS 8		/* words that a step takes of a long stretch */
 #define H1_SCHEME_MAX 24	/* longest word that can be an authorization scheme */
 #define H1_HEAD_MAX (256 * 1024)	/* bytes of one head; servers allow 8 to 64 KiB */
 #define H1_RUN_MAX 20		/* so many token characters in a row are taken for a secret */
@@ -947,22 +948,32 @@ static __always_inline int h1_name_asked(struct h1_work *w)
 	return H1_NEXT;
 }
 
-/* To the end of the line, eight bytes a step. */
-static __always_inline int h1_skip(struct h1_work *w, __u8 c, __u64 word, __u32 have)
+/* The eight bytes of the window at w->pos + 8 * i. */
+static __always_inline __u64 h1_word(const struct h1_work *w, __u32 i)
 {
-	__u64 marks = h1_zero_bytes(word ^ 0x0a0a0a0a0a0a0a0aULL);
+	__u64 at = w->pos - w->base + 8 * i, word;
 
-	if (have >= 8) {
-		if (!marks) {
-			w->pos += 8;
+	H1_MASK(at, H1_WINDOW - 1);
+	__builtin_memcpy(&word, w->buf + at, 8);
+	return word;
+}
+
+/* To the end of the line, up to H1_WORDS times eight bytes a step. */
+static __always_inline int h1_skip(struct h1_work *w, __u8 c, __u32 have)
+{
+	__u32 i;
+
+	for (i = 0; i < H1_WORDS && have >= 8; i++, have -= 8) {
+		__u64 marks = h1_zero_bytes(h1_word(w, i) ^ 0x0a0a0a0a0a0a0a0aULL);
+
+		if (marks) {
+			w->pos += 8 * i + h1_first_mark(marks) + 1;
+			w->d.state = H1_S_LINE;
 			return H1_NEXT;
 		}
-		w->pos += h1_first_mark(marks) + 1;
-		w->d.state = H1_S_LINE;
-		return H1_NEXT;
 	}
-	w->pos++;
-	if (c == '\n')
+	w->pos += i ? 8 * i : 1;
+	if (!i && c == '\n')
 		w->d.state = H1_S_LINE;
 	return H1_NEXT;
 }
@@ -1106,20 +1117,27 @@ static __always_inline int h1_word_asked(struct h1_work *w)
 	return h1_cred_end(w, H1_S_CRED_ASKED);
 }
 
-/* Eight bytes of a credential at once, where nothing needs to be told apart any more. */
-static __always_inline int h1_cred_word(struct h1_work *w, __u64 word)
+/* Up to H1_WORDS times eight bytes of a credential, where nothing needs to be told apart any more.
+ * Whether any could be taken. */
+static __always_inline int h1_cred_words(struct h1_work *w, __u32 have)
 {
 	struct h1_head *h = &w->h;
-	/* marks bytes below '#': blanks, line ends, quotes */
-	__u64 odd = (word - 0x2323232323232323ULL) & ~word & 0x8080808080808080ULL;
+	__u32 i;
 
-	if (odd || h->sip.len < TT_PREFIX_LEN || h->blanks ||
+	if (h->sip.len < TT_PREFIX_LEN || h->blanks ||
 	    (h->value & (H1_V_BASIC | H1_V_QUOTE_HELD | H1_V_LEAD)) ||
 	    (h->words < 2 && h->name_len <= H1_SCHEME_MAX))
 		return 0;
-	siphash_put8(&h->sip, word);
-	w->pos += 8;
-	return 1;
+	for (i = 0; i < H1_WORDS && have >= 8; i++, have -= 8) {
+		__u64 word = h1_word(w, i);
+
+		/* a byte below '#': blank, line end, quote */
+		if ((word - 0x2323232323232323ULL) & ~word & 0x8080808080808080ULL)
+			break;
+		siphash_put8(&h->sip, word);
+	}
+	w->pos += 8 * i;
+	return i != 0;
 }
 
 static __always_inline int h1_cred(struct h1_work *w, __u8 c)
@@ -1349,7 +1367,7 @@ static __always_inline int h1_step_field(struct h1_work *w, __u8 c, __u64 word, 
 	case H1_S_NAME_ASKED:
 		return h1_name_asked(w);
 	case H1_S_SKIP:
-		return h1_skip(w, c, word, have);
+		return h1_skip(w, c, have);
 	case H1_S_HOST:
 		return h1_host(w, c);
 	case H1_S_LENGTH:
@@ -1365,7 +1383,7 @@ static __always_inline int h1_step_field(struct h1_work *w, __u8 c, __u64 word, 
 	case H1_S_CRED_ASKED:
 		return h1_cred_asked(w);
 	default:
-		if (have >= 8 && h1_cred_word(w, word))
+		if (h1_cred_words(w, have))
 			return H1_NEXT;
 		return h1_cred(w, c);
 	}
@@ -1390,7 +1408,7 @@ static __always_inline int h1_step_body(struct h1_work *w, __u8 c)
 static __always_inline int h1_step(struct h1_work *w)
 {
 	__u32 off = w->pos - w->base, have = w->fill - off;
-	__u64 at = off, word;
+	__u64 word;
 
 	if (w->d.state == H1_S_BODY || w->d.state == H1_S_CHUNK_DATA) {
 		h1_skip_left(w);
@@ -1402,8 +1420,7 @@ static __always_inline int h1_step(struct h1_work *w)
 	}
 	if (off >= w->fill)
 		return H1_FILL;
-	H1_MASK(at, H1_WINDOW - 1);
-	__builtin_memcpy(&word, w->buf + at, 8);
+	word = h1_word(w, 0);
 	if (w->d.state < H1_S_LINE)
 		return h1_step_start_line(w, word);
 	if (w->d.state < H1_S_HEAD_END)

@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * For each symbol table: look through its string table for the names, then through the symbols for
- * those whose name is one of the found places. Memory use does not depend on the file.
+ * Looks at the name of each function in the file's symbol tables. libelf reads the tables whole;
+ * it keeps the headers it has read, so what was checked here is what it goes by afterwards.
  */
 #include "agent/elf_scan.h"
 
-#include <elf.h>
 #include <errno.h>
+#include <gelf.h>
+#include <libelf.h>
+#include <malloc.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define FILE_MAX_BYTES (2ULL << 30)
-#define SECTIONS_MAX 65536	/* Chromium with debug info has 80 */
 #define SEGMENTS_MAX 256
 #define TABLES_MAX 2		/* dynsym, symtab; a file has one of each (gABI, sh_type) */
-#define STRINGS_MAX_BYTES (256ULL << 20)
-#define SYMBOLS_MAX_BYTES (256ULL << 20)
-#define PLACES_MAX 32		/* where names stand in one string table */
-#define CHUNK_BYTES 65536
+#define TABLES_MAX_BYTES (192ULL << 20)	/* both, with their strings: all in memory at once */
+#define SYMBOLS_MAX (4U << 20)	/* in one table */
+#define KEEP_BYTES (1U << 20)
 
 #if defined(__x86_64__)
 #define HOST_MACHINE EM_X86_64
@@ -40,85 +40,84 @@ static const struct name names[] = {
 	{ "SSL_read_ex", TT_HOOK_SSL_READ_EX },	   { "SSL_free", TT_HOOK_SSL_FREE },
 };
 #define NAMES (sizeof(names) / sizeof(names[0]))
-#define NAME_MAX_LEN 13		/* SSL_write_ex2 */
-
-struct place {
-	uint32_t at;		/* offset in the string table */
-	enum tt_hook hook;
-};
 
 struct segment {
 	uint64_t vaddr, offset, bytes;
 };
 
 struct scan {
-	int fd;
+	Elf *elf;
 	uint64_t size;
+	uint64_t table_bytes;	/* that libelf was asked to read */
 	Elf64_Ehdr ehdr;
 	struct segment code[SEGMENTS_MAX];	/* executable PT_LOADs */
 	size_t segments;
-	struct place places[PLACES_MAX];
-	size_t place_count;
 	bool found[TT_HOOK_MAX];
-	uint64_t refused[ELF_SCAN_HOOKS_MAX];	/* offsets, out->refused of them */
+	uint64_t seen[ELF_SCAN_HOOKS_MAX];	/* offsets, hooks or refused */
+	size_t seen_count;
 	struct elf_scan *out;
-	_Alignas(8) char chunk[CHUNK_BYTES];
 };
 
-/* Reads exactly len bytes at offset; anything else is a file that is not what it says. */
-static int read_at(const struct scan *s, void *to, size_t len, uint64_t from)
+static int check_ehdr(const Elf64_Ehdr *e)
 {
-	char *p = to;
+	const unsigned char *id = e->e_ident;
 
-	if (from > s->size || len > s->size - from)
-		return -EBADMSG;
-	while (len) {
-		ssize_t n = pread(s->fd, p, len, (off_t)from);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EBADMSG;
-		p += n;
-		from += (size_t)n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
-static int read_ehdr(struct scan *s)
-{
-	const unsigned char *id = s->ehdr.e_ident;
-	struct stat st;
-	int r;
-
-	if (fstat(s->fd, &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size > FILE_MAX_BYTES)
-		return -EBADMSG;
-	s->size = (uint64_t)st.st_size;
-	r = read_at(s, &s->ehdr, sizeof(s->ehdr), 0);
-	if (r < 0)
-		return r;
 	if (memcmp(id, ELFMAG, SELFMAG) != 0)
 		return -EBADMSG;
 	/* Programs of another word size or machine run here too, but have no probes of ours. */
 	if (id[EI_CLASS] != ELFCLASS64 || id[EI_DATA] != ELFDATA2LSB ||
-	    s->ehdr.e_machine != HOST_MACHINE)
+	    e->e_machine != HOST_MACHINE)
 		return -ENOEXEC;
-	if (s->ehdr.e_phentsize != sizeof(Elf64_Phdr) || s->ehdr.e_phnum > SEGMENTS_MAX)
+	if (e->e_phnum > SEGMENTS_MAX || e->e_phentsize != sizeof(Elf64_Phdr))
+		return -EBADMSG;
+	if (e->e_shoff == 0)
+		return 0;
+	/*
+	 * For e_shnum 0 libelf takes the number of sections from the first of them (gABI), and
+	 * allocates some 200 bytes for each before anybody can look at it. Only object files with
+	 * more than 65280 sections need that.
+	 */
+	return e->e_shnum && e->e_shentsize == sizeof(Elf64_Shdr) ? 0 : -EBADMSG;
+}
+
+/*
+ * libelf gets to see no header that wasn't looked at, unless the file changes in between: then
+ * elf_begin() can still take some three times the file's size, and only a limit on this process's
+ * memory (RLIMIT_DATA) stops it. The result is thrown away in any case.
+ */
+static int open_elf(struct scan *s, int fd)
+{
+	struct stat st;
+	GElf_Ehdr again;
+	ssize_t n;
+	int r;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size > FILE_MAX_BYTES)
+		return -EBADMSG;
+	s->size = (uint64_t)st.st_size;
+	n = TEMP_FAILURE_RETRY(pread(fd, &s->ehdr, sizeof(s->ehdr), 0));
+	if (n != sizeof(s->ehdr))
+		return n < 0 ? -errno : -EBADMSG;
+	r = check_ehdr(&s->ehdr);
+	if (r < 0)
+		return r;
+	if (elf_version(EV_CURRENT) == EV_NONE)
+		return -ENOSYS;
+	s->elf = elf_begin(fd, ELF_C_READ, NULL);
+	if (!gelf_getehdr(s->elf, &again) || memcmp(&again, &s->ehdr, sizeof(again)) != 0)
 		return -EBADMSG;
 	return 0;
 }
 
 static int read_segments(struct scan *s)
 {
-	for (size_t i = 0; i < s->ehdr.e_phnum; i++) {
-		Elf64_Phdr ph;
-		int r = read_at(s, &ph, sizeof(ph), s->ehdr.e_phoff + i * sizeof(ph));
+	for (int i = 0; i < s->ehdr.e_phnum; i++) {
+		GElf_Phdr ph;
 
-		if (r < 0)
-			return r;
+		if (!gelf_getphdr(s->elf, i, &ph))
+			return -EBADMSG;
 		if (ph.p_type != PT_LOAD || !(ph.p_flags & PF_X))
 			continue;
 		if (ph.p_offset > s->size || ph.p_filesz > s->size - ph.p_offset)
@@ -150,10 +149,12 @@ static bool file_offset(const struct scan *s, uint64_t vaddr, uint64_t *ret_offs
 static bool can_probe(const struct scan *s, uint64_t offset)
 {
 #if defined(__x86_64__)
+	const Elf_Data *d = elf_getdata_rawchunk(s->elf, (int64_t)offset, 1, ELF_T_BYTE);
 	unsigned char first;
 
-	if (read_at(s, &first, 1, offset) < 0)
+	if (!d)
 		return false;
+	first = *(const unsigned char *)d->d_buf;
 	return first != 0x26 && first != 0x2e && first != 0x36 && first != 0x3e && first != 0xf0;
 #else
 	return offset % 4 == 0 && offset + 4 <= s->size;
@@ -163,11 +164,8 @@ static bool can_probe(const struct scan *s, uint64_t offset)
 /* dynsym and symtab have the same functions, and one function may have two names. */
 static bool is_known(const struct scan *s, uint64_t offset)
 {
-	for (size_t i = 0; i < s->out->count; i++)
-		if (s->out->hooks[i].offset == offset)
-			return true;
-	for (size_t i = 0; i < s->out->refused; i++)
-		if (s->refused[i] == offset)
+	for (size_t i = 0; i < s->seen_count; i++)
+		if (s->seen[i] == offset)
 			return true;
 	return false;
 }
@@ -177,156 +175,99 @@ static void take_hook(struct scan *s, uint64_t offset, enum tt_hook hook)
 	struct elf_scan *out = s->out;
 
 	s->found[hook] = true;
-	if (is_known(s, offset))
+	if (s->seen_count == ELF_SCAN_HOOKS_MAX || is_known(s, offset))
 		return;
-	if (can_probe(s, offset)) {
-		if (out->count < ELF_SCAN_HOOKS_MAX)
-			out->hooks[out->count++] = (struct elf_hook){ offset, hook };
-	} else if (out->refused < ELF_SCAN_HOOKS_MAX) {
-		s->refused[out->refused++] = offset;
-	}
+	s->seen[s->seen_count++] = offset;
+	if (can_probe(s, offset))
+		out->hooks[out->count++] = (struct elf_hook){ offset, hook };
+	else
+		out->refused++;
 }
 
 /* One of the names, ended by NUL or, as symtab has versioned ones, by '@'. */
-static void match_name(struct scan *s, const char *p, size_t len, uint64_t at)
+static const struct name *find_name(const Elf_Data *strings, size_t at)
 {
-	for (size_t i = 0; i < NAMES && s->place_count < PLACES_MAX; i++) {
+	const char *p = (const char *)strings->d_buf + at;
+	size_t left = strings->d_size - at;
+
+	if (left < 4 || memcmp(p, "SSL_", 4) != 0)
+		return NULL;
+	for (size_t i = 0; i < NAMES; i++) {
 		size_t n = strlen(names[i].text);
 
-		if (n < len && memcmp(p, names[i].text, n) == 0 && (p[n] == 0 || p[n] == '@'))
-			s->places[s->place_count++] =
-				(struct place){ (uint32_t)at, names[i].hook };
+		if (n < left && memcmp(p, names[i].text, n) == 0 && (p[n] == 0 || p[n] == '@'))
+			return &names[i];
 	}
+	return NULL;
 }
 
-/* A linker may let a name be the end of a longer one, so the place before it is not looked at. */
-static int find_names(struct scan *s, const Elf64_Shdr *strings)
+static void check_symbol(struct scan *s, const GElf_Sym *sym, const Elf_Data *strings)
 {
-	uint64_t at = 0;
-
-	s->place_count = 0;
-	while (at < strings->sh_size) {
-		uint64_t left = strings->sh_size - at;
-		size_t len = left < CHUNK_BYTES ? (size_t)left : CHUNK_BYTES;
-		const char *p = s->chunk, *end = s->chunk + len;
-		int r;
-
-		r = read_at(s, s->chunk, len, strings->sh_offset + at);
-		if (r < 0)
-			return r;
-		while ((p = memmem(p, (size_t)(end - p), "SSL_", 4))) {
-			/* One that this chunk may cut is seen whole in the next. */
-			if (len == CHUNK_BYTES && end - p <= NAME_MAX_LEN)
-				break;
-			match_name(s, p, (size_t)(end - p), at + (uint64_t)(p - s->chunk));
-			p++;
-		}
-		at += len == CHUNK_BYTES ? CHUNK_BYTES - NAME_MAX_LEN - 1 : len;
-	}
-	return 0;
-}
-
-static void check_symbol(struct scan *s, const Elf64_Sym *sym)
-{
+	const struct name *name;
 	uint64_t offset;
 
-	if (ELF64_ST_TYPE(sym->st_info) != STT_FUNC || sym->st_value == 0 ||
-	    sym->st_shndx == SHN_UNDEF || sym->st_shndx == SHN_ABS)
+	if (GELF_ST_TYPE(sym->st_info) != STT_FUNC || sym->st_value == 0 ||
+	    sym->st_shndx == SHN_UNDEF || sym->st_shndx == SHN_ABS ||
+	    sym->st_name >= strings->d_size)
 		return;
-	for (size_t i = 0; i < s->place_count; i++)
-		if (s->places[i].at == sym->st_name && file_offset(s, sym->st_value, &offset))
-			take_hook(s, offset, s->places[i].hook);
+	name = find_name(strings, sym->st_name);
+	if (name && file_offset(s, sym->st_value, &offset))
+		take_hook(s, offset, name->hook);
 }
 
-static int find_symbols(struct scan *s, const Elf64_Shdr *symbols)
+/*
+ * Bytes as they stand in the file: a section that says it is compressed stays so. NULL: the file
+ * is not what it says, or more than this program wants to hold.
+ */
+static Elf_Data *read_section(struct scan *s, Elf_Scn *section, const GElf_Shdr *h)
 {
-	const uint64_t whole = symbols->sh_size - symbols->sh_size % sizeof(Elf64_Sym);
-	const size_t step = CHUNK_BYTES - CHUNK_BYTES % sizeof(Elf64_Sym);
+	if (h->sh_offset > s->size || h->sh_size > s->size - h->sh_offset ||
+	    h->sh_size > TABLES_MAX_BYTES - s->table_bytes)
+		return NULL;
+	s->table_bytes += h->sh_size;
+	return elf_rawdata(section, NULL);
+}
 
-	for (uint64_t at = 0; at < whole;) {
-		size_t len = whole - at < step ? (size_t)(whole - at) : step;
-		int r = read_at(s, s->chunk, len, symbols->sh_offset + at);
+/* sh_entsize is of no interest: libelf knows how long a symbol is. */
+static int scan_table(struct scan *s, Elf_Scn *section, const GElf_Shdr *h)
+{
+	Elf_Scn *link = elf_getscn(s->elf, h->sh_link);
+	Elf_Data *symbols, *strings;
+	GElf_Shdr link_h;
+	GElf_Sym sym;
 
-		if (r < 0)
-			return r;
-		for (size_t i = 0; i < len; i += sizeof(Elf64_Sym)) {
-			Elf64_Sym sym;
-
-			memcpy(&sym, s->chunk + i, sizeof(sym));
-			check_symbol(s, &sym);
-		}
-		at += len;
+	if (!gelf_getshdr(link, &link_h) || link_h.sh_type != SHT_STRTAB ||
+	    h->sh_size / sizeof(Elf64_Sym) > SYMBOLS_MAX)
+		return -EBADMSG;
+	strings = read_section(s, link, &link_h);
+	symbols = read_section(s, section, h);
+	if (!strings || !symbols)
+		return -EBADMSG;
+	for (size_t i = 0; i < symbols->d_size / sizeof(Elf64_Sym); i++) {
+		if (!gelf_getsym(symbols, (int)i, &sym))
+			return -EBADMSG;
+		check_symbol(s, &sym, strings);
 	}
 	return 0;
-}
-
-static int read_section(const struct scan *s, uint64_t i, Elf64_Shdr *ret_section)
-{
-	if (s->ehdr.e_shoff > s->size)
-		return -EBADMSG;
-	return read_at(s, ret_section, sizeof(*ret_section),
-		       s->ehdr.e_shoff + i * sizeof(*ret_section));
-}
-
-/* More than 65280 sections are counted in the first one (gABI, e_shnum). */
-static int count_sections(const struct scan *s, uint64_t *ret_count)
-{
-	Elf64_Shdr first;
-	int r;
-
-	*ret_count = s->ehdr.e_shnum;
-	if (s->ehdr.e_shoff == 0) {
-		*ret_count = 0;
-		return 0;
-	}
-	if (s->ehdr.e_shentsize != sizeof(Elf64_Shdr))
-		return -EBADMSG;
-	if (s->ehdr.e_shnum == 0) {
-		r = read_section(s, 0, &first);
-		if (r < 0)
-			return r;
-		*ret_count = first.sh_size;
-	}
-	return *ret_count <= SECTIONS_MAX ? 0 : -EBADMSG;
-}
-
-static int scan_table(struct scan *s, const Elf64_Shdr *symbols, uint64_t sections)
-{
-	Elf64_Shdr strings;
-	int r;
-
-	if (symbols->sh_link >= sections)
-		return -EBADMSG;
-	r = read_section(s, symbols->sh_link, &strings);
-	if (r < 0)
-		return r;
-	if (strings.sh_type != SHT_STRTAB || strings.sh_size > STRINGS_MAX_BYTES ||
-	    symbols->sh_size > SYMBOLS_MAX_BYTES)
-		return -EBADMSG;
-	r = find_names(s, &strings);
-	if (r < 0 || s->place_count == 0)
-		return r;
-	return find_symbols(s, symbols);
 }
 
 static int scan_tables(struct scan *s)
 {
-	uint64_t sections, tables = 0;
-	int r;
+	unsigned int tables = 0;
 
-	r = count_sections(s, &sections);
-	if (r < 0)
-		return r;
-	for (uint64_t i = 0; i < sections && tables < TABLES_MAX; i++) {
-		Elf64_Shdr h;
+	if (s->ehdr.e_shoff == 0)
+		return 0;
+	for (size_t i = 0; i < s->ehdr.e_shnum && tables < TABLES_MAX; i++) {
+		Elf_Scn *section = elf_getscn(s->elf, i);
+		GElf_Shdr h;
+		int r;
 
-		r = read_section(s, i, &h);
-		if (r < 0)
-			return r;
+		if (!gelf_getshdr(section, &h))
+			return -EBADMSG;
 		if (h.sh_type != SHT_DYNSYM && h.sh_type != SHT_SYMTAB)
 			continue;
 		tables++;
-		r = scan_table(s, &h, sections);
+		r = scan_table(s, section, &h);
 		if (r < 0)
 			return r;
 	}
@@ -335,19 +276,19 @@ static int scan_tables(struct scan *s)
 
 enum tt_scan elf_scan(int fd, struct elf_scan *ret_scan)
 {
-	/* 70 KiB; the agent scans one file at a time, in one thread. */
-	static struct scan s;
+	struct scan s = { .out = ret_scan };
 	int r;
 
-	memset(&s, 0, offsetof(struct scan, chunk));
 	memset(ret_scan, 0, sizeof(*ret_scan));
-	s.fd = fd;
-	s.out = ret_scan;
-	r = read_ehdr(&s);
+	r = open_elf(&s, fd);
 	if (r == 0)
 		r = read_segments(&s);
 	if (r == 0)
 		r = scan_tables(&s);
+	elf_end(s.elf);
+	/* Or malloc keeps room for the largest tables it ever saw, up to 64 MiB. */
+	if (s.table_bytes > KEEP_BYTES)
+		malloc_trim(0);
 	/* NSS and others have some of these names; only OpenSSL's API has both. */
 	if (r < 0 || !s.found[TT_HOOK_SSL_WRITE] || !s.found[TT_HOOK_SSL_READ])
 		ret_scan->count = ret_scan->refused = 0;

@@ -2,8 +2,8 @@
 /*
  * Descriptor in, probe offsets out: finds OpenSSL's entry points in a shared library or a program
  * that has it linked in. The file may come from a hostile container and may change while it is
- * read, so it is read with pread(2) in bounded pieces and every number in it is checked. libelf is
- * not used for that reason: it allocates what the file's header asks for.
+ * read. libelf parses it, but allocates what the file's headers ask for, so each size is checked
+ * before libelf is asked for the data; the file is never mapped.
  */
 #ifndef TT_AGENT_ELF_SCAN_H
 #define TT_AGENT_ELF_SCAN_H

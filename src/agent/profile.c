@@ -33,7 +33,7 @@ const struct sandbox_rule agent_profile[] = {
 	ALLOW("writev", "stdio; assert() messages of libc"),
 	ALLOW("readv", "librdkafka"),
 	ALLOW("close", "descriptors of scanned files; SQLite; sockets"),
-	ALLOW("fcntl", "SQLite's locks; blob seals; O_NONBLOCK of sockets"),
+	ALLOW("fcntl", "SQLite's locks; blob seals; O_NONBLOCK of sockets; libelf"),
 	ALLOW("clock_gettime", "where the vDSO can't answer"),
 	ALLOW("gettimeofday", "librdkafka; the same"),
 	ALLOW("time", "OpenSSL; the same"),

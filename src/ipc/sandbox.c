@@ -11,6 +11,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#define DATA_MAX (4ULL << 30) /* bytes */
+
 /* CAP_SETPCAP is needed for this, so it comes before the change of user. */
 static int drop_bounding(void)
 {
@@ -55,6 +57,16 @@ static int limit_cores(void)
 	return 0;
 }
 
+/* libelf allocates what a file's header asks for, and a file can change after it was checked: then
+ * the allocation fails instead of taking the node's memory. The largest tables that the settings
+ * permit fit in. */
+static int limit_memory(void)
+{
+	const struct rlimit data = { DATA_MAX, DATA_MAX };
+
+	return setrlimit(RLIMIT_DATA, &data) < 0 ? -errno : 0;
+}
+
 /* A change of user clears the death signal (prctl(2)). */
 static int follow_parent(pid_t parent)
 {
@@ -82,6 +94,9 @@ int sandbox_drop(uid_t uid, gid_t gid)
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
 	r = limit_cores();
+	if (r < 0)
+		return r;
+	r = limit_memory();
 	if (r < 0)
 		return r;
 	return follow_parent(parent);

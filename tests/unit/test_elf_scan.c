@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -365,7 +366,7 @@ static void instructions_that_carry_no_probe(void **state)
 #endif
 }
 
-static void names_across_the_pieces_of_a_large_table(void **state)
+static void names_anywhere_in_a_large_table(void **state)
 {
 	const size_t strings_len = 300000;
 	char *bytes = malloc(sizeof(struct file) + strings_len);
@@ -419,6 +420,7 @@ static void numbers_that_lie(void **state)
 	LIE(f.eh.e_shentsize, 0);
 	LIE(f.eh.e_shnum, 60000);
 	LIE(f.eh.e_shnum = 0; f.sh[0].sh_size, UINT64_MAX);
+	LIE(f.eh.e_shnum = 0; f.sh[0].sh_size, 3);
 	LIE(f.ph.p_filesz, UINT64_MAX);
 	LIE(f.ph.p_offset, UINT64_MAX);
 	LIE(f.sh[1].sh_link, UINT32_MAX);
@@ -461,6 +463,100 @@ static void more_than_two_gigabytes(void **state)
 	assert_int_equal(elf_scan(fd, &scan), TT_SCAN_HOOKS);
 	assert_int_equal(ftruncate(fd, (2LL << 30) + 1), 0);
 	assert_int_equal(elf_scan(fd, &scan), TT_SCAN_BAD);
+	close(fd);
+}
+
+static enum tt_scan scan_sparse(const struct file *f, uint64_t size)
+{
+	int fd = memfd_create("elf", MFD_CLOEXEC);
+	enum tt_scan r;
+
+	assert_int_equal(write(fd, f, sizeof(*f)), sizeof(*f));
+	assert_int_equal(ftruncate(fd, (off_t)size), 0);
+	r = elf_scan(fd, &scan);
+	close(fd);
+	return r;
+}
+
+/* All of it is in the file, as a hole, and the names are at its beginning. */
+static void tables_too_large_to_hold(void **state)
+{
+	const uint64_t symbols = 4 << 20, bytes = 192 << 20;
+	struct file f = make_both();
+
+	f.sh[1].sh_size = symbols * sizeof(Elf64_Sym);
+	assert_int_equal(scan_sparse(&f, 256 << 20), TT_SCAN_HOOKS);
+	f.sh[1].sh_size += sizeof(Elf64_Sym);
+	assert_int_equal(scan_sparse(&f, 256 << 20), TT_SCAN_BAD);
+
+	f = make_both();
+	f.sh[2].sh_size = bytes - f.sh[1].sh_size;
+	assert_int_equal(scan_sparse(&f, 256 << 20), TT_SCAN_HOOKS);
+	f.sh[2].sh_size++;
+	assert_int_equal(scan_sparse(&f, 256 << 20), TT_SCAN_BAD);
+	f.sh[2].sh_size = UINT64_MAX - f.sh[2].sh_offset;
+	assert_int_equal(scan_sparse(&f, 256 << 20), TT_SCAN_BAD);
+}
+
+/* libelf has some 200 bytes for a section, before anybody can ask it how many there are. */
+static void sections_too_many_to_hold(void **state)
+{
+	const uint64_t sections = 2 << 20;
+	struct file f = make_both();
+	struct rusage before, after;
+
+	f.eh.e_shnum = 0;
+	f.sh[0].sh_size = sections;
+	assert_int_equal(getrusage(RUSAGE_SELF, &before), 0);
+	assert_int_equal(scan_sparse(&f, sizeof(f) + sections * sizeof(Elf64_Shdr)), TT_SCAN_BAD);
+	assert_int_equal(getrusage(RUSAGE_SELF, &after), 0);
+	assert_true(after.ru_maxrss - before.ru_maxrss < 16 << 10);
+}
+
+static void segments_too_many_to_hold(void **state)
+{
+	struct {
+		struct file f;
+		Elf64_Phdr ph[257];
+	} big = { .f = make_both() };
+
+	for (size_t i = 0; i < 257; i++)
+		big.ph[i] = big.f.ph;
+	big.f.eh.e_phoff = sizeof(big.f);
+	big.f.eh.e_phnum = 256;
+	assert_int_equal(scan_bytes(&big, sizeof(big)), TT_SCAN_HOOKS);
+	big.f.eh.e_phnum = 257;
+	assert_int_equal(scan_bytes(&big, sizeof(big)), TT_SCAN_BAD);
+}
+
+static void functions_too_many_to_hold(void **state)
+{
+	enum { N = 4 * ELF_SCAN_HOOKS_MAX };
+	struct {
+		struct file f;
+		Elf64_Sym syms[N];
+	} big = { .f = make_both() };
+
+	for (size_t i = 0; i < N; i++) {
+		big.syms[i] = big.f.syms[i % 2];
+		big.syms[i].st_value = TEXT_VADDR + i;
+	}
+	big.f.sh[1].sh_offset = sizeof(big.f);
+	big.f.sh[1].sh_size = sizeof(big.syms);
+	assert_int_equal(scan_bytes(&big, sizeof(big)), TT_SCAN_HOOKS);
+	assert_int_equal(scan.count, ELF_SCAN_HOOKS_MAX);
+	assert_int_equal(scan.refused, 0);
+}
+
+static void file_position_stays(void **state)
+{
+	struct file f = make_both();
+	int fd = memfd_create("elf", MFD_CLOEXEC);
+
+	assert_int_equal(write(fd, &f, sizeof(f)), sizeof(f));
+	assert_int_equal(lseek(fd, 7, SEEK_SET), 7);
+	assert_int_equal(elf_scan(fd, &scan), TT_SCAN_HOOKS);
+	assert_int_equal(lseek(fd, 0, SEEK_CUR), 7);
 	close(fd);
 }
 
@@ -553,11 +649,16 @@ int main(void)
 		cmocka_unit_test(same_place_counts_once),
 		cmocka_unit_test(symbols_that_are_no_functions_here),
 		cmocka_unit_test(instructions_that_carry_no_probe),
-		cmocka_unit_test(names_across_the_pieces_of_a_large_table),
+		cmocka_unit_test(names_anywhere_in_a_large_table),
 		cmocka_unit_test(other_machines_and_sizes),
 		cmocka_unit_test(numbers_that_lie),
 		cmocka_unit_test(things_that_are_no_files),
 		cmocka_unit_test(more_than_two_gigabytes),
+		cmocka_unit_test(sections_too_many_to_hold),
+		cmocka_unit_test(tables_too_large_to_hold),
+		cmocka_unit_test(segments_too_many_to_hold),
+		cmocka_unit_test(functions_too_many_to_hold),
+		cmocka_unit_test(file_position_stays),
 		cmocka_unit_test(flipped_bits),
 		cmocka_unit_test(cut_anywhere),
 		cmocka_unit_test(damaged_library),
