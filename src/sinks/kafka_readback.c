@@ -17,10 +17,10 @@
 #include <string.h>
 #include <time.h>
 
-#define STEP_MS 500		/* of each blocking call, so that readback_free() need not wait long */
-#define MARGIN_MS 120000	/* broker's clock (LogAppendTime) and ours may differ */
-#define TAIL 1000		/* where no record is that young: records that arrive meanwhile */
-#define UNKNOWN_TRIES 20	/* a broker that just started may not know its topics yet */
+#define STEP_MS 500	 /* of each blocking call, so that readback_free() need not wait long */
+#define MARGIN_MS 120000 /* broker's clock (LogAppendTime) and ours may differ */
+#define TAIL 1000	 /* where no record is that young: records that arrive meanwhile */
+#define UNKNOWN_TRIES 20 /* a broker that just started may not know its topics yet */
 /* A request that was on its way when its sender died may be appended after we came to the end. */
 #define SETTLE_NS 2000000000ULL
 
@@ -31,7 +31,7 @@ struct readback {
 	rd_kafka_t *rk;
 	rd_kafka_queue_t *queue;
 	rd_kafka_topic_t *topics[READBACK_TOPICS];
-	bool *ended[READBACK_TOPICS];	/* per partition: its end was reached */
+	bool *ended[READBACK_TOPICS]; /* per partition: its end was reached */
 	int partitions[READBACK_TOPICS];
 	size_t not_ended;
 	struct readback_want want;
@@ -52,7 +52,7 @@ static uint64_t now_ns(void)
 
 static void nap(void)
 {
-	const struct timespec ts = { .tv_nsec = 100000000 };
+	const struct timespec ts = {.tv_nsec = 100000000};
 
 	nanosleep(&ts, NULL);
 }
@@ -188,7 +188,8 @@ static int look_at(struct readback *rb, const rd_kafka_message_t *m)
 	    rd_kafka_header_get_last(headers, "tt-spool", &value, &len) ||
 	    len != sizeof(rb->spool) - 1 || memcmp(value, rb->spool, len) != 0)
 		return 0;
-	if (rd_kafka_header_get_last(headers, "tt-seq", &value, &len) || !len || len >= sizeof(text))
+	if (rd_kafka_header_get_last(headers, "tt-seq", &value, &len) || !len ||
+	    len >= sizeof(text))
 		return 0;
 	memcpy(text, value, len);
 	text[len] = 0;
@@ -203,7 +204,8 @@ static void note_end(struct readback *rb, const rd_kafka_message_t *m)
 	size_t i;
 
 	for (i = 0; i < rb->want.topic_count; i++) {
-		if (rb->topics[i] != m->rkt || m->partition < 0 || m->partition >= rb->partitions[i])
+		if (rb->topics[i] != m->rkt || m->partition < 0 ||
+		    m->partition >= rb->partitions[i])
 			continue;
 		rb->not_ended -= !rb->ended[i][m->partition];
 		rb->ended[i][m->partition] = true;
@@ -219,7 +221,7 @@ static int take(struct readback *rb, const rd_kafka_message_t *m)
 	else if (forbidden(m->err))
 		return fail(rb, -EACCES, m->err);
 	else
-		(void)fail(rb, 0, m->err);	/* passing ones: librdkafka goes on by itself */
+		(void)fail(rb, 0, m->err); /* passing ones: librdkafka goes on by itself */
 	return 0;
 }
 
@@ -289,7 +291,8 @@ static void *run(void *arg)
 	return NULL;
 }
 
-int readback_start(rd_kafka_conf_t *conf, const struct readback_want *want, struct readback **ret_rb)
+int readback_start(rd_kafka_conf_t *conf, const struct readback_want *want,
+		   struct readback **ret_rb)
 {
 	struct readback *rb;
 	sigset_t all, before;

@@ -15,7 +15,7 @@ struct refused {
 	const char *topic, *reason;
 	const void *key, *payload;
 	size_t key_len, payload_len;
-	uint64_t time_ns;	/* CLOCK_REALTIME */
+	uint64_t time_ns; /* CLOCK_REALTIME */
 };
 
 /* Appends a line to dir/refused (0600), which grows to max_bytes. 0 or a negative errno. */

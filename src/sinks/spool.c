@@ -18,17 +18,19 @@
 #include "sinks/spool_frame.h"
 #include "sinks/spool_segment.h"
 
-#define STATE_MAGIC 0x31535454U		/* "TTS1" */
+#define STATE_MAGIC 0x31535454U /* "TTS1" */
 #define SEGMENT_MIN (16U << 10)
 #define SEGMENT_MAX (8U << 20)
-#define SEGMENT_COST 4096		/* even a tiny file takes a block, and their number is bounded by this */
+/* Even a tiny file takes a block, and this bounds how many there are. */
+#define SEGMENT_COST 4096
 #define BOOT_ID_LEN 36
-#define REBOOT_JUMP (1ULL << 32)	/* more than a spool can hold, so nothing lost is numbered again */
+/* More than a spool can hold, so nothing lost is numbered again. */
+#define REBOOT_JUMP (1ULL << 32)
 
 struct state {
 	uint32_t magic;
-	uint32_t crc;			/* of everything behind it */
-	uint64_t generation;		/* the higher of two sound slots counts */
+	uint32_t crc;	     /* of everything behind it */
+	uint64_t generation; /* the higher of two sound slots counts */
 	uint64_t id;
 	uint64_t low, handed, next, since_ms;
 	char boot[BOOT_ID_LEN + 4];
@@ -45,11 +47,11 @@ struct held {
 
 struct spool {
 	int dir, state_fd;
-	int write_fd;			/* of the last segment; negative: not open */
-	int read_fd;			/* of the segment whose first number is read_first */
+	int write_fd; /* of the last segment; negative: not open */
+	int read_fd;  /* of the segment whose first number is read_first */
 	uint64_t read_first;
 	struct state state;
-	bool dirty;			/* state differs from the file */
+	bool dirty; /* state differs from the file */
 	struct segment *segments;
 	size_t count, room;
 	uint64_t max_bytes, segment_bytes;
@@ -58,7 +60,7 @@ struct spool {
 	uint64_t held_count;
 	uint64_t dropped, corrupt;
 	int write_error;
-	uint8_t *frame;			/* the last record read, and the one being written */
+	uint8_t *frame; /* the last record read, and the one being written */
 	size_t frame_room;
 };
 
@@ -66,7 +68,8 @@ struct spool {
 
 static uint32_t state_crc(const struct state *st)
 {
-	return (uint32_t)crc32(0, (const uint8_t *)st + STATE_CRC_FROM, sizeof(*st) - STATE_CRC_FROM);
+	return (uint32_t)crc32(0, (const uint8_t *)st + STATE_CRC_FROM,
+			       sizeof(*st) - STATE_CRC_FROM);
 }
 
 static int write_at(int fd, const void *bytes, size_t len, uint64_t offset)
@@ -123,7 +126,7 @@ static void boot_id(char ret_boot[static BOOT_ID_LEN])
 	_cleanup_close_ int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0 || read(fd, ret_boot, BOOT_ID_LEN) != BOOT_ID_LEN)
-		memset(ret_boot, 0, BOOT_ID_LEN);	/* not known: taken for another boot */
+		memset(ret_boot, 0, BOOT_ID_LEN); /* not known: taken for another boot */
 }
 
 /* ---- segments ---- */
@@ -229,7 +232,8 @@ static int load_segments(struct spool *s)
 			segment_done(&g);
 			r = -ENOMEM;
 		}
-		/* A file that can't be read holds at least one record; its numbers are not used again. */
+		/* A file that can't be read holds at least one record; its numbers are not used
+		 * again. */
 		if (r == -EIO || r == -EINVAL || r == -EACCES || r == -ELOOP) {
 			s->corrupt++;
 			if (s->state.next < first + REBOOT_JUMP)
@@ -262,7 +266,7 @@ static void tidy_segments(struct spool *s)
 
 static int lock(int fd)
 {
-	struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
 	if (fcntl(fd, F_OFD_SETLK, &l) == 0)
 		return 0;
@@ -342,7 +346,8 @@ static int attach(struct spool *s, const char *path)
 	r = state_settle(s, known);
 	if (r < 0)
 		return r;
-	/* A disk without room must not keep the sensor from starting; spool_hand() insists later. */
+	/* A disk without room must not keep the sensor from starting; spool_hand() insists later.
+	 */
 	r = state_write(s);
 	return r == -ENOSPC || r == -EDQUOT ? 0 : r;
 }
@@ -365,7 +370,7 @@ int spool_open(const char *dir, uint64_t max_bytes, struct spool **ret_spool)
 		s->segment_bytes = SEGMENT_MAX;
 	r = attach(s, dir);
 	if (r < 0) {
-		close_fd(&s->state_fd);		/* what could not be read is not overwritten either */
+		close_fd(&s->state_fd); /* what could not be read is not overwritten either */
 		return r;
 	}
 	*ret_spool = TAKE_PTR(s);
@@ -402,8 +407,9 @@ void spool_close(struct spool *s)
 
 static int new_segment(struct spool *s, uint64_t first)
 {
-	struct segment g = { .first = first, .bytes = sizeof(struct segment_head), .id = s->state.id };
-	struct segment_head h = { .magic = SEGMENT_MAGIC, .id = s->state.id };
+	struct segment g = {
+		.first = first, .bytes = sizeof(struct segment_head), .id = s->state.id};
+	struct segment_head h = {.magic = SEGMENT_MAGIC, .id = s->state.id};
 	char name[SEGMENT_NAME_LEN];
 	_cleanup_close_ int fd = -EBADF;
 	int r;
@@ -466,7 +472,8 @@ static int write_frame(struct spool *s, uint64_t seq, const uint8_t *frame, size
 		/* Half a frame would do no harm (the next write covers it), but it takes room. */
 		if (ftruncate(s->write_fd, (off_t)g->bytes) < 0)
 			close_fd(&s->write_fd);
-		/* A full disk that is full of what is done: make room, so that the next try works. */
+		/* A full disk that is full of what is done: make room, so that the next try works.
+		 */
 		if (!g->waiting && g->count)
 			remove_segment(s, s->count - 1);
 		goto out;
@@ -488,7 +495,7 @@ static int hold(struct spool *s, uint64_t seq, const uint8_t *frame, size_t len)
 		s->dropped++;
 		return -ENOSPC;
 	}
-	*h = (struct held){ .seq = seq, .len = len };
+	*h = (struct held){.seq = seq, .len = len};
 	memcpy(h->frame, frame, len);
 	*s->held_tail = h;
 	s->held_tail = &h->later;
@@ -610,7 +617,8 @@ int spool_next(struct spool *s, uint64_t from, struct spool_record *ret_record)
 			r = read_frame(s, g, seq, ret_record);
 			if (r == 0 || r == -ENOMEM || r == -EMFILE || r == -ENFILE)
 				return r;
-			/* Damaged since it was loaded, or its file is gone: nothing brings it back. */
+			/* Damaged since it was loaded, or its file is gone: nothing brings it back.
+			 */
 			segment_ack(g, seq);
 			s->corrupt++;
 		}

@@ -23,8 +23,8 @@
 
 #include "base/cleanup.h"
 
-#define SPOOL_RECORD_MAX (1U << 20)	/* topic, key and payload of one record, bytes */
-#define SPOOL_HELD_MAX (1U << 20)	/* kept in memory while the disk takes no writes, bytes */
+#define SPOOL_RECORD_MAX (1U << 20) /* topic, key and payload of one record, bytes */
+#define SPOOL_HELD_MAX (1U << 20)   /* kept in memory while the disk takes no writes, bytes */
 
 struct spool;
 
@@ -38,23 +38,23 @@ struct spool_record {
 };
 
 struct spool_stat {
-	uint64_t id;		/* of this directory's numbering, random */
-	uint64_t low;		/* everything below is acknowledged */
-	uint64_t handed;	/* the highest number that may have been handed over */
-	uint64_t next;		/* number of the next record */
-	uint64_t since_ms;	/* the unacknowledged were handed over at this Unix time or later */
-	uint64_t waiting;	/* records not acknowledged, those in memory included */
-	uint64_t bytes;		/* on disk */
-	uint64_t held;		/* records in memory because the disk took no write */
-	uint64_t dropped;	/* records lost because neither disk nor memory had room */
-	uint64_t corrupt;	/* records (at least) found damaged and skipped */
-	int write_error;	/* errno of the last write when it failed, else 0 */
+	uint64_t id;	   /* of this directory's numbering, random */
+	uint64_t low;	   /* everything below is acknowledged */
+	uint64_t handed;   /* the highest number that may have been handed over */
+	uint64_t next;	   /* number of the next record */
+	uint64_t since_ms; /* the unacknowledged were handed over at this Unix time or later */
+	uint64_t waiting;  /* records not acknowledged, those in memory included */
+	uint64_t bytes;	   /* on disk */
+	uint64_t held;	   /* records in memory because the disk took no write */
+	uint64_t dropped;  /* records lost because neither disk nor memory had room */
+	uint64_t corrupt;  /* records (at least) found damaged and skipped */
+	int write_error;   /* errno of the last write when it failed, else 0 */
 };
 
 /* Opens or makes the directory (0700, files 0600), cuts torn ends, skips what is damaged. -EBUSY:
  * another process has it open. A full disk is no error here. */
 int spool_open(const char *dir, uint64_t max_bytes, struct spool **ret_spool);
-void spool_close(struct spool *s);	/* saves the state; NULL is fine */
+void spool_close(struct spool *s); /* saves the state; NULL is fine */
 DEFINE_CLEANUP(struct spool *, spool_close)
 
 /* Takes one record. While the disk takes no writes it waits in memory. Where the size is used up
@@ -70,11 +70,12 @@ int spool_next(struct spool *s, uint64_t from, struct spool_record *ret_record);
 void spool_ack(struct spool *s, uint64_t seq);
 
 /* Writes down, before it happens, that numbers up to `upto` are handed over, none of the
- * unacknowledged before since_ms; or, with a lower number, that they are certain not to have been. */
+ * unacknowledged before since_ms; or, with a lower number, that they are certain not to have been.
+ */
 int spool_hand(struct spool *s, uint64_t upto, uint64_t since_ms);
 
-int spool_retry(struct spool *s);	/* writes out what waits in memory; 0 or why not */
-int spool_save(struct spool *s);	/* the low-water mark, if it moved */
+int spool_retry(struct spool *s); /* writes out what waits in memory; 0 or why not */
+int spool_save(struct spool *s);  /* the low-water mark, if it moved */
 void spool_stat(const struct spool *s, struct spool_stat *ret_stat);
 
 #endif

@@ -8,13 +8,13 @@
 
 #include "sinks/spool.h"
 
-#define FRAME_MAGIC 0x31465454U	/* "TTF1" */
+#define FRAME_MAGIC 0x31465454U /* "TTF1" */
 
 struct frame_head {
 	uint32_t magic;
-	uint32_t crc;		/* of everything behind it: the rest of the head and the body */
+	uint32_t crc; /* of everything behind it: the rest of the head and the body */
 	uint32_t body_len;
-	uint16_t topic_len;	/* with its NUL */
+	uint16_t topic_len; /* with its NUL */
 	uint16_t key_len;
 	uint64_t seq;
 	uint64_t time_ns;

@@ -17,7 +17,7 @@
 #include "base/cleanup.h"
 #include "sinks/spool_frame.h"
 
-#define SEGMENT_FILE_MAX (64U << 20)	/* spool.c makes none beyond 9 MiB */
+#define SEGMENT_FILE_MAX (64U << 20) /* spool.c makes none beyond 9 MiB */
 #define SEGMENT_GAP_MAX (SEGMENT_FILE_MAX / sizeof(struct frame_head))
 
 void segment_name(uint64_t first, char ret_name[static SEGMENT_NAME_LEN])
@@ -123,14 +123,15 @@ static int index_frames(struct segment *g, const uint8_t *bytes, size_t len, uin
 		off += n;
 		g->bytes = off;
 	}
-	/* What follows the last sound frame is a torn write or worse: one record, as far as we know. */
+	/* What follows the last sound frame is a torn write or worse: one record, as far as we
+	 * know. */
 	g->lost += g->bytes < len;
 	return 0;
 }
 
 int segment_load(int dir, uint64_t first, uint64_t low, struct segment *ret_segment)
 {
-	struct segment g = { .first = first, .bytes = sizeof(struct segment_head) };
+	struct segment g = {.first = first, .bytes = sizeof(struct segment_head)};
 	_cleanup_free_ uint8_t *bytes = NULL;
 	char name[SEGMENT_NAME_LEN];
 	_cleanup_close_ int fd = -EBADF;
@@ -165,7 +166,7 @@ int segment_load(int dir, uint64_t first, uint64_t low, struct segment *ret_segm
 void segment_done(struct segment *g)
 {
 	free(g->at);
-	*g = (struct segment){ 0 };
+	*g = (struct segment){0};
 }
 
 void segment_ack(struct segment *g, uint64_t seq)

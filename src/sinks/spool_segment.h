@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define SEGMENT_MAGIC "TTSPOOL1"
-#define SEGMENT_NAME_LEN 21		/* 16 hex digits + ".seg" + NUL */
+#define SEGMENT_NAME_LEN 21 /* 16 hex digits + ".seg" + NUL */
 
 struct segment_head {
 	char magic[8];
@@ -18,21 +18,22 @@ struct segment_head {
 };
 
 struct segment {
-	uint64_t first;		/* number of its first record, and its file's name */
-	uint64_t count;		/* it has the numbers first .. first + count - 1 */
-	uint64_t waiting;	/* of them not acknowledged */
-	uint64_t bytes;		/* of the file, up to the end of its last whole frame */
-	uint64_t lost;		/* records (at least) that were damaged when it was loaded */
-	uint64_t id;		/* of the spool; 0 = its head is damaged */
-	uint32_t *at;		/* offset of each record; 0 = acknowledged or lost */
-	uint64_t done;		/* the first so many of them are 0 */
+	uint64_t first;	  /* number of its first record, and its file's name */
+	uint64_t count;	  /* it has the numbers first .. first + count - 1 */
+	uint64_t waiting; /* of them not acknowledged */
+	uint64_t bytes;	  /* of the file, up to the end of its last whole frame */
+	uint64_t lost;	  /* records (at least) that were damaged when it was loaded */
+	uint64_t id;	  /* of the spool; 0 = its head is damaged */
+	uint32_t *at;	  /* offset of each record; 0 = acknowledged or lost */
+	uint64_t done;	  /* the first so many of them are 0 */
 	size_t at_max;
 };
 
 void segment_name(uint64_t first, char ret_name[static SEGMENT_NAME_LEN]);
-int segment_name_parse(const char *name, uint64_t *ret_first);	/* -EINVAL: another file */
+int segment_name_parse(const char *name, uint64_t *ret_first); /* -EINVAL: another file */
 
-/* Reads a segment and cuts what follows its last sound frame. Numbers below `low` are acknowledged. */
+/* Reads a segment and cuts what follows its last sound frame. Numbers below `low` are acknowledged.
+ */
 int segment_load(int dir, uint64_t first, uint64_t low, struct segment *ret_segment);
 void segment_done(struct segment *g);
 

@@ -59,34 +59,53 @@ static int add_setting(struct text_map *m, char *pair)
 static int parse(int argc, char **argv, struct options *o)
 {
 	static const struct option longs[] = {
-		{ "brokers", 1, NULL, 'b' }, { "spool", 1, NULL, 's' },	   { "count", 1, NULL, 'n' },
-		{ "prefix", 1, NULL, 'p' },  { "set", 1, NULL, 'X' },	   { "rate", 1, NULL, 'r' },
-		{ "finish", 1, NULL, 'f' },  { "big", 1, NULL, 'B' },	   { "topic", 1, NULL, 't' },
-		{ "partitions", 1, NULL, 'P' }, { NULL, 0, NULL, 0 },
+		{"brokers", 1, NULL, 'b'},    {"spool", 1, NULL, 's'}, {"count", 1, NULL, 'n'},
+		{"prefix", 1, NULL, 'p'},     {"set", 1, NULL, 'X'},   {"rate", 1, NULL, 'r'},
+		{"finish", 1, NULL, 'f'},     {"big", 1, NULL, 'B'},   {"topic", 1, NULL, 't'},
+		{"partitions", 1, NULL, 'P'}, {NULL, 0, NULL, 0},
 	};
 	int c;
 
-	*o = (struct options){ .rate = 1000000, .finish_ms = 30000, .partitions = 3 };
+	*o = (struct options){.rate = 1000000, .finish_ms = 30000, .partitions = 3};
 	o->config.kafka = true;
 	o->config.kafka_prefix = "tokentrail.";
 	o->config.spool_max_bytes = 64 << 20;
-	o->config.kafka_settings = (struct text_map){ .names = names, .values = values };
+	o->config.kafka_settings = (struct text_map){.names = names, .values = values};
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) >= 0) {
 		switch (c) {
-		case 'b': o->config.kafka_brokers = optarg; break;
-		case 's': o->spool = optarg; break;
-		case 'n': o->count = strtoull(optarg, NULL, 10); break;
-		case 'p': o->config.kafka_prefix = optarg; break;
-		case 'r': o->rate = strtoull(optarg, NULL, 10); break;
-		case 'f': o->finish_ms = strtoull(optarg, NULL, 10); break;
-		case 'B': o->big = strtoull(optarg, NULL, 10); break;
-		case 't': o->topic = optarg; break;
-		case 'P': o->partitions = atoi(optarg); break;
+		case 'b':
+			o->config.kafka_brokers = optarg;
+			break;
+		case 's':
+			o->spool = optarg;
+			break;
+		case 'n':
+			o->count = strtoull(optarg, NULL, 10);
+			break;
+		case 'p':
+			o->config.kafka_prefix = optarg;
+			break;
+		case 'r':
+			o->rate = strtoull(optarg, NULL, 10);
+			break;
+		case 'f':
+			o->finish_ms = strtoull(optarg, NULL, 10);
+			break;
+		case 'B':
+			o->big = strtoull(optarg, NULL, 10);
+			break;
+		case 't':
+			o->topic = optarg;
+			break;
+		case 'P':
+			o->partitions = atoi(optarg);
+			break;
 		case 'X':
 			if (add_setting(&o->config.kafka_settings, optarg) < 0)
 				return -1;
 			break;
-		default: return -1;
+		default:
+			return -1;
 		}
 	}
 	return o->config.kafka_brokers && (o->topic || o->spool) ? 0 : -1;
@@ -118,11 +137,13 @@ static int make_topic(const struct options *o)
 	rd_kafka_CreateTopics(rk, &topic, 1, NULL, q);
 	event = rd_kafka_queue_poll(q, 20000);
 	if (event && !rd_kafka_event_error(event)) {
-		results = rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &n);
+		results = rd_kafka_CreateTopics_result_topics(
+			rd_kafka_event_CreateTopics_result(event), &n);
 		bad = n != 1 || rd_kafka_topic_result_error(results[0]);
 	}
 	if (bad)
-		fprintf(stderr, "topic %s: %s\n", o->topic, event ? rd_kafka_event_error_string(event) : "no answer");
+		fprintf(stderr, "topic %s: %s\n", o->topic,
+			event ? rd_kafka_event_error_string(event) : "no answer");
 	rd_kafka_NewTopic_destroy(topic);
 	rd_kafka_event_destroy(event);
 	rd_kafka_queue_destroy(q);
@@ -135,10 +156,22 @@ static int make_topic(const struct options *o)
 static void make_use(uint64_t i, bool big, struct use *ret_use)
 {
 	struct use u = {
-		.key_id = "0123456789abcdef", .class_name = "github_pat", .kind = "api_key",
-		.scheme = "bearer", .carrier = "authorization", .length = 40, .dir = TT_DIR_EGRESS,
-		.count = 1, .method = "GET", .path = "/v1/items/{id}", .version = 11, .status = 200,
-		.pid = (uint32_t)i, .process_name = "curl", .uid = 1000, .tls = TT_TLS_OPENSSL,
+		.key_id = "0123456789abcdef",
+		.class_name = "github_pat",
+		.kind = "api_key",
+		.scheme = "bearer",
+		.carrier = "authorization",
+		.length = 40,
+		.dir = TT_DIR_EGRESS,
+		.count = 1,
+		.method = "GET",
+		.path = "/v1/items/{id}",
+		.version = 11,
+		.status = 200,
+		.pid = (uint32_t)i,
+		.process_name = "curl",
+		.uid = 1000,
+		.tls = TT_TLS_OPENSSL,
 	};
 	struct timespec ts;
 
@@ -173,7 +206,8 @@ static int feed(const struct options *o, const struct sink *s)
 
 	kafka_sink_status(s, &st);
 	for (i = st.made + 1; i <= o->count;) {
-		for (now = now_ns(); i <= o->count && fed * 1000000000 / o->rate <= now - start; fed++, i++) {
+		for (now = now_ns(); i <= o->count && fed * 1000000000 / o->rate <= now - start;
+		     fed++, i++) {
 			make_use(i, i == o->big, &u);
 			if (s->ops->use(s->self, &u) < 0)
 				return -1;
@@ -191,7 +225,7 @@ static int feed(const struct options *o, const struct sink *s)
 
 int main(int argc, char **argv)
 {
-	struct config_error error = { "" };
+	struct config_error error = {""};
 	struct kafka_status st;
 	struct options o;
 	struct sink s;

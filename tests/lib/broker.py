@@ -13,8 +13,8 @@ TOPICS = ("tokentrail.uses", "tokentrail.tokens", "tokentrail.loss")
 
 class Broker:
     def __init__(self, directory):
-        # Three ports in a row are wanted: kafka-up.sh adds a controller and a SASL listener.
-        self.port = rig.free_port()
+        # kafka-up.sh adds a controller and a SASL listener on the two ports that follow.
+        self.port = rig.free_port(3)
         self.dir = os.path.join(directory, f"kafka-{self.port}")
         self.env = {**os.environ, "KAFKA_PORT": str(self.port), "KAFKA_DIR": self.dir}
         atexit.register(self.stop)

@@ -138,8 +138,9 @@ static int search_memory(const char *target, const char *pid)
 	while (fgets(line, sizeof(line), maps)) {
 		if (sscanf(line, "%llx-%llx %7s", &from, &to, perms) != 3 || perms[0] != 'r')
 			continue;
-		/* The kernel's own pages in every process: not readable this way, nothing of ours. */
-		if (strstr(line, "[vvar") || strstr(line, "[vsyscall]"))
+		/* Not readable this way: the kernel's own pages in every process, and the kernel's
+		 * queue of process events (fork, exec, mmap), which no program of ours writes. */
+		if (strstr(line, "[vvar") || strstr(line, "[vsyscall]") || strstr(line, "[perf_event]"))
 			continue;
 		if (!search(target, fd, from, to)) {
 			unreadable++;

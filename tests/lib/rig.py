@@ -161,10 +161,17 @@ def work_dir(name):
     return d
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+def free_port(count=1):
+    """The first of `count` free ports in a row."""
+    for _ in range(200):
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            port = 0
+            for i in range(count):
+                s = stack.enter_context(socket.socket())
+                s.bind(("127.0.0.1", port + i if port else 0))
+                port = port or s.getsockname()[1]
+            return port
+    raise AssertionError(f"no {count} free ports in a row")
 
 
 def random_text(length):

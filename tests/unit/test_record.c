@@ -20,13 +20,32 @@
 #define ID "tt1_mfrggzdfmztwq2lknnwg23tpobyxe43u"
 
 static const struct use full = {
-	.token_id = ID, .key_id = "0123456789abcdef", .class_name = "github_pat", .kind = "api_key",
-	.scheme = "bearer", .carrier = "authorization", .length = 40, .dir = TT_DIR_INGRESS,
-	.count = UINT64_MAX, .first_ns = 1767225599123456789, .last_ns = 1767225600123456789,
-	.method = "PROPPATCH", .path = "/v1/items/{id}", .version = 11, .status = 207, .pid = 4194304,
-	.process_name = "nginx", .executable = "/usr/sbin/nginx", .uid = 33,
-	.container_id = "4fa6e0f0c678", .server_address = "api.example.com", .server_port = 8443,
-	.client_ip = "2001:db8::7", .client_port = 51034, .peer_ip = "192.0.2.1", .peer_port = 65535,
+	.token_id = ID,
+	.key_id = "0123456789abcdef",
+	.class_name = "github_pat",
+	.kind = "api_key",
+	.scheme = "bearer",
+	.carrier = "authorization",
+	.length = 40,
+	.dir = TT_DIR_INGRESS,
+	.count = UINT64_MAX,
+	.first_ns = 1767225599123456789,
+	.last_ns = 1767225600123456789,
+	.method = "PROPPATCH",
+	.path = "/v1/items/{id}",
+	.version = 11,
+	.status = 207,
+	.pid = 4194304,
+	.process_name = "nginx",
+	.executable = "/usr/sbin/nginx",
+	.uid = 33,
+	.container_id = "4fa6e0f0c678",
+	.server_address = "api.example.com",
+	.server_port = 8443,
+	.client_ip = "2001:db8::7",
+	.client_port = 51034,
+	.peer_ip = "192.0.2.1",
+	.peer_port = 65535,
 	.tls = TT_TLS_OPENSSL,
 };
 
@@ -73,8 +92,14 @@ static void use_comes_back_whole(void **state)
 
 static void unknown_is_absent(void **state)
 {
-	struct use u = { .token_id = ID, .class_name = "", .kind = "", .scheme = NULL, .dir = TT_DIR_EGRESS,
-			 .count = 1, .version = 10, .tls = TT_TLS_NONE };
+	struct use u = {.token_id = ID,
+			.class_name = "",
+			.kind = "",
+			.scheme = NULL,
+			.dir = TT_DIR_EGRESS,
+			.count = 1,
+			.version = 10,
+			.tls = TT_TLS_NONE};
 	uint8_t bytes[RECORD_MAX];
 	Tokentrail__V1__Use *m;
 	int len;
@@ -98,8 +123,16 @@ static void unknown_is_absent(void **state)
 
 static void token_comes_back_whole(void **state)
 {
-	const struct token t = { .token_id = ID, .key_id = "0123456789abcdef", .class_name = "aws", .kind = "k",
-				 .length = 20, .first_ns = 5, .last_ns = 7, .uses = 9, .egress = 4, .ingress = 5 };
+	const struct token t = {.token_id = ID,
+				.key_id = "0123456789abcdef",
+				.class_name = "aws",
+				.kind = "k",
+				.length = 20,
+				.first_ns = 5,
+				.last_ns = 7,
+				.uses = 9,
+				.egress = 4,
+				.ingress = 5};
 	uint8_t bytes[RECORD_MAX];
 	Tokentrail__V1__Token *m;
 	int len;
@@ -124,7 +157,7 @@ static void token_comes_back_whole(void **state)
 
 static void loss_comes_back_whole(void **state)
 {
-	const struct loss l = { .reason = "ring_full", .count = 42, .added = 2, .time_ns = 11 };
+	const struct loss l = {.reason = "ring_full", .count = 42, .added = 2, .time_ns = 11};
 	uint8_t bytes[RECORD_MAX];
 	Tokentrail__V1__Loss *m;
 	int len;
@@ -170,9 +203,12 @@ static void longest_fits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(use_comes_back_whole),	   cmocka_unit_test(unknown_is_absent),
-		cmocka_unit_test(token_comes_back_whole),  cmocka_unit_test(loss_comes_back_whole),
-		cmocka_unit_test(never_writes_past_the_buffer), cmocka_unit_test(longest_fits),
+		cmocka_unit_test(use_comes_back_whole),
+		cmocka_unit_test(unknown_is_absent),
+		cmocka_unit_test(token_comes_back_whole),
+		cmocka_unit_test(loss_comes_back_whole),
+		cmocka_unit_test(never_writes_past_the_buffer),
+		cmocka_unit_test(longest_fits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

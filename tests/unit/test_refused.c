@@ -59,8 +59,9 @@ static void line_is_json(void **state)
 	assert_int_equal(refused_add(dir, &record, 1 << 20), 0);
 	j = json_load_file(in_dir("refused"), JSON_DISABLE_EOF_CHECK, NULL);
 	assert_non_null(j);
-	assert_int_equal(json_unpack(j, "{s:s, s:s, s:s, s:s, s:s !}", "time", &time, "topic", &topic, "key",
-				     &key, "reason", &reason, "payload", &payload), 0);
+	assert_int_equal(json_unpack(j, "{s:s, s:s, s:s, s:s, s:s !}", "time", &time, "topic",
+				     &topic, "key", &key, "reason", &reason, "payload", &payload),
+			 0);
 	assert_string_equal(time, "2026-01-01T00:00:00Z");
 	assert_string_equal(topic, "tokentrail.uses");
 	assert_string_equal(key, "a\"\\\n\x01\xc3\xbf/node");
@@ -94,7 +95,7 @@ static void failure_is_said(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-	const struct CMUnitTest tests[] = { T(line_is_json), T(size_is_bounded), T(failure_is_said) };
+	const struct CMUnitTest tests[] = {T(line_is_json), T(size_is_bounded), T(failure_is_said)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

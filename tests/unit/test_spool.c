@@ -25,8 +25,8 @@
 
 #define MIB (1ULL << 20)
 
-static long fail_from, fail_to;		/* writes of these numbers fail, counted from 1 */
-static size_t fail_after;		/* bytes of them that are written all the same */
+static long fail_from, fail_to; /* writes of these numbers fail, counted from 1 */
+static size_t fail_after;	/* bytes of them that are written all the same */
 static int fail_errno;
 static long writes;
 
@@ -97,10 +97,14 @@ static struct spool *open_spool(uint64_t max)
 static size_t payload_of(unsigned int i, char *ret)
 {
 	return (size_t)snprintf(ret, 400, "record %u %.*s", i, (int)(i * 37 % 300),
-				"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-				"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-				"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-				"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
+				"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+				"xxxxxxxxxxxxxxxxxx"
+				"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+				"xxxxxxxxxxxxxxxxxx"
+				"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+				"xxxxxxxxxxxxxxxxxx"
+				"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+				"xxxxxxxxxxxxxxxxxx");
 }
 
 static int put(struct spool *s, unsigned int i)
@@ -200,7 +204,7 @@ static void acks_survive_and_free_the_disk(void **state)
 	for (i = 1; i <= 2000; i++)
 		assert_int_equal(put(s, i), 0);
 	assert_true(files() > 2);
-	spool_ack(s, 7);	/* above the mark: not remembered over a restart */
+	spool_ack(s, 7); /* above the mark: not remembered over a restart */
 	for (i = 1; i <= 5; i++)
 		spool_ack(s, i);
 	spool_ack(s, 5);
@@ -328,7 +332,8 @@ static void steps_over_flipped_bits(void **state)
 		assert_int_equal(syscall(SYS_pwrite64, fd, &byte, 1, at), 1);
 		s = open_spool(MIB);
 		n = count_all(s);
-		assert_int_equal(n, at < 16 ? 5 : 4);	/* 16: the head, which only a lost state needs */
+		assert_int_equal(n,
+				 at < 16 ? 5 : 4); /* 16: the head, which only a lost state needs */
 		assert_int_equal(stat_of(s).corrupt, 5 - n);
 		spool_close(s);
 		/* The last frame was cut off: write the file again. */
@@ -375,7 +380,8 @@ static void any_garbage_opens(void **state)
 		spool_close(s);
 		for (i = 0; i < sizeof(bytes); i++)
 			bytes[i] = (uint8_t)rand();
-		fd = open(in_dir(round % 3 ? "0000000000000005.seg" : "state"), O_RDWR | O_CREAT, 0600);
+		fd = open(in_dir(round % 3 ? "0000000000000005.seg" : "state"), O_RDWR | O_CREAT,
+			  0600);
 		assert_int_equal(write(fd, bytes, (size_t)rand() % sizeof(bytes)) >= 0, 1);
 		close(fd);
 		fd = open(in_dir("not a segment"), O_RDWR | O_CREAT, 0600);
@@ -391,14 +397,14 @@ static void any_garbage_opens(void **state)
 /* Whichever write fails, with an error or half done: nothing is lost, and order is kept. */
 static void nth_write_fails(void **state)
 {
-	static const int errs[] = { ENOSPC, EIO, EDQUOT };
+	static const int errs[] = {ENOSPC, EIO, EDQUOT};
 	struct spool_record rec;
 	struct spool *s;
 	unsigned int i;
 	uint64_t from;
 	long n;
 
-	for (n = 2; n < 60; n++) {	/* the first write is that of the state, at open */
+	for (n = 2; n < 60; n++) { /* the first write is that of the state, at open */
 		fail_writes(n, n + n % 3, errs[n % 3], n % 2 ? 13 : 0);
 		s = open_spool(MIB);
 		for (i = 1; i <= 40; i++) {
@@ -519,7 +525,7 @@ static void another_boot(void **state)
 	fd = open(in_dir("state"), O_RDWR);
 	assert_true(read(fd, slots, sizeof(slots)) >= 96);
 	for (i = 0; i < 2; i++) {
-		slots[i][56]++;		/* of the boot id */
+		slots[i][56]++; /* of the boot id */
 		crc = (uint32_t)crc32(0, &slots[i][8], 88);
 		memcpy(&slots[i][4], &crc, 4);
 	}
