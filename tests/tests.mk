@@ -6,7 +6,8 @@
 
 BPF_TESTS := $(patsubst tests/bpf/%.c,build/tests/bpf/%,$(wildcard tests/bpf/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-TOOLS := $(patsubst tests/lib/%.c,build/tests/tools/%,tests/lib/loadgen.c tests/lib/lockstep.c tests/lib/canary.c)
+TOOLS := $(patsubst tests/lib/%.c,build/tests/tools/%,tests/lib/loadgen.c tests/lib/lockstep.c tests/lib/canary.c) \
+	build/tests/tools/lockstep-static
 
 .PHONY: deps deps-build deps-demo deps-test test check fuzz bench vm-check tools unit-tests
 deps-build:
@@ -24,6 +25,11 @@ unit-tests: $(UNIT)
 build/tests/tools/%: tests/lib/%.c tests/tests.mk
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -O2 -g $(WARN) -Werror -D_GNU_SOURCE -o $@ $< -lssl -lcrypto
+
+build/tests/tools/lockstep-static: tests/lib/lockstep.c tests/tests.mk
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -O2 -g $(WARN) -Werror -D_GNU_SOURCE -static -o $@ $< -lssl -lcrypto 2>$@.log || \
+		{ cat $@.log; exit 1; }
 
 build/tests/bpf/%: tests/bpf/%.c build/libtokentrail.a $(HDR)
 	@mkdir -p $(@D)

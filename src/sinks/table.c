@@ -68,13 +68,16 @@ static uint64_t hash_text(uint64_t h, const char *text)
 	return lru_hash(h, text, strlen(text) + 1);
 }
 
+/* Not the process: a program that is started again and again is one row, with its latest pid. */
 static uint64_t row_key(const struct use *u)
 {
 	uint64_t h = hash_text(0, u->token_id);
 
-	h = lru_hash(h, &u->pid, sizeof(u->pid));
 	h = lru_hash(h, &u->dir, sizeof(u->dir));
+	h = lru_hash(h, &u->uid, sizeof(u->uid));
 	h = hash_text(h, u->process_name);
+	h = hash_text(h, u->executable);
+	h = hash_text(h, u->container_id);
 	h = hash_text(h, u->method);
 	h = hash_text(h, u->path);
 	h = hash_text(h, u->server_address[0] ? u->server_address : u->peer_ip);
@@ -111,6 +114,11 @@ static void set_server(struct row *row, const struct use *u)
 		snprintf(row->server, sizeof(row->server), v6 ? "[%s]:%u" : "%s:%u", address, port);
 }
 
+static void set_process(struct row *row, const struct use *u)
+{
+	snprintf(row->process, sizeof(row->process), "%s(%u)", u->process_name, u->pid);
+}
+
 static void row_fill(struct row *row, const struct use *u, uint64_t key)
 {
 	memset(row, 0, sizeof(*row));
@@ -118,10 +126,6 @@ static void row_fill(struct row *row, const struct use *u, uint64_t key)
 	row->dir = u->dir;
 	snprintf(row->token, sizeof(row->token), "%s", u->token_id);
 	snprintf(row->class_name, sizeof(row->class_name), "%s", u->class_name);
-	if (u->process_name[0])
-		snprintf(row->process, sizeof(row->process), "%s(%u)", u->process_name, u->pid);
-	else
-		snprintf(row->process, sizeof(row->process), "(%u)", u->pid);
 	snprintf(row->request, sizeof(row->request), "%s%s%s", u->method, u->path[0] ? " " : "",
 		 u->path);
 	set_server(row, u);
@@ -172,6 +176,7 @@ static int table_use(void *sink, const struct use *u)
 	if (u->last_ns >= row->last_ns) {
 		row->last_ns = u->last_ns;
 		row->status = u->status;
+		set_process(row, u);
 	}
 	s->uses += u->count;
 	see_token(s, u->token_id);

@@ -151,6 +151,26 @@ static void parse(struct terminal *t)
 		t->lines[t->count++] = line;
 }
 
+static void started_again_is_one_row(void **state)
+{
+	struct terminal *t = *state;
+	struct use u = make_use(1);
+
+	for (u.pid = 100; u.pid < 110; u.pid++) {
+		u.last_ns++;
+		t->sink.ops->use(t->sink.self, &u);
+	}
+	u.uid = 1000;	/* another user's is another row */
+	t->sink.ops->use(t->sink.self, &u);
+	resize(t, 140, 24);
+	assert_true(tick(t, 1000 * MS) > 0);
+	parse(t);
+	assert_int_equal(t->count, 5);
+	assert_non_null(strstr(t->lines[3], "curl(1"));
+	assert_true(strstr(t->lines[3], "curl(109)") || strstr(t->lines[4], "curl(109)"));
+	assert_true(strstr(t->lines[3], "   10 ") || strstr(t->lines[4], "   10 "));
+}
+
 static void shows_what_is_in_use(void **state)
 {
 	struct terminal *t = *state;
@@ -393,6 +413,7 @@ int main(void)
 {
 #define ON_TERMINAL(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
+		ON_TERMINAL(started_again_is_one_row),
 		ON_TERMINAL(shows_what_is_in_use),
 		ON_TERMINAL(fits_every_window),
 		ON_TERMINAL(everything_has_a_place_at_80),
