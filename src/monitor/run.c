@@ -17,6 +17,7 @@
 #include "agent/blob.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/terminal.h"
 #include "ipc/chan.h"
 #include "monitor/bpf.h"
 #include "monitor/checks.h"
@@ -51,6 +52,7 @@ struct monitor {
 	int epoll, signals;
 
 	bool scanned_once, ready, stopping, done;
+	bool on_terminal; /* standard output was one at the start */
 	int status;				      /* of run_monitor() */
 	uint64_t now_ns;			      /* CLOCK_BOOTTIME */
 	uint64_t tick_ns, rescan_ns, stop_ns, end_ns; /* deadlines; 0 = none */
@@ -287,8 +289,19 @@ static void on_channel(struct monitor *m)
 		child_kill(&m->child, strerror(-r));
 }
 
+/* An agent that showed the table and was killed could not give the terminal back. */
+static void free_terminal(const struct monitor *m)
+{
+	if ((m->config.output != OUTPUT_AUTO && m->config.output != OUTPUT_TABLE) ||
+	    !m->on_terminal)
+		return;
+	if (write(STDOUT_FILENO, TERMINAL_LEAVE, sizeof(TERMINAL_LEAVE) - 1) < 0)
+		log_debug("the terminal can't be written to");
+}
+
 static void on_agent_end(struct monitor *m)
 {
+	free_terminal(m);
 	if (m->targets)
 		targets_set_agent(m->targets, -1);
 	if (child_ended(&m->child, m->sensor, m->stopping, m->now_ns) == CHILD_END_CANT &&
@@ -415,7 +428,8 @@ static void on_signal(struct monitor *m)
 	struct signalfd_siginfo info;
 
 	while (read(m->signals, &info, sizeof(info)) == sizeof(info)) {
-		if (info.ssi_signo == SIGHUP)
+		/* Shown on a terminal, it means that the terminal is gone. */
+		if (info.ssi_signo == SIGHUP && !m->on_terminal)
 			reload(m);
 		else
 			stop(m);
@@ -564,6 +578,7 @@ static int open_signals(struct monitor *m)
 	sigset_t set;
 
 	signal(SIGPIPE, SIG_IGN);
+	m->on_terminal = isatty(STDOUT_FILENO);
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);

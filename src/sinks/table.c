@@ -18,6 +18,7 @@
 
 #include "base/cleanup.h"
 #include "base/lru.h"
+#include "base/terminal.h"
 #include "sinks/columns.h"
 
 #define ROWS_MAX 200
@@ -533,7 +534,7 @@ static int restore(struct table_sink *s, int wait_ms)
 		return 0;
 	s->on_screen = false;
 	r = frame_make(s, &frame);
-	len = asprintf(&text, "\033[0m\033[?7h\033[?25h\033[?1049l%s", r == 0 ? frame : "");
+	len = asprintf(&text, TERMINAL_LEAVE "%s", r == 0 ? frame : "");
 	if (len < 0)
 		return -ENOMEM;
 	(void)terminal_push(s, wait_ms);	/* if the rest can't be written, the end still may */

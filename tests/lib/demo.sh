@@ -76,7 +76,10 @@ urllib.request.urlopen(request, context=ssl.create_default_context(cafile=sys.ar
 ' "$https/v1/chat/completions" "$openai" "$dir/cert" &
 pids+=($!)
 
-# The demo's own state and key: nothing of it stays. In the foreground, so that the terminal is its.
+# The demo's own state and key: nothing of it stays. In this script's own process group, which the
+# terminal's Ctrl-C reaches whatever standard error is.
+set +m
+trap : INT	# the sensor ends with it, and its status counts
 rc=0
 "$tokentrail" run --state-dir "$dir/state" --key "$dir/fleet.key" "$@" || rc=$?
 exit "$rc"

@@ -19,7 +19,8 @@ apt_opts() { # SUITE ARCH
 	mkdir -p "$r/lists/partial" "$r/cache/archives/partial"
 	touch "$r/status"
 	# shellcheck disable=SC2016
-	site=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | grep -m1 'debian$')
+	site=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | grep -m1 'debian$' || true)}
+	[ "$site" ] || { echo "vm-run: no package source of Debian is set up here; name one in DEBIAN_MIRROR" >&2; exit 1; }
 	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $site $1 main" >"$r/sources.list"
 	OPTS=(-q -o "Dir::State=$r" -o "Dir::State::lists=$r/lists" -o "Dir::State::status=$r/status"
 		-o "Dir::Cache=$r/cache" -o "Dir::Etc::sourcelist=$r/sources.list" -o Dir::Etc::sourceparts=-
