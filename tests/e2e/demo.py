@@ -68,7 +68,7 @@ def main():
     with rig.case("Ctrl-C ends it, and nothing of it stays"):
         os.write(terminal, b"\x03")
         text, _ = read_screen(terminal, 15, lambda t: demo.poll() is not None)
-        rig.need(demo.poll() is not None, "it goes on")
+        rig.wait_until(lambda: demo.poll() is not None, 15, "it ends")
         rig.need_equal(demo.returncode, 0, f"status ({text[-300:]!r})")
         need_nothing_left(demo, before)
     with rig.case("Ctrl-C reaches it with standard error elsewhere"):
@@ -76,7 +76,8 @@ def main():
         rig.need(read_screen(terminal, 10, lambda t: "tt1_" in t)[1], "no row")
         os.write(terminal, b"\x03")
         read_screen(terminal, 15, lambda t: demo.poll() is not None)
-        rig.need_equal(demo.poll(), 0, "status")
+        rig.wait_until(lambda: demo.poll() is not None, 15, "it ends")
+        rig.need_equal(demo.returncode, 0, "status")
         need_nothing_left(demo, before)
     with rig.case("the end of the terminal is its end too"):
         demo, terminal = start()
