@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bpf/readers/http1.h, the credentials: whatever dress a token comes in, its fingerprint is SipHash
+ * bpf/readers/unwrap.h: whatever dress a token comes in, its fingerprint is SipHash
  * over the bare token (computed by OpenSSL here), and its class that of the bare token.
  */
 #include "h1_expect.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bpf/readers/http1.h, the target: which path segments are hidden and which are not, that queries,
+ * bpf/readers/http1_start.h, the target: which path segments are hidden and which are not, that queries,
  * fragments and userinfo stay behind, and where long paths and hosts are cut.
  */
 #include "h1_expect.h"

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Header lines (RFC 9112, 5): which field it is, and the values the reader needs for itself. */
+#ifndef TT_READERS_HTTP1_FIELDS_H
+#define TT_READERS_HTTP1_FIELDS_H
+
+#include "http1_start.h"
+
+/* A field is over once the next line does not begin with a blank (obs-fold, RFC 9112, 5.2). */
+static __always_inline int h1_field_end(struct h1_work *w)
+{
+	struct h1_head *h = &w->h;
+	__u8 state = h->value_state;
+
+	h->value_state = H1_S_SKIP;
+	if (state == H1_S_LENGTH && (h->blanks == 1 || !h->name_len))
+		return h1_bad(w, TT_DROP_bad_length);
+	if (state == H1_S_CODING) {
+		/* "chunked", lower case, first byte lowest */
+		if (h->name_len == 7 && h->name_word == 0x64656b6e756863ULL)
+			h->flags = (h->flags | H1_F_CHUNKED) & ~H1_F_CODING;
+		else
+			h->flags = (h->flags | H1_F_CODING) & ~H1_F_CHUNKED;
+	}
+	if (state != H1_S_CRED)
+		return H1_NEXT;
+	if ((h->value & H1_V_SCHEME) && !h->words && h->name_len <= H1_SCHEME_MAX &&
+	    !(h->value & H1_V_QUOTED)) {
+		h1_name_end(h);	/* one word: a credential, or a scheme with nothing behind? */
+		return h1_ask(w, H1_ASK_SCHEME, H1_S_WORD_ASKED);
+	}
+	return h1_cred_end(w, H1_S_CRED_ASKED);
+}
+
+static __always_inline int h1_line(struct h1_work *w, __u8 c)
+{
+	struct h1_head *h = &w->h;
+
+	if (c == ' ' || c == '\t') {
+		w->d.state = h->value_state;
+		return H1_NEXT;	/* the blank is the value's own */
+	}
+	if (h->value_state != H1_S_SKIP)
+		return h1_field_end(w);
+	if (c == '\r') {
+		w->pos++;
+		return H1_NEXT;
+	}
+	if (c == '\n') {
+		w->pos++;
+		w->d.state = H1_S_HEAD_END;
+		return H1_HEAD;
+	}
+	h1_name_start(h);
+	w->d.state = H1_S_NAME;
+	return H1_NEXT;
+}
+
+/* Up to eight bytes of a name at once, to its colon; whether there was one to take. */
+static __always_inline int h1_name_word(struct h1_work *w, __u64 word)
+{
+	struct h1_head *h = &w->h;
+	__u64 colon = h1_zero_bytes(word ^ 0x3a3a3a3a3a3a3a3aULL);
+	/* Blanks, controls and bytes above 127 are left to the slow way, which tells the reason. */
+	__u64 odd = ((word - 0x2121212121212121ULL) | word) & 0x8080808080808080ULL;
+	__u32 n;
+
+	if (!colon && !odd) {
+		h->name_hash = tt_name_mix(h->name_hash, word | TT_NAME_LOWER);
+		h->name_len += 8;
+		w->pos += 8;
+		return 1;
+	}
+	n = h1_first_mark(colon | odd) & 7;
+	if (!n || !(colon & -colon) || ((colon | odd) & -(colon | odd)) != (colon & -colon))
+		return 0;
+	h->name_word = (word | TT_NAME_LOWER) & ((1ULL << (8 * n)) - 1);
+	h->name_len += n;
+	w->pos += n;
+	return 1;
+}
+
+static __always_inline int h1_name(struct h1_work *w, __u8 c)
+{
+	struct h1_head *h = &w->h;
+
+	/* Not all of these are tchar (RFC 9110, 5.6.2), but the fast way doesn't tell them apart. */
+	if (c <= ' ' || c >= 128)
+		return h1_bad(w, TT_DROP_bad_header);
+	if (c != ':') {
+		w->pos++;
+		if (h->name_len < 255)
+			h1_name_put(h, c);
+		return H1_NEXT;
+	}
+	if (!h->name_len)
+		return h1_bad(w, TT_DROP_bad_header);
+	/* Of a response only its framing matters: Content-Length and Transfer-Encoding. */
+	if (w->d.kind == H1_RESPONSES && h->name_len != 14 && h->name_len != 17) {
+		w->pos++;
+		h1_value_start(w, H1_S_SKIP);
+		return H1_NEXT;
+	}
+	h1_name_end(h);
+	/* The colon is left for the next step: an answer must not have to outlive a call. */
+	return h1_ask(w, H1_ASK_HEADER, H1_S_NAME_ASKED);
+}
+
+static __always_inline int h1_name_asked(struct h1_work *w)
+{
+	struct h1_head *h = &w->h;
+	__u8 unwrap = w->answer.unwrap;
+
+	w->pos++;
+	if (unwrap == TT_CONTROL_LENGTH) {
+		/* Twice may be an attack on whoever frames differently (RFC 9112, 6.3). */
+		if (h->flags & H1_F_LENGTH)
+			return h1_bad(w, TT_DROP_bad_length);
+		h->flags |= H1_F_LENGTH;
+		h1_value_start(w, H1_S_LENGTH);
+	} else if (unwrap == TT_CONTROL_CODING) {
+		h1_value_start(w, H1_S_CODING);
+	} else if (unwrap == TT_CONTROL_HOST && w->d.kind == H1_REQUESTS && !h->host_len) {
+		h1_value_start(w, H1_S_HOST);
+	} else if ((unwrap == TT_UNWRAP_WHOLE || unwrap == TT_UNWRAP_SCHEME) &&
+		   w->d.kind == H1_REQUESTS) {
+		h1_value_start(w, H1_S_CRED);
+		h1_cred_start(w, H1_V_LEAD | (unwrap == TT_UNWRAP_SCHEME ? H1_V_SCHEME : 0));
+		h->carrier = w->answer.id;
+	} else {
+		h1_value_start(w, H1_S_SKIP);
+	}
+	return H1_NEXT;
+}
+
+/* To the end of the line, up to H1_WORDS times eight bytes a step. */
+static __always_inline int h1_skip(struct h1_work *w, __u8 c, __u32 have)
+{
+	__u32 i;
+
+	for (i = 0; i < H1_WORDS && have >= 8; i++, have -= 8) {
+		__u64 marks = h1_zero_bytes(h1_word(w, i) ^ 0x0a0a0a0a0a0a0a0aULL);
+
+		if (marks) {
+			w->pos += 8 * i + h1_first_mark(marks) + 1;
+			w->d.state = H1_S_LINE;
+			return H1_NEXT;
+		}
+	}
+	w->pos += i ? 8 * i : 1;
+	if (!i && c == '\n')
+		w->d.state = H1_S_LINE;
+	return H1_NEXT;
+}
+
+static __always_inline int h1_host(struct h1_work *w, __u8 c, __u64 word, __u32 have)
+{
+	struct h1_head *h = &w->h;
+	__u64 i = h->host_len;
+	/* a byte up to ' ' or above 127, or '@' */
+	__u64 odd = (((word - 0x2121212121212121ULL) | word) & 0x8080808080808080ULL) |
+		    h1_zero_bytes(word ^ 0x4040404040404040ULL);
+
+	if (have >= 8 && !odd && i + 8 <= TT_HOST_LEN) {
+		H1_MASK(i, H1_HOST_BUF - 1);
+		__builtin_memcpy(h->host + i, &word, 8);
+		h->host_len += 8;
+		w->pos += 8;
+		return H1_NEXT;
+	}
+	w->pos++;
+	if (c == '\n')
+		w->d.state = H1_S_LINE;
+	else if (c > ' ')	/* a host has no blanks (RFC 9110, 7.2): all there are lie around it */
+		h1_host_put(&w->h, c);
+	return H1_NEXT;
+}
+
+static __always_inline int h1_length(struct h1_work *w, __u8 c)
+{
+	struct h1_head *h = &w->h;
+
+	/* blanks: 1 = not a number, h1_field_end() will refuse it; 2 = the number is over */
+	w->pos++;
+	if (c == '\n') {
+		w->d.state = H1_S_LINE;
+	} else if (h1_digit(c) && !h->blanks && h->name_len < 18) {
+		h->length = h->length * 10 + (c - '0');
+		h->name_len++;	/* digits */
+	} else if (c != ' ' && c != '\t' && c != '\r') {
+		h->blanks = 1;
+	} else if (h->name_len && !h->blanks) {
+		h->blanks = 2;
+	}
+	return H1_NEXT;
+}
+
+static __always_inline int h1_coding(struct h1_work *w, __u8 c)
+{
+	w->pos++;
+	if (c == '\n')
+		w->d.state = H1_S_LINE;
+	else if (c == ',')
+		h1_name_start(&w->h);	/* the last one counts (RFC 9112, 6.3) */
+	else if (c > ' ' && w->h.name_len < 255)
+		h1_name_put(&w->h, c);
+	return H1_NEXT;
+}
+
+#endif

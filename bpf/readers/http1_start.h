@@ -1,0 +1,482 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Start lines of requests and responses (RFC 9112, 3 and 4). Path segments that may be a secret or an
+ * identity are replaced here; the query is dropped, but for the fingerprint of a credential in it.
+ */
+#ifndef TT_READERS_HTTP1_START_H
+#define TT_READERS_HTTP1_START_H
+
+#include "unwrap.h"
+
+/* ---- method, target, path ---- */
+
+static __always_inline void h1_head_init(struct h1_head *h)
+{
+	/* Byte buffers are not cleared: only their first *_len bytes are ever used. */
+	h->name_len = 0;
+	h->method_word = 0;
+	h->length = 0;
+	h->head_len = 0;
+	h->status = 0;
+	h->creds = 0;
+	h->flags = 0;
+	h->use_flags = 0;
+	h->version = 0;
+	h->method_len = 0;
+	h->path_len = 0;
+	h->host_len = 0;
+	h->value_state = H1_S_SKIP;
+	h->idx = 0;
+}
+
+static __always_inline int h1_start(struct h1_work *w, __u8 c)
+{
+	if (c == '\r' || c == '\n') {
+		w->pos++;
+		return H1_NEXT;
+	}
+	h1_head_init(&w->h);
+	w->head_at = w->pos;
+	w->d.state = H1_S_METHOD;
+	return H1_NEXT;
+}
+
+#define H1_WORD_HTTP 0x50545448ULL		/* "HTTP", first byte lowest */
+#define H1_WORD_HEAD 0x44414548ULL		/* "HEAD" */
+#define H1_WORD_CONNECT 0x5443454e4e4f43ULL	/* "CONNECT" */
+
+/* The first word is not what this direction's messages begin with. */
+static __always_inline int h1_bad_start(struct h1_work *w)
+{
+	return h1_bad(w, w->d.kind == H1_RESPONSES ? TT_DROP_bad_status_line :
+						     TT_DROP_bad_request_line);
+}
+
+static __always_inline int h1_method_end(struct h1_work *w)
+{
+	struct h1_head *h = &w->h;
+
+	if (!h->method_len || w->d.kind == H1_RESPONSES)
+		return h1_bad_start(w);
+	if (h->method_word == H1_WORD_HEAD && h->method_len == 4)
+		h->flags |= H1_F_METHOD_HEAD;
+	if (h->method_word == H1_WORD_CONNECT && h->method_len == 7)
+		h->flags |= H1_F_CONNECT;
+	w->d.state = h->flags & H1_F_CONNECT ? H1_S_AUTHORITY : H1_S_TARGET;
+	return H1_NEXT;
+}
+
+static __always_inline int h1_method(struct h1_work *w, __u8 c)
+{
+	struct h1_head *h = &w->h;
+	__u64 i = h->method_len;
+
+	w->pos++;
+	if (c == ' ')
+		return h1_method_end(w);
+	if (c == '/' && h->method_word == H1_WORD_HTTP && i == 4) {
+		if (w->d.kind == H1_REQUESTS)
+			return h1_bad(w, TT_DROP_bad_request_line);
+		h->idx = 5;
+		w->d.state = H1_S_RVERSION;
+		return H1_NEXT;
+	}
+	/* Methods in use are upper case (RFC 9110, 9.1); anything else is another protocol. */
+	if (i >= TT_METHOD_LEN || !((c >= 'A' && c <= 'Z') || c == '-' || c == '_'))
+		return h1_bad_start(w);
+	if (i < 8)
+		h->method_word |= (__u64)c << (8 * i);
+	H1_MASK(i, TT_METHOD_LEN - 1);
+	h->method[i] = c;
+	h->method_len++;
+	return H1_NEXT;
+}
+
+static __always_inline void h1_segment_start(struct h1_head *h)
+{
+	h->segment_start = h->path_len;
+	h->segment_len = 0;
+	h->segment_run = 0;
+	h->segment_hex = 0;
+	h->segment = 0;
+	h->idx = 0;
+}
+
+static __always_inline void h1_path_put(struct h1_head *h, __u8 c)
+{
+	__u64 i = h->path_len;
+
+	if (i >= TT_PATH_LEN) {
+		h->use_flags |= TT_USE_PATH_CUT;
+		return;
+	}
+	H1_MASK(i, H1_PATH_BUF - 1);
+	h->path[i] = c;
+	h->path_len++;
+}
+
+static __always_inline int h1_target(struct h1_work *w, __u8 c)
+{
+	struct h1_head *h = &w->h;
+
+	if (c == '/') {
+		h->flags |= H1_F_STARTED;
+		h->segment_len = 0;
+		h1_segment_start(h);
+		w->d.state = H1_S_PATH;
+		return H1_NEXT;
+	}
+	w->pos++;
+	if (c == '*') {
+		w->d.state = H1_S_TARGET_END;
+		return H1_NEXT;
+	}
+	if ((c | 0x20) != 'h')	/* http:// or https://, the only absolute forms in use */
+		return h1_bad(w, TT_DROP_bad_request_line);
+	h->idx = 0;
+	w->d.state = H1_S_ABSOLUTE;
+	return H1_NEXT;
+}
+
+static __always_inline int h1_target_end(struct h1_work *w, __u8 c)
+{
+	w->pos++;
+	if (c != ' ')
+		return h1_bad(w, TT_DROP_bad_request_line);
+	w->h.idx = 0;
+	w->d.state = H1_S_VERSION;
+	return H1_NEXT;
+}
+
+static __always_inline int h1_absolute(struct h1_work *w, __u8 c)
+{
+	struct h1_head *h = &w->h;
+	__u8 lower = c | 0x20;
+
+	/* idx: 0 in the scheme, 1 behind its colon, 2 behind a slash. Anything looser could take a
+	 * segment of a path without its first slash for the host. */
+	w->pos++;
+	if (h->idx == 0 && lower >= 'a' && lower <= 'z')
+		return H1_NEXT;
+	if (c != (h->idx ? '/' : ':'))
+		return h1_bad(w, TT_DROP_bad_request_line);
+	if (++h->idx == 3) {
+		h->flags |= H1_F_STARTED;
+		w->d.state = H1_S_AUTHORITY;
+	}
+	return H1_NEXT;
+}
+
+static __always_inline void h1_host_put(struct h1_head *h, __u8 c)
+{
+	__u64 i = h->host_len;
+
+	if (c == '@') {	/* userinfo may be a secret; it never leaves */
+		h->host_len = 0;
+		h->use_flags &= ~TT_USE_HOST_CUT;
+		return;
+	}
+	if (i >= TT_HOST_LEN) {
+		h->use_flags |= TT_USE_HOST_CUT;
+		return;
+	}
+	H1_MASK(i, H1_HOST_BUF - 1);
+	h->host[i] = c;
+	h->host_len++;
+}
+
+static __always_inline int h1_authority(struct h1_work *w, __u8 c)
+{
+	struct h1_head *h = &w->h;
+
+	if (c == '/' || c == '?' || c == '#') {
+		if (h->flags & H1_F_CONNECT)
+			return h1_bad(w, TT_DROP_bad_request_line);
+		h1_segment_start(h);
+		w->d.state = H1_S_PATH;
+		return H1_NEXT;
+	}
+	w->pos++;
+	if (c == ' ') {
+		if (!h->host_len)
+			return h1_bad(w, TT_DROP_bad_request_line);
+		h->idx = 0;
+		w->d.state = H1_S_VERSION;
+		return H1_NEXT;
+	}
+	if (c < ' ' || c >= 127)
+		return h1_bad(w, TT_DROP_bad_request_line);
+	h1_host_put(h, c);
+	return H1_NEXT;
+}
+
+/* The segment's last byte was read: is it one that has to be hidden? */
+static __always_inline int h1_segment_end(struct h1_work *w)
+{
+	struct h1_head *h = &w->h;
+
+	if (h->segment_len && !(h->segment & H1_P_OTHER))
+		h->segment |= H1_P_SECRET;	/* a number */
+	w->answer.id = 0;
+	w->d.state = H1_S_SEGMENT_ASKED;
+	/* The shortest class is longer than 8; asking costs a trie lookup. */
+	if ((h->segment & H1_P_SECRET) || h->segment_len < 8)
+		return H1_NEXT;
+	w->ask_len = h->segment_len;
+	return h1_ask(w, H1_ASK_CLASS, H1_S_SEGMENT_ASKED);
+}
+
+static __always_inline int h1_segment_asked(struct h1_work *w, __u8 c)
+{
+	struct h1_head *h = &w->h;
+
+	if (w->answer.id || (h->segment & H1_P_SECRET)) {
+		h->path_len = h->segment_start;
+		if (h->path_len < TT_PATH_LEN)	/* it was this segment that did not fit */
+			h->use_flags &= ~TT_USE_PATH_CUT;
+		h1_path_put(h, '{');
+		h1_path_put(h, '.');
+		h1_path_put(h, '.');
+		h1_path_put(h, '.');
+		h1_path_put(h, '}');
+	}
+	w->pos++;
+	if (c == '/') {
+		h1_path_put(h, c);
+		h1_segment_start(h);
+		w->d.state = H1_S_PATH;
+	} else if (c == ' ') {
+		h->idx = 0;
+		w->d.state = H1_S_VERSION;
+	} else {	/* '?' or '#': what follows is dropped, but for credentials in the query */
+		h1_name_start(h);
+		w->d.state = H1_S_QNAME;
+	}
+	return H1_NEXT;
+}
+
+/* Characters that secrets in paths are made of. */
+static __always_inline int h1_token_char(__u8 c)
+{
+	__u8 lower = c | 0x20;
+
+	return h1_digit(c) || (lower >= 'a' && lower <= 'z') || c == '-' || c == '_' || c == '.' ||
+	       c == '~' || c == '%' || c == '=' || c == '+';
+}
+
+static __always_inline int h1_path(struct h1_work *w, __u8 c)
+{
+	struct h1_head *h = &w->h;
+	__u64 i = h->segment_len;
+
+	if (c == '/' || c == '?' || c == ' ' || c == '#')
+		return h1_segment_end(w);
+	if (c < ' ' || c == 127)
+		return h1_bad(w, TT_DROP_bad_request_line);
+	w->pos++;
+	if (i < TT_PREFIX_LEN) {
+		H1_MASK(i, H1_CARRY_BUF - 1);
+		h->carry[i] = c;
+	}
+	if (h->segment_len < H1_HEAD_MAX)
+		h->segment_len++;
+	if (!h1_digit(c))
+		h->segment |= H1_P_OTHER;
+	if (!h1_token_char(c))
+		h->segment_run = 0;
+	else if (++h->segment_run >= H1_RUN_MAX)
+		h->segment |= H1_P_SECRET;
+	if (h1_hex(c) < 0)
+		h->segment_hex = 0;
+	else if (++h->segment_hex >= H1_HEX_MAX)
+		h->segment |= H1_P_SECRET;
+	if (c == '@' && h->segment_len > 1)	/* an address of somebody; "@scope" is none */
+		h->segment |= H1_P_SECRET;
+	if (c == '0' && h->idx == 2 && h->segment_len > 3)	/* "%40" is '@' too */
+		h->segment |= H1_P_SECRET;
+	h->idx = c == '%' ? 1 : c == '4' && h->idx == 1 ? 2 : 0;
+	if (h->segment & H1_P_SECRET) {		/* also stops the counters from wrapping */
+		h->segment_run = 0;
+		h->segment_hex = 0;
+	} else {
+		h1_path_put(h, c);
+	}
+	return H1_NEXT;
+}
+
+/* ---- query ---- */
+
+static __always_inline int h1_query_end(struct h1_work *w, __u8 c)
+{
+	w->pos++;
+	if (c == ' ') {
+		w->h.idx = 0;
+		w->d.state = H1_S_VERSION;
+	} else {
+		h1_name_start(&w->h);
+		w->d.state = H1_S_QNAME;
+	}
+	return H1_NEXT;
+}
+
+static __always_inline int h1_query_bad(__u8 c)
+{
+	return c < ' ' || c == 127;
+}
+
+static __always_inline int h1_qname(struct h1_work *w, __u8 c)
+{
+	struct h1_head *h = &w->h;
+
+	if (h1_query_bad(c))
+		return h1_bad(w, TT_DROP_bad_request_line);
+	if (c == '&' || c == ';' || c == ' ')
+		return h1_query_end(w, c);
+	if (c != '=') {
+		w->pos++;
+		if (h->name_len < 255)
+			h1_name_put(h, c);
+		return H1_NEXT;
+	}
+	h1_name_end(h);
+	return h1_ask(w, H1_ASK_PARAM, H1_S_QNAME_ASKED);	/* '=' is left, as in h1_name() */
+}
+
+static __always_inline int h1_qname_asked(struct h1_work *w)
+{
+	w->pos++;
+	w->d.state = H1_S_QSKIP;
+	if (w->answer.id) {
+		h1_cred_start(w, 0);
+		w->h.carrier = w->answer.id;
+		w->d.state = H1_S_QVALUE;
+	}
+	return H1_NEXT;
+}
+
+static __always_inline int h1_qskip(struct h1_work *w, __u8 c)
+{
+	if (h1_query_bad(c))
+		return h1_bad(w, TT_DROP_bad_request_line);
+	if (c == '&' || c == ';' || c == ' ')
+		return h1_query_end(w, c);
+	w->pos++;
+	return H1_NEXT;
+}
+
+static __always_inline int h1_qvalue(struct h1_work *w, __u8 c)
+{
+	struct h1_head *h = &w->h;
+	int digit;
+
+	if (h1_query_bad(c))
+		return h1_bad(w, TT_DROP_bad_request_line);
+	if (c == '&' || c == ';' || c == ' ' || c == '#') {
+		if (h->escape)
+			h->value |= H1_V_BAD;
+		return h1_cred_end(w, H1_S_QVALUE_ASKED);
+	}
+	w->pos++;
+	if (h->escape) {
+		digit = h1_hex(c);
+		if (digit < 0)
+			h->value |= H1_V_BAD;
+		h->base64_bits = h->base64_bits << 4 | (digit & 15);
+		if (--h->escape == 0)
+			h1_cred_put(h, h->base64_bits);
+	} else if (c == '%') {
+		h->escape = 2;
+	} else {
+		h1_cred_put(h, c);
+	}
+	return H1_NEXT;
+}
+
+static __always_inline int h1_qvalue_asked(struct h1_work *w, __u8 c)
+{
+	int r = h1_cred_done(w);
+
+	h1_query_end(w, c);
+	return r;
+}
+
+/* ---- version, status ---- */
+
+#define H1_WORD_VERSION 0x2e312f50545448ULL	/* "HTTP/1.", first byte lowest */
+
+static __always_inline __u8 h1_version_char(__u32 i)
+{
+	return H1_WORD_VERSION >> (8 * (i & 7));
+}
+
+static __always_inline int h1_line_end(struct h1_work *w, __u8 c)
+{
+	w->pos++;
+	if (c == '\n') {
+		w->h.value_state = H1_S_SKIP;
+		w->d.state = H1_S_LINE;
+		return H1_NEXT;
+	}
+	return c == '\r' || c == ' ' ? H1_NEXT : h1_bad(w, TT_DROP_bad_request_line);
+}
+
+static __always_inline int h1_version(struct h1_work *w, __u8 c, __u64 word, __u32 have)
+{
+	struct h1_head *h = &w->h;
+
+	if (have >= 8 && !h->idx && (word & 0xffffffffffffffULL) == H1_WORD_VERSION) {
+		h->idx = 7;
+		w->pos += 7;
+		return H1_NEXT;
+	}
+	w->pos++;
+	if (h->idx < 7)
+		return c == h1_version_char(h->idx++) ? H1_NEXT : h1_bad(w, TT_DROP_bad_request_line);
+	if (!h1_digit(c))
+		return h1_bad(w, TT_DROP_bad_request_line);
+	h->version = 10 + (c - '0');
+	h->flags |= H1_F_STARTED;
+	w->d.kind = H1_REQUESTS;
+	w->d.state = H1_S_LINE_END;
+	return H1_NEXT;
+}
+
+static __always_inline int h1_rversion(struct h1_work *w, __u8 c)
+{
+	struct h1_head *h = &w->h;
+	__u32 i = h->idx++;
+
+	w->pos++;
+	if (i < 7)
+		return c == h1_version_char(i) ? H1_NEXT : h1_bad(w, TT_DROP_bad_status_line);
+	if (i == 7 && h1_digit(c)) {
+		h->version = 10 + (c - '0');
+		return H1_NEXT;
+	}
+	if (i != 8 || c != ' ')
+		return h1_bad(w, TT_DROP_bad_status_line);
+	h->idx = 0;
+	h->flags |= H1_F_STARTED;
+	w->d.state = H1_S_RSTATUS;
+	return H1_NEXT;
+}
+
+static __always_inline int h1_rstatus(struct h1_work *w, __u8 c)
+{
+	struct h1_head *h = &w->h;
+
+	w->pos++;
+	if (!h1_digit(c))
+		return h1_bad(w, TT_DROP_bad_status_line);
+	h->status = h->status * 10 + (c - '0');
+	if (++h->idx < 3)
+		return H1_NEXT;
+	if (h->status < 100)
+		return h1_bad(w, TT_DROP_bad_status_line);
+	w->d.kind = H1_RESPONSES;
+	h->value_state = H1_S_SKIP;
+	w->d.state = H1_S_SKIP;	/* the reason phrase */
+	return H1_NEXT;
+}
+
+#endif

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * From the value of a credential field to the credential: scheme dropped, Basic decoded to its
+ * password, quotes and blanks trimmed; then its fingerprint. So one secret has one fingerprint in
+ * whatever field it stands.
+ */
+#ifndef TT_READERS_UNWRAP_H
+#define TT_READERS_UNWRAP_H
+
+#include "base64.h"
+#include "http1_work.h"
+
+/* ---- credentials ---- */
+
+static __always_inline void h1_cred_start(struct h1_work *w, __u8 value)
+{
+	struct h1_head *h = &w->h;
+
+	siphash_init(&h->sip, w->key[0], w->key[1]);
+	h->value = value;
+	h->scheme = 0;
+	h->scheme_hash = 0;
+	h->words = 0;
+	h->blanks = 0;
+	h->escape = 0;
+	h->nbits = 0;
+	h->base64_bits = 0;
+	h->user_len = 0;
+	h->cred_flags = 0;
+	h1_name_start(h);
+}
+
+/* One byte of the credential proper. */
+static __always_inline void h1_cred_put(struct h1_head *h, __u8 c)
+{
+	__u64 i = h->sip.len;
+
+	if (i < TT_PREFIX_LEN) {
+		H1_MASK(i, H1_CARRY_BUF - 1);
+		h->carry[i] = c;
+	}
+	siphash_put(&h->sip, c);
+}
+
+/* Its end: what class is it? The answer is awaited in H1_S_*CRED_ASKED. */
+static __always_inline int h1_cred_end(struct h1_work *w, __u8 then)
+{
+	struct h1_head *h = &w->h;
+
+	w->ask_len = h->sip.len;
+	if ((h->value & H1_V_COLON) && !h->sip.len && h->user_len) {
+		w->answer.id = h->user_class;	/* "key:" with nothing behind: the key is the user */
+		w->d.state = then;
+		return H1_NEXT;
+	}
+	return h1_ask(w, H1_ASK_CLASS, then);
+}
+
+static __always_inline void h1_cred_store(struct h1_work *w, const __u64 id[2], __u32 len)
+{
+	struct h1_head *h = &w->h;
+	__u64 i = h->creds;
+	struct tt_cred *c;
+
+	H1_MASK(i, TT_CREDS_MAX - 1);
+	c = &h->cred[i];
+	c->token[0] = id[0];
+	c->token[1] = id[1];
+	c->length = len;
+	c->class_id = w->answer.id;
+	c->carrier = h->carrier;
+	c->scheme = h->scheme;
+	c->flags = h->cred_flags;
+	h->creds++;
+}
+
+/* Enters the finished credential. */
+static __always_inline int h1_cred_done(struct h1_work *w)
+{
+	struct h1_head *h = &w->h;
+	__u64 id[2];
+	__u32 len = h->sip.len;
+
+	if (h->value & H1_V_BAD)
+		return h1_note(w, h->value & H1_V_BASIC ? TT_DROP_bad_base64 : TT_DROP_bad_percent);
+	/* Six bits left over: one character too many, or the value was cut. */
+	if ((h->value & H1_V_BASIC) && (!(h->value & H1_V_COLON) || h->nbits == 6))
+		return h1_note(w, TT_DROP_bad_base64);
+	siphash_final(&h->sip, id);
+	if (!len && h->user_len) {
+		id[0] = h->user[0];
+		id[1] = h->user[1];
+		len = h->user_len;
+	}
+	if (!len)
+		return h1_note(w, TT_DROP_empty_cred);
+	if (h->creds >= TT_CREDS_MAX) {
+		h->use_flags |= TT_USE_MORE_CREDS;
+		return h1_note(w, TT_DROP_more_creds);
+	}
+	h1_cred_store(w, id, len);
+	return H1_NEXT;
+}
+
+/* ---- the value of a credential field ---- */
+
+/* One byte of the value after blanks and quotes were told apart. */
+static __always_inline int h1_value_put(struct h1_work *w, __u8 c)
+{
+	struct h1_head *h = &w->h;
+	int bits;
+
+	if (!(h->value & H1_V_BASIC)) {
+		if (h->words < 2 && h->name_len <= H1_SCHEME_MAX)
+			h1_name_put(h, c);
+		h1_cred_put(h, c);
+		return H1_NEXT;
+	}
+	if (c == '=') {
+		h->value |= H1_V_PADDED;
+		return H1_NEXT;
+	}
+	bits = base64_value(c);
+	if (bits < 0 || (h->value & H1_V_PADDED)) {
+		h->value |= H1_V_BAD;
+		return H1_NEXT;
+	}
+	h->base64_bits = h->base64_bits << 6 | bits;
+	h->nbits += 6;
+	if (h->nbits < 8)
+		return H1_NEXT;
+	h->nbits -= 8;
+	c = h->base64_bits >> (h->nbits & 7);
+	if (c != ':' || (h->value & H1_V_COLON)) {
+		h1_cred_put(h, c);
+		return H1_NEXT;
+	}
+	h->value |= H1_V_COLON;
+	w->pos--;	/* left for the next step, as in h1_name() */
+	return h1_cred_end(w, H1_S_USER_ASKED);
+}
+
+/* The user part of Basic is kept only as a fingerprint, for "key:" with an empty password. */
+static __always_inline int h1_user_asked(struct h1_work *w)
+{
+	struct h1_head *h = &w->h;
+
+	w->pos++;
+	h->user_class = w->answer.id;
+	h->user_len = h->sip.len;
+	siphash_final(&h->sip, h->user);
+	siphash_init(&h->sip, w->key[0], w->key[1]);
+	w->d.state = H1_S_CRED;
+	return H1_NEXT;
+}
+
+/* Something follows a word and a blank: was the word a scheme? */
+static __always_inline int h1_word_end(struct h1_work *w)
+{
+	struct h1_head *h = &w->h;
+
+	h1_name_end(h);
+	if (h->words == 0 && h->name_len <= H1_SCHEME_MAX)
+		return h1_ask(w, H1_ASK_SCHEME, H1_S_SCHEME_ASKED);
+	if (h->words == 1 && h->scheme_hash && h->name_hash == h->scheme_hash) {
+		h->cred_flags |= TT_CRED_DUP_SCHEME;	/* "Bearer Bearer x" */
+		siphash_init(&h->sip, w->key[0], w->key[1]);
+		h->value |= H1_V_LEAD;	/* quotes around the rest */
+		h->blanks = 0;
+	}
+	h->words = 2;
+	return H1_NEXT;
+}
+
+static __always_inline int h1_scheme_asked(struct h1_work *w)
+{
+	struct h1_head *h = &w->h;
+
+	w->d.state = H1_S_CRED;
+	h->words = 1;
+	h->blanks = 0;
+	h->scheme = w->answer.id ? w->answer.id : TT_SCHEME_OTHER;
+	h->scheme_hash = h->name_hash;
+	h->value |= H1_V_LEAD;
+	siphash_init(&h->sip, w->key[0], w->key[1]);
+	h1_name_start(h);
+	if (w->answer.unwrap == TT_UNWRAP_NONE)
+		h1_value_start(w, H1_S_SKIP);	/* a MAC of this one request identifies nobody */
+	else if (w->answer.unwrap == TT_UNWRAP_BASIC)
+		h->value |= H1_V_BASIC;
+	return H1_NEXT;
+}
+
+/* The value was one word: a scheme alone ("Bearer") is no credential. */
+static __always_inline int h1_word_asked(struct h1_work *w)
+{
+	w->d.state = H1_S_LINE;
+	if (w->answer.id)
+		return h1_note(w, TT_DROP_empty_cred);
+	return h1_cred_end(w, H1_S_CRED_ASKED);
+}
+
+/* A word of the beginning of a credential: it also goes into the prefix, and into the name in case
+ * it is a scheme. Whether both are at a word's border. */
+static __always_inline int h1_cred_first(struct h1_head *h, __u64 word)
+{
+	__u64 i = h->sip.len;
+
+	if (h->words < 2 && h->name_len <= H1_SCHEME_MAX) {
+		if (h->name_len & 7)
+			return 0;
+		h->name_hash = tt_name_mix(h->name_hash, word | TT_NAME_LOWER);
+		h->name_len += 8;
+	}
+	if (i < TT_PREFIX_LEN) {
+		H1_MASK(i, H1_CARRY_BUF - 8);
+		__builtin_memcpy(h->carry + i, &word, 8);
+	}
+	return 1;
+}
+
+/* Up to H1_WORDS times eight bytes of a credential, where no blank or quote is to be told apart.
+ * Whether any could be taken. */
+static __always_inline int h1_cred_words(struct h1_work *w, __u32 have)
+{
+	struct h1_head *h = &w->h;
+	__u32 i;
+
+	if (h->blanks || (h->value & (H1_V_BASIC | H1_V_QUOTE_HELD)) ||
+	    (h->sip.len < TT_PREFIX_LEN && (h->sip.len & 7)))
+		return 0;
+	for (i = 0; i < H1_WORDS && have >= 8; i++, have -= 8) {
+		__u64 word = h1_word(w, i);
+
+		/* a byte below '#': blank, line end, quote */
+		if ((word - 0x2323232323232323ULL) & ~word & 0x8080808080808080ULL)
+			break;
+		if (!h1_cred_first(h, word))
+			break;
+		siphash_put8(&h->sip, word);
+		h->value &= ~H1_V_LEAD;
+	}
+	w->pos += 8 * i;
+	return i != 0;
+}
+
+static __always_inline int h1_cred(struct h1_work *w, __u8 c)
+{
+	struct h1_head *h = &w->h;
+
+	if (c == '\n' || c == '\r' || c == ' ' || c == '\t') {
+		w->pos++;
+		if (c == '\n')
+			w->d.state = H1_S_LINE;
+		else if (c != '\r' && !(h->value & H1_V_LEAD) && h->blanks < 255)
+			h->blanks++;
+		return H1_NEXT;
+	}
+	if (h->blanks) {
+		if ((h->value & H1_V_SCHEME) && !(h->value & H1_V_QUOTED) && h->words < 2)
+			return h1_word_end(w);	/* comes back for this byte */
+		h->words = 2;
+		h->blanks--;
+		if (h->value & H1_V_QUOTE_HELD) {	/* it stood inside after all */
+			h->value &= ~H1_V_QUOTE_HELD;
+			h->blanks++;
+			return h1_value_put(w, '"');
+		}
+		return h1_value_put(w, ' ');
+	}
+	if (h->value & H1_V_QUOTE_HELD) {
+		h->value &= ~H1_V_QUOTE_HELD;
+		return h1_value_put(w, '"');
+	}
+	w->pos++;
+	if (c == '"' && (h->value & H1_V_LEAD)) {
+		h->value = (h->value | H1_V_QUOTED) & ~H1_V_LEAD;
+		return H1_NEXT;
+	}
+	h->value &= ~H1_V_LEAD;
+	if (c == '"' && (h->value & H1_V_QUOTED)) {
+		h->value |= H1_V_QUOTE_HELD;
+		return H1_NEXT;
+	}
+	return h1_value_put(w, c);
+}
+
+static __always_inline int h1_cred_asked(struct h1_work *w)
+{
+	w->d.state = H1_S_LINE;
+	return h1_cred_done(w);
+}
+
+#endif
