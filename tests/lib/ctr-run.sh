@@ -10,13 +10,15 @@ set -euo pipefail
 uid=$1 id=$2 prog=$(readlink -f "$3")
 shift 3
 b=$(mktemp -d)
+had=$(find /sys/fs/cgroup -type d -name kubepods -print -quit)
 # shellcheck disable=SC2317  # called by the trap
 finish() {
 	runc --root "$b/state" delete -f "$id" 2>/dev/null || true
 	rm -rf "$b"
 	# runc takes its own cgroup away, not the parents it made.
 	find /sys/fs/cgroup -depth -type d -path "*/kubepods/burstable/pod$uid" -exec rmdir {} + 2>/dev/null || true
-	find /sys/fs/cgroup -depth -type d \( -path '*/kubepods/burstable' -o -name kubepods \) -empty -exec rmdir {} + 2>/dev/null || true
+	[ -n "$had" ] || find /sys/fs/cgroup -depth -type d \( -path '*/kubepods/burstable' -o -name kubepods \) \
+		-exec rmdir {} + 2>/dev/null || true
 }
 trap finish EXIT
 mkdir -p "$b"/rootfs/{bin,proc,sys,dev,tmp,etc}
