@@ -101,7 +101,7 @@ static __noinline void conn_end(const struct conn_key *key)
 
 	if (!c)
 		return;
-	if (c->answered != c->sent)
+	if (c->answered != c->sent || c->unpaired)
 		emit_status(&e, c, c->sent, 0);
 	bpf_map_delete_elem(&conns, key);
 }

@@ -11,6 +11,27 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
+/*
+ * From 6.13 on the kernel may give a tracing program one stack for each CPU (private stack), relying on
+ * the program not being entered twice on a CPU. Uprobe programs are: preempted, two runs shared a
+ * stack, and uses got each other's socket and wrong ids (seen on 7.2). A program that can make a tail
+ * call has no private stack; this one is behind a constant that is never true, and costs nothing.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} nowhere __weak SEC(".maps");
+
+const volatile __u8 conf_never __weak = 0;
+
+#define OWN_STACK(ctx)                                                                             \
+	do {                                                                                       \
+		if (conf_never)                                                                    \
+			bpf_tail_call(ctx, &nowhere, 0);                                           \
+	} while (0)
+
 #define CALL_DEPTH_MAX 65536	/* bytes of stack between a call and one inside it */
 #define CALLS_INSIDE_MAX 64
 
@@ -72,24 +93,28 @@ static __always_inline int call_begin(struct pt_regs *ctx, __u8 dir, __u8 ex)
 SEC("uprobe")
 int ossl_write_in(struct pt_regs *ctx)
 {
+	OWN_STACK(ctx);
 	return call_begin(ctx, OUT, 0);
 }
 
 SEC("uprobe")
 int ossl_writex_in(struct pt_regs *ctx)
 {
+	OWN_STACK(ctx);
 	return call_begin(ctx, OUT, 1);
 }
 
 SEC("uprobe")
 int ossl_read_in(struct pt_regs *ctx)
 {
+	OWN_STACK(ctx);
 	return call_begin(ctx, IN, 0);
 }
 
 SEC("uprobe")
 int ossl_readx_in(struct pt_regs *ctx)
 {
+	OWN_STACK(ctx);
 	return call_begin(ctx, IN, 1);
 }
 
@@ -160,6 +185,7 @@ int ossl_out(struct pt_regs *ctx)
 	struct conn_key key = {};
 	struct conn *c;
 
+	OWN_STACK(ctx);
 	/* At a return the stack is one word shorter than it was on entry: this tells the outer call's
 	 * return from those of calls inside it. */
 	if (!t || !t->in_call || PT_REGS_SP(ctx) != t->sp + sizeof(long))
@@ -195,6 +221,7 @@ int ossl_free_in(struct pt_regs *ctx)
 {
 	struct conn_key key = {};
 
+	OWN_STACK(ctx);
 	key.object = PT_REGS_PARM1(ctx);
 	key.tgid = bpf_get_current_pid_tgid() >> 32;
 	key.tls = TT_TLS_OPENSSL;

@@ -356,10 +356,23 @@ void procs_scanned(struct procs *procs, uint32_t pid)
 
 /* ---- events ---- */
 
+/* The rings of the CPUs are read one after the other: what a child did on its CPU may be told before
+ * the parent's CPU tells of the fork. Then the path is the child's own. */
+static bool is_told(const struct proc *child, uint64_t start_ns)
+{
+	return child && (child->path || child->exec_pending) &&
+	       (!child->start_ns || procs_same_start(child->start_ns, start_ns));
+}
+
 void procs_forked(struct procs *procs, uint32_t pid, uint32_t parent, uint64_t start_ns)
 {
-	struct proc *child, *from;
+	struct proc *child = find(procs, pid), *from;
 
+	if (is_told(child, start_ns)) {
+		child->parent = parent;
+		child->start_ns = start_ns;
+		return;
+	}
 	if (!find(procs, parent))
 		procs_scanned(procs, parent);
 	child = enter(procs, pid);
@@ -376,7 +389,7 @@ void procs_exec(struct procs *procs, uint32_t pid)
 {
 	struct proc *proc = find(procs, pid);
 
-	if (!proc)
+	if (!proc || proc->exit_ns)	/* one that ended had this id before */
 		proc = enter(procs, pid);
 	if (!proc)
 		return;

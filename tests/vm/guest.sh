@@ -74,6 +74,26 @@ for d in egress ingress; do
 	done
 done
 
+# Client and server take turns on one CPU: whatever two runs of a program share by mistake shows here.
+i=0
+while [ $i -lt 40 ]; do
+	curl -s -o /dev/null --http1.1 --cacert /t/ca.crt -H "Authorization: Bearer $token" https://localhost:8443/again
+	i=$((i + 1))
+done
+again() { # DIRECTION
+	grep "\"id\":\"$want\"" /tmp/out | grep "\"direction\":\"$1\"" | grep '"path":"/again","status":200' |
+		grep -c '"server":{"address":"localhost","port":8443}'
+}
+both_again() {
+	[ "$(again egress)" -ge 40 ] && [ "$(again ingress)" -ge 40 ]
+}
+await 20 both_again
+for d in egress ingress; do
+	n=$(again $d)
+	[ "$n" = 40 ]
+	result $? "40 more TLS requests are 40 whole $d uses" "$n"
+done
+
 kill -TERM $sensor
 wait $sensor
 result $? "the sensor ends with status 0" "status $?"
