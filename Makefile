@@ -8,10 +8,6 @@ PREFIX ?= /usr
 SYSCONFDIR ?= /etc
 DESTDIR ?=
 CLANG ?= clang
-CC ?= cc
-ifeq ($(origin CC),default)
-CC := cc
-endif
 B := build$(if $(SAN),/san)
 G := build/gen
 Q := $(if $(V),,@)

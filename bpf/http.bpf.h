@@ -407,8 +407,8 @@ __weak __noinline int http_piece(__u32 slot, __u32 i)
 }
 
 /*
- * Reads all pieces of a call, which the caller has put into the slot with key, dir and tuple, and
- * gives the slot back. The connection has to exist.
+ * Reads all pieces of a call, which the caller has put into the slot with key and dir, and gives
+ * the slot back. The connection has to exist.
  */
 __weak __noinline int http_run(__u32 slot)
 {

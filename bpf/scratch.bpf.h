@@ -26,7 +26,6 @@ struct scratch {
 	__u32 dir;		/* OUT, IN */
 	__u32 pieces;
 	struct piece piece[PIECES_MAX];
-	struct tt_tuple tuple;	/* of the socket, for a new connection; family 0 = not known */
 	struct tt_class_key prefix;
 	__u32 pad_;
 	struct tt_ev_use use;

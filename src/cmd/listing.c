@@ -301,3 +301,24 @@ int listing_use_row(struct listing *l, const struct use *u, bool id)
 	r = r ?: add_end(c, u->peer_ip, u->peer_port);
 	return r ?: columns_add(c, "%s", use_tls_library(u->tls));
 }
+
+int listing_command(const char *name, const char *help, int (*list)(struct listing *l), int argc,
+		    char **argv)
+{
+	_cleanup_(listing_done) struct listing l;
+	int status, r;
+
+	status = listing_options(&l, name, help, false, argc, argv);
+	if (status >= 0)
+		return status;
+	if (optind < argc)
+		return cmd_usage_error(name, "takes no arguments; one token is --token ID");
+	status = listing_open(&l);
+	if (status != CMD_OK)
+		return status;
+	r = list(&l);
+	if (r < 0)
+		return listing_failed(&l, r);
+	listing_end_table(&l);
+	return listing_print(&l, CMD_OK);
+}

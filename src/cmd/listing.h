@@ -37,6 +37,11 @@ int listing_failed(struct listing *l, int error);
 int listing_print(struct listing *l, int status);
 void listing_done(struct listing *l);
 
+/* A whole command without arguments: options, store, list() (0 or a negative errno), output. Returns
+ * the exit status. */
+int listing_command(const char *name, const char *help, int (*list)(struct listing *l), int argc,
+		    char **argv);
+
 /* Is this a token.id, or the beginning of one that the live table shows? */
 bool listing_is_id(const char *text);
 

@@ -47,24 +47,10 @@ static int list(struct listing *l)
 {
 	int r = l->json ? 0 : listing_use_titles(l, true);
 
-	if (r == 0)
-		r = store_query_uses(l->query, &l->filter, on_use, l);
-	if (r < 0)
-		return listing_failed(l, r);
-	listing_end_table(l);
-	return listing_print(l, CMD_OK);
+	return r < 0 ? r : store_query_uses(l->query, &l->filter, on_use, l);
 }
 
 int cmd_uses(int argc, char **argv)
 {
-	_cleanup_(listing_done) struct listing l;
-	int status;
-
-	status = listing_options(&l, NAME, help, false, argc, argv);
-	if (status >= 0)
-		return status;
-	if (optind < argc)
-		return cmd_usage_error(NAME, "takes no arguments; one token is --token ID");
-	status = listing_open(&l);
-	return status == CMD_OK ? list(&l) : status;
+	return listing_command(NAME, help, list, argc, argv);
 }

@@ -17,19 +17,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 import rig  # noqa: E402  pylint: disable=wrong-import-position,import-error
 
 
-def status_of(pid):
-    with open(f"/proc/{pid}/status", encoding="utf-8") as f:
-        return dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
-
-
 def rights(sensor):
     with rig.case("the agent: own user, no capability, no new privileges, seccomp, not dumpable"):
-        s = status_of(sensor.agent)
-        rig.need("0" not in s["Uid"].split() + s["Gid"].split(), f"ids {s['Uid']} {s['Gid']}")
-        rig.need_equal(s["Groups"].strip(), "", "groups")
-        for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
-            rig.need_equal(int(s[name], 16), 0, name)
-        rig.need_equal((s["NoNewPrivs"], s["Seccomp"]), ("1", "2"), "NoNewPrivs, Seccomp")
+        rig.need_unprivileged(sensor.agent)
         # The kernel gives the files of a process that is not dumpable to root.
         rig.need_equal(os.stat(f"/proc/{sensor.agent}/mem").st_uid, 0, "owner of its mem file")
     with rig.case("the agent holds no descriptor of a BPF program or link, and no network socket"):
@@ -38,9 +28,13 @@ def rights(sensor):
             with contextlib.suppress(OSError):
                 held.append(os.readlink(f"/proc/{sensor.agent}/fd/{name}"))
         rig.need(not [h for h in held if re.search("bpf-prog|bpf_link|perf_event|/proc", h)], f"descriptors {held}")
+        inodes = {h[len("socket:["):-1] for h in held if h.startswith("socket:[")}
+        for table in ("tcp", "tcp6", "udp", "udp6", "raw", "raw6"):
+            with open(f"/proc/{sensor.agent}/net/{table}", encoding="ascii") as f:
+                rig.need(not inodes & {line.split()[9] for line in list(f)[1:]}, f"a socket of {table}")
     with rig.case("the state directory is the agent's, and nobody else reads it"):
         st = os.stat(sensor.state)
-        rig.need_equal(st.st_uid, int(status_of(sensor.agent)["Uid"].split()[0]), "owner")
+        rig.need_equal(st.st_uid, int(rig.status_of(sensor.agent)["Uid"].split()[0]), "owner")
         for name in os.listdir(sensor.state):
             mode = os.stat(os.path.join(sensor.state, name)).st_mode & 0o007
             rig.need(st.st_mode & 0o005 == 0 or mode == 0, f"others may read {name}")

@@ -189,6 +189,21 @@ def need_root():
         sys.exit(1)
 
 
+def status_of(pid):
+    with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as f:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
+
+
+def need_unprivileged(pid):
+    """Own user, no group but its own, no capability of any kind and no way to one, filtered."""
+    s = status_of(pid)
+    need("0" not in s["Uid"].split() + s["Gid"].split(), f"ids {s['Uid']} {s['Gid']}")
+    need_equal(s["Groups"].strip(), "", "groups")
+    for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+        need_equal(int(s[name], 16), 0, name)
+    need_equal((s["NoNewPrivs"], s["Seccomp"]), ("1", "2"), "NoNewPrivs, Seccomp")
+
+
 # ---- TLS ----
 
 class Authority:
