@@ -6,20 +6,21 @@
 -- For people and scripts: read the views `tokens`, `uses` and `losses`, with any SQLite tool, while
 -- the agent writes:   sqlite3 -readonly /var/lib/tokentrail/store.db 'SELECT * FROM uses LIMIT 20'
 -- Views only gain columns within a schema version. The tables are tokentrail's own and may change
--- with `PRAGMA user_version`; an agent refuses a store whose version is newer than its own.
+-- with `PRAGMA user_version`; an agent refuses a store whose version is newer than its own, and
+-- brings an older one up to date in place (src/sinks/store_schema.c).
 --
 -- Times are nanoseconds since 1970 (UTC). Unknown is '' or 0 in the tables (a key column must not
--- be NULL) and NULL in the views. user is -1 when unknown: 0 is root.
+-- be NULL) and NULL in the views. user and grpc_status are -1 when unknown: 0 is root, and OK.
 
 CREATE TABLE meta (
 	name TEXT PRIMARY KEY NOT NULL,
 	value TEXT NOT NULL
 ) WITHOUT ROWID;
 -- schema: the number below, for people; node: name of the node whose store this is.
-INSERT INTO meta VALUES ('schema', '1');
+INSERT INTO meta VALUES ('schema', '2');
 
--- One row per token. The sums are those of its rows in `use`, kept here so that a list of tokens
--- needs no pass over all uses.
+-- One row per token. The sums are those of its rows in `use` and `call`, kept here so that a list of
+-- tokens needs no pass over all uses.
 CREATE TABLE token (
 	token TEXT PRIMARY KEY NOT NULL,
 	key_id TEXT NOT NULL,		-- of the fleet key that made the id
@@ -30,12 +31,17 @@ CREATE TABLE token (
 	last INTEGER NOT NULL,
 	uses INTEGER NOT NULL,
 	egress INTEGER NOT NULL,
-	ingress INTEGER NOT NULL
+	ingress INTEGER NOT NULL,
+	-- 0: no token, but entry number `entry` of an HTTP/2 table from before the sensor looked; a
+	-- field that was sent by reference to it. Nobody can know what it holds.
+	readable INTEGER NOT NULL DEFAULT 1,
+	entry INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE INDEX token_last ON token (last);
 
--- One row per distinct use: the same token, by the same program of the same user and container, in
--- the same direction, carried the same way, to the same route and place, with the same outcome.
+-- One row per distinct use of plain HTTP: the same token, by the same program of the same user and
+-- container, in the same direction, carried the same way, to the same route and place, with the
+-- same outcome.
 -- What differs from call to call or from start to start of a program is no part of the key and is
 -- kept from the last use only: the process id, the client's address and port, the HTTP version. Of
 -- an incoming request the peer is the client, so its port is not kept at all.
@@ -61,7 +67,7 @@ CREATE TABLE use (
 	last INTEGER NOT NULL,
 	pid INTEGER NOT NULL,
 	client_ip TEXT NOT NULL,
-	http_version INTEGER NOT NULL,	-- 10, 11
+	http_version INTEGER NOT NULL,	-- 10, 11, 20
 	PRIMARY KEY (token, direction, process, executable, user, container, carrier, scheme,
 		method, path, status, server_address, server_port, peer_ip, peer_port, tls)
 ) WITHOUT ROWID;
@@ -75,6 +81,63 @@ CREATE TABLE loss (
 	last INTEGER NOT NULL
 ) WITHOUT ROWID;
 
+CREATE VIEW losses AS
+SELECT reason, count,
+	strftime('%Y-%m-%dT%H:%M:%S', first / 1000000000, 'unixepoch')
+		|| printf('.%09dZ', first % 1000000000) AS first,
+	strftime('%Y-%m-%dT%H:%M:%S', last / 1000000000, 'unixepoch')
+		|| printf('.%09dZ', last % 1000000000) AS last
+FROM loss;
+
+-- [upgrade from 1] An older store gets what follows from here on; the rest it has.
+
+-- Uses of which more is known than HTTP tells: gRPC calls and MCP requests. As `use`, with what
+-- they have more in the key.
+CREATE TABLE call (
+	token TEXT NOT NULL,
+	direction TEXT NOT NULL,
+	process TEXT NOT NULL,
+	executable TEXT NOT NULL,
+	user INTEGER NOT NULL,
+	container TEXT NOT NULL,
+	carrier TEXT NOT NULL,
+	scheme TEXT NOT NULL,
+	method TEXT NOT NULL,
+	path TEXT NOT NULL,
+	status INTEGER NOT NULL,
+	server_address TEXT NOT NULL,
+	server_port INTEGER NOT NULL,
+	peer_ip TEXT NOT NULL,
+	peer_port INTEGER NOT NULL,
+	tls INTEGER NOT NULL,
+	grpc_status INTEGER NOT NULL,	-- 0..16; 255: a number that gRPC does not define
+	mcp_method TEXT NOT NULL,	-- tools/call, ...
+	mcp_name TEXT NOT NULL,		-- of the tool, resource or prompt
+	count INTEGER NOT NULL,
+	first INTEGER NOT NULL,
+	last INTEGER NOT NULL,
+	pid INTEGER NOT NULL,
+	client_ip TEXT NOT NULL,
+	http_version INTEGER NOT NULL,
+	PRIMARY KEY (token, direction, process, executable, user, container, carrier, scheme,
+		method, path, status, server_address, server_port, peer_ip, peer_port, tls,
+		grpc_status, mcp_method, mcp_name)
+) WITHOUT ROWID;
+
+-- Both kinds as one table, for `uses` below and for tokentrail's own queries. With equal types on both
+-- sides SQLite searches each by its key; without, it walks through both for every row.
+CREATE VIEW every_use AS
+SELECT token, direction, process, executable, user, container, carrier, scheme, method, path,
+	status, server_address, server_port, peer_ip, peer_port, tls, count, first, last, pid,
+	client_ip, http_version, CAST(-1 AS INTEGER) AS grpc_status,
+	CAST('' AS TEXT) AS mcp_method, CAST('' AS TEXT) AS mcp_name
+FROM use
+UNION ALL
+SELECT token, direction, process, executable, user, container, carrier, scheme, method, path,
+	status, server_address, server_port, peer_ip, peer_port, tls, count, first, last, pid,
+	client_ip, http_version, grpc_status, mcp_method, mcp_name
+FROM call;
+
 CREATE VIEW tokens AS
 SELECT token,
 	nullif(class, '') AS class,
@@ -85,7 +148,9 @@ SELECT token,
 	strftime('%Y-%m-%dT%H:%M:%S', first / 1000000000, 'unixepoch')
 		|| printf('.%09dZ', first % 1000000000) AS first,
 	strftime('%Y-%m-%dT%H:%M:%S', last / 1000000000, 'unixepoch')
-		|| printf('.%09dZ', last % 1000000000) AS last
+		|| printf('.%09dZ', last % 1000000000) AS last,
+	readable,			-- 0: not a known token; see the table
+	nullif(entry, 0) AS entry
 FROM token;
 
 CREATE VIEW uses AS
@@ -113,15 +178,12 @@ SELECT u.token,
 	nullif(u.client_ip, '') AS last_client_ip,
 	CASE u.http_version WHEN 10 THEN '1.0' WHEN 11 THEN '1.1' WHEN 20 THEN '2' END
 		AS http_version,
-	CASE u.tls WHEN 0 THEN 'none' WHEN 1 THEN 'openssl' END AS tls_library
-FROM use u LEFT JOIN token t ON t.token = u.token;
+	CASE u.tls WHEN 0 THEN 'none' WHEN 1 THEN 'openssl' END AS tls_library,
+	nullif(u.grpc_status, -1) AS grpc_status,
+	nullif(u.mcp_method, '') AS mcp_method,
+	nullif(u.mcp_name, '') AS mcp_name,
+	t.readable,
+	nullif(t.entry, 0) AS entry
+FROM every_use u LEFT JOIN token t ON t.token = u.token;
 
-CREATE VIEW losses AS
-SELECT reason, count,
-	strftime('%Y-%m-%dT%H:%M:%S', first / 1000000000, 'unixepoch')
-		|| printf('.%09dZ', first % 1000000000) AS first,
-	strftime('%Y-%m-%dT%H:%M:%S', last / 1000000000, 'unixepoch')
-		|| printf('.%09dZ', last % 1000000000) AS last
-FROM loss;
-
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;

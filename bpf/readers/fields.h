@@ -27,6 +27,17 @@ enum tt_control {
 	TT_CONTROL_HOST = 16,
 	TT_CONTROL_LENGTH = 17,
 	TT_CONTROL_CODING = 18,
+	TT_CONTROL_METHOD = 19,		/* from here on: HTTP/2 pseudo-header fields (RFC 9113, 8.3) */
+	TT_CONTROL_PATH = 20,
+	TT_CONTROL_AUTHORITY = 21,
+	TT_CONTROL_URI_SCHEME = 22,
+	TT_CONTROL_STATUS = 23,
+	TT_CONTROL_PROTOCOL = 24,
+	TT_CONTROL_TYPE = 25,		/* content-type */
+	TT_CONTROL_GRPC_STATUS = 26,
+	TT_CONTROL_MCP_METHOD = 27,
+	TT_CONTROL_MCP_NAME = 28,
+	TT_CONTROL_UPGRADE = 29,
 };
 
 static __always_inline __u64 tt_name_mix(__u64 hash, __u64 word)

@@ -15,19 +15,22 @@
 
 #include <linux/types.h>
 
-#define TT_ABI 1
+#define TT_ABI 2
 
 /* Limits. Strings are cut (and flagged) at these; counts are evicted or dropped and counted. */
 #define TT_COMM_LEN 16		/* TASK_COMM_LEN, include/linux/sched.h */
 #define TT_METHOD_LEN 16	/* longest registered method is 17 (UPDATEREDIRECTREF); cut */
 #define TT_PATH_LEN 160		/* redacted path, bytes, not NUL-terminated when full */
 #define TT_HOST_LEN 96		/* Host field value without blanks */
+#define TT_MCP_METHOD_LEN 32	/* longest method of MCP 2026-07-28 is 27 */
+#define TT_MCP_NAME_LEN 64
 #define TT_CREDS_MAX 4		/* credentials reported per request head; more are counted */
 #define TT_PREFIX_LEN 24	/* longest class prefix, bytes */
 
 enum tt_ev_type {
 	TT_EV_USE = 1,		/* a request head with at least one credential: struct tt_ev_use */
-	TT_EV_STATUS = 2,	/* the final response to such a request: struct tt_ev_status */
+	TT_EV_STATUS = 2,	/* the final response to such a request (for gRPC its trailers), or its
+				 * end without one: struct tt_ev_status */
 	TT_EV_CLOSE = 3,	/* the connection is gone; no status will follow: struct tt_ev_status, status 0 */
 };
 
@@ -66,7 +69,8 @@ struct tt_ev_hdr {
 				 * the thread group leader): with tgid it names a process for good */
 	__u64 conn;		/* connection, unique while the sensor runs */
 	__u64 cgroup;		/* cgroup v2 id (inode number of its directory) */
-	__u32 seq;		/* request number on this connection, from 0; pairs USE with STATUS */
+	__u32 seq;		/* names the request on this connection and pairs USE with STATUS: its
+				 * number from 0, or for HTTP/2 TT_SEQ_STREAM | stream identifier */
 	__u32 tgid;		/* process id in the initial pid namespace */
 	__u32 tid;
 	__u32 uid;		/* real user id in the initial user namespace */
@@ -75,18 +79,26 @@ struct tt_ev_hdr {
 };
 _Static_assert(sizeof(struct tt_ev_hdr) == 112, "bump TT_ABI");
 
+#define TT_SEQ_STREAM 0x80000000u
+
 struct tt_cred {
 	__u64 token[2];		/* SipHash-2-4-128 of the unwrapped credential, under the kernel key */
 	__u32 length;		/* of the unwrapped credential, bytes */
 	__u16 class_id;		/* row of the class table (tokens/classes.tsv), 0 = none fits */
-	__u16 carrier;		/* row of the carrier table (tokens/carriers.tsv), never 0 */
+	__u16 carrier;		/* row of the carrier table (tokens/carriers.tsv), 0 = unreadable */
 	__u8 scheme;		/* row of the scheme table (readers/fields.h), 0 = no scheme */
 	__u8 flags;		/* TT_CRED_* */
-	__u8 pad_[6];
+	__u8 pad_[2];
+	__u32 entry;		/* with TT_CRED_UNREADABLE: which table entry, from 1 = the newest one when
+				 * this direction of the connection was first seen; else 0 */
 };
 _Static_assert(sizeof(struct tt_cred) == 32, "bump TT_ABI");
 #define TT_SCHEME_OTHER 255	/* tt_cred.scheme: a word that is on no list stood before the value */
 #define TT_CRED_DUP_SCHEME 1	/* "Bearer Bearer x": the scheme stood twice */
+/* A field that was sent by reference to an HPACK table entry from before the sensor looked (RFC 7541,
+ * 2.3.2): it may be a credential, nobody but the two ends can know. token[] then names this entry of
+ * this connection and nothing else; length, class_id, carrier and scheme are 0. */
+#define TT_CRED_UNREADABLE 2
 
 /* tt_ev_use.flags */
 #define TT_USE_PATH_CUT 1
@@ -97,7 +109,7 @@ struct tt_ev_use {
 	struct tt_ev_hdr h;
 	__u8 dir;		/* enum tt_dir */
 	__u8 tls;		/* enum tt_tls */
-	__u8 version;		/* 10 = HTTP/1.0, 11 = HTTP/1.1 */
+	__u8 version;		/* 10 = HTTP/1.0, 11 = HTTP/1.1, 20 = HTTP/2 */
 	__u8 flags;		/* TT_USE_* */
 	__u8 creds;		/* used entries of cred[] */
 	__u8 method_len;
@@ -105,15 +117,25 @@ struct tt_ev_use {
 	__u8 host_len;
 	__u8 method[TT_METHOD_LEN];
 	__u8 path[TT_PATH_LEN];	/* redacted; empty for CONNECT and OPTIONS * */
-	__u8 host[TT_HOST_LEN];	/* Host field, or the authority of CONNECT; userinfo removed */
+	__u8 host[TT_HOST_LEN];	/* Host field, :authority, or the target of CONNECT; userinfo removed */
+	__u8 mcp_method_len, mcp_name_len;
+	__u8 pad_[6];
+	__u8 mcp_method[TT_MCP_METHOD_LEN];	/* Mcp-Method field (MCP 2026-07-28) */
+	__u8 mcp_name[TT_MCP_NAME_LEN];		/* Mcp-Name field; "{...}" if it looks like a secret */
 	struct tt_cred cred[TT_CREDS_MAX];
 };
-_Static_assert(sizeof(struct tt_ev_use) == 112 + 8 + 16 + 160 + 96 + 128, "bump TT_ABI");
+_Static_assert(sizeof(struct tt_ev_use) == 112 + 8 + 16 + 160 + 96 + 8 + 96 + 128, "bump TT_ABI");
+
+/* tt_ev_status.flags */
+#define TT_STATUS_GRPC 1	/* grpc is the call's grpc-status */
 
 struct tt_ev_status {
 	struct tt_ev_hdr h;
-	__u16 status;		/* 100..999; 0 in TT_EV_CLOSE */
-	__u8 pad_[6];
+	__u16 status;		/* 100..999; 0 in TT_EV_CLOSE, and in TT_EV_STATUS if the request was
+				 * ended without a response (RST_STREAM, GOAWAY): no status will follow */
+	__u8 grpc;		/* grpc-status, 0..16 (gRPC "PROTOCOL-HTTP2"); values above as 255 */
+	__u8 flags;		/* TT_STATUS_* */
+	__u8 pad_[4];
 };
 _Static_assert(sizeof(struct tt_ev_status) == 120, "bump TT_ABI");
 
@@ -132,7 +154,12 @@ struct tt_class_val {
 };
 
 /* Hash `names`: key = tt name hash (readers/fields.h) of a header, parameter or scheme name. */
-enum tt_name_space { TT_NAME_HEADER = 1, TT_NAME_PARAM = 2, TT_NAME_SCHEME = 3 };
+enum tt_name_space {
+	TT_NAME_HEADER = 1,
+	TT_NAME_PARAM = 2,
+	TT_NAME_SCHEME = 3,
+	TT_NAME_STATIC = 4,		/* a name of HPACK's static table: hash = its index, length = 0 */
+};
 enum tt_unwrap {
 	TT_UNWRAP_WHOLE = 1,		/* the whole value, blanks and one pair of quotes trimmed */
 	TT_UNWRAP_SCHEME = 2,		/* Authorization style: [scheme SP] value */
@@ -147,8 +174,9 @@ struct tt_name_key {
 };
 struct tt_name_val {
 	__u16 id;			/* carrier row, or scheme row for TT_NAME_SCHEME */
-	__u8 unwrap;			/* enum tt_unwrap */
-	__u8 pad_[5];
+	__u8 unwrap;			/* enum tt_unwrap, or enum tt_control (readers/fields.h) */
+	__u8 length;			/* TT_NAME_STATIC: of the name */
+	__u8 pad_[4];
 };
 
 /* Reasons for not reporting: index of the per-CPU array `drops`; include/tokentrail/drops.def */

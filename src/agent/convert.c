@@ -87,6 +87,8 @@ static void set_credential(struct use *u, const struct tt_cred *cred)
 	u->kind = class && class->kind ? class->kind : "";
 	u->scheme = scheme ? scheme->name : "";
 	u->length = cred->length;
+	u->unreadable = cred->flags & TT_CRED_UNREADABLE;
+	u->entry = cred->entry;
 	if (carrier)
 		snprintf(u->carrier, sizeof(u->carrier), "%s%s",
 			 carrier->space == TT_NAME_PARAM ? "query:" : "", carrier->name);
@@ -155,14 +157,16 @@ void convert_host(const uint8_t *host, size_t len, char *to, size_t size)
 			*p = (char)(*p - 'A' + 'a');
 }
 
-int convert_use(struct convert *c, const struct tt_ev_use *ev, size_t i, uint16_t status,
+int convert_use(struct convert *c, const struct tt_ev_use *ev, size_t i, struct outcome outcome,
 		const struct process_info *info, struct use *ret_use)
 {
 	struct use u = {
 		.dir = ev->dir,
 		.tls = ev->tls,
 		.version = ev->version,
-		.status = status,
+		.status = outcome.status,
+		.has_grpc = outcome.has_grpc,
+		.grpc_status = outcome.has_grpc ? outcome.grpc_status : 0,
 		.count = 1,
 	};
 	int r;
@@ -175,6 +179,8 @@ int convert_use(struct convert *c, const struct tt_ev_use *ev, size_t i, uint16_
 	u.first_ns = u.last_ns = ev->h.time_ns + c->boot_to_real_ns;
 	use_set_text(u.method, sizeof(u.method), ev->method, ev->method_len);
 	use_set_text(u.path, sizeof(u.path), ev->path, ev->path_len);
+	use_set_text(u.mcp_method, sizeof(u.mcp_method), ev->mcp_method, ev->mcp_method_len);
+	use_set_text(u.mcp_name, sizeof(u.mcp_name), ev->mcp_name, ev->mcp_name_len);
 	set_process(&u, &ev->h, info);
 	/* A host that was cut is another host. */
 	if (!(ev->flags & TT_USE_HOST_CUT))

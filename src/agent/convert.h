@@ -25,7 +25,7 @@ void convert_free(struct convert *c);	/* wipes the key */
 void convert_set_clock(struct convert *c, uint64_t boot_ns, uint64_t real_ns);
 
 /* Credential `i` < ev->creds of a checked event (ring_record()). 0 or -EIO: libcrypto refused. */
-int convert_use(struct convert *c, const struct tt_ev_use *ev, size_t i, uint16_t status,
+int convert_use(struct convert *c, const struct tt_ev_use *ev, size_t i, struct outcome outcome,
 		const struct process_info *info, struct use *ret_use);
 
 /* The host of a Host field value: no port, no brackets, lower case. */

@@ -82,6 +82,7 @@ static uint64_t hash_of(const struct use *u)
 	const uint64_t numbers[] = {
 		u->length, (uint64_t)u->dir, u->version, u->status, u->pid, u->start_ns,
 		u->uid, u->cgroup, u->server_port, key_peer_port(u), (uint64_t)u->tls,
+		u->has_grpc, u->grpc_status,
 	};
 	uint64_t h = lru_hash(0, numbers, sizeof(numbers));
 
@@ -89,6 +90,8 @@ static uint64_t hash_of(const struct use *u)
 	h = hash_text(h, u->carrier);
 	h = hash_text(h, u->method);
 	h = hash_text(h, u->path);
+	h = hash_text(h, u->mcp_method);
+	h = hash_text(h, u->mcp_name);
 	h = hash_text(h, u->server_address);
 	return hash_text(h, u->peer_ip);
 }
@@ -98,7 +101,9 @@ static bool same_numbers(const struct use *a, const struct use *b)
 	return a->length == b->length && a->dir == b->dir && a->version == b->version &&
 	       a->status == b->status && a->pid == b->pid && a->start_ns == b->start_ns &&
 	       a->uid == b->uid && a->cgroup == b->cgroup && a->server_port == b->server_port &&
-	       key_peer_port(a) == key_peer_port(b) && a->tls == b->tls;
+	       key_peer_port(a) == key_peer_port(b) && a->tls == b->tls &&
+	       a->has_grpc == b->has_grpc && a->grpc_status == b->grpc_status &&
+	       a->unreadable == b->unreadable && a->entry == b->entry;
 }
 
 static bool same_use(const struct use *a, const struct use *b)
@@ -107,7 +112,9 @@ static bool same_use(const struct use *a, const struct use *b)
 	       strcmp(a->key_id, b->key_id) == 0 && strcmp(a->class_name, b->class_name) == 0 &&
 	       strcmp(a->kind, b->kind) == 0 && strcmp(a->scheme, b->scheme) == 0 &&
 	       strcmp(a->carrier, b->carrier) == 0 && strcmp(a->method, b->method) == 0 &&
-	       strcmp(a->path, b->path) == 0 && strcmp(a->process_name, b->process_name) == 0 &&
+	       strcmp(a->path, b->path) == 0 && strcmp(a->mcp_method, b->mcp_method) == 0 &&
+	       strcmp(a->mcp_name, b->mcp_name) == 0 &&
+	       strcmp(a->process_name, b->process_name) == 0 &&
 	       strcmp(a->executable, b->executable) == 0 &&
 	       strcmp(a->container_id, b->container_id) == 0 &&
 	       strcmp(a->server_address, b->server_address) == 0 &&

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * All wait equally long, so the order of arrival is the order of time-outs: one queue over all.
- * Each connection has its own queue too: responses come in the order of the requests (RFC 9112, 9.3.2),
- * so a status is at or near its head however many requests a program pipelines.
+ * All wait equally long, so the order of arrival is the order of time-outs. A status finds its
+ * request by hash: HTTP/2 answers streams in any order, and a connection may have thousands open.
+ * Each connection has a queue of its requests, for its end.
  */
 #include "agent/pair.h"
 
@@ -20,17 +20,16 @@ struct conn {
 };
 
 struct waiting {
-	struct waiting *next, *prev;		/* on this connection */
-	struct waiting *later, *earlier;	/* over all */
+	struct lru_node node;		/* by connection and seq, in the order of arrival */
+	struct waiting *next, *prev;	/* on this connection */
 	struct conn *conn;
 	uint64_t since_ns;
 	struct tt_ev_use ev;
 };
 
 struct pair {
-	struct lru conns;
-	struct waiting *first, *last;
-	size_t count, limit;
+	struct lru conns, requests;
+	size_t limit;
 	uint64_t wait_ns;
 	pair_done done;
 	void *ctx;
@@ -51,6 +50,8 @@ int pair_new(size_t limit, uint64_t wait_ns, pair_done done, void *ctx, struct p
 	p->done = done;
 	p->ctx = ctx;
 	r = lru_init(&p->conns);
+	if (r == 0)
+		r = lru_init(&p->requests);
 	if (r < 0)
 		return r;
 	*ret_pair = TAKE_PTR(p);
@@ -60,6 +61,13 @@ int pair_new(size_t limit, uint64_t wait_ns, pair_done done, void *ctx, struct p
 static uint64_t hash_of(uint64_t conn)
 {
 	return lru_hash(0, &conn, sizeof(conn));
+}
+
+static uint64_t hash_of_request(uint64_t conn, uint32_t seq)
+{
+	const uint64_t key[] = { conn, seq };
+
+	return lru_hash(0, key, sizeof(key));
 }
 
 static struct conn *conn_find(const struct pair *p, uint64_t id)
@@ -95,6 +103,24 @@ static void conn_put(struct pair *p, struct conn *c)
 	free(c);
 }
 
+static struct waiting *oldest(const struct pair *p)
+{
+	return p->requests.oldest ? lru_entry(p->requests.oldest, struct waiting, node) : NULL;
+}
+
+static struct waiting *waiting_find(const struct pair *p, uint64_t conn, uint32_t seq)
+{
+	struct lru_node *n = lru_first(&p->requests, hash_of_request(conn, seq));
+
+	for (; n; n = lru_next(n)) {
+		struct waiting *w = lru_entry(n, struct waiting, node);
+
+		if (w->ev.h.conn == conn && w->ev.h.seq == seq)
+			return w;
+	}
+	return NULL;
+}
+
 static void enqueue(struct pair *p, struct waiting *w)
 {
 	struct conn *c = w->conn;
@@ -102,10 +128,7 @@ static void enqueue(struct pair *p, struct waiting *w)
 	w->prev = c->last;
 	*(c->last ? &c->last->next : &c->first) = w;
 	c->last = w;
-	w->earlier = p->last;
-	*(p->last ? &p->last->later : &p->first) = w;
-	p->last = w;
-	p->count++;
+	lru_add(&p->requests, &w->node, hash_of_request(w->ev.h.conn, w->ev.h.seq));
 }
 
 static void dequeue(struct pair *p, struct waiting *w)
@@ -114,16 +137,16 @@ static void dequeue(struct pair *p, struct waiting *w)
 
 	*(w->prev ? &w->prev->next : &c->first) = w->next;
 	*(w->next ? &w->next->prev : &c->last) = w->prev;
-	*(w->earlier ? &w->earlier->later : &p->first) = w->later;
-	*(w->later ? &w->later->earlier : &p->last) = w->earlier;
-	p->count--;
+	lru_remove(&p->requests, &w->node);
 	conn_put(p, c);
 }
 
-static void complete(struct pair *p, struct waiting *w, uint16_t status)
+static const struct outcome not_known;
+
+static void complete(struct pair *p, struct waiting *w, struct outcome outcome)
 {
 	dequeue(p, w);
-	p->done(p->ctx, &w->ev, status);
+	p->done(p->ctx, &w->ev, outcome);
 	free(w);
 }
 
@@ -131,12 +154,9 @@ void pair_free(struct pair *p)
 {
 	if (!p)
 		return;
-	while (p->first) {
-		struct waiting *w = p->first;
-
+	for (struct waiting *w; (w = oldest(p)); free(w))
 		dequeue(p, w);
-		free(w);
-	}
+	lru_done(&p->requests);
 	lru_done(&p->conns);
 	free(p);
 }
@@ -167,14 +187,14 @@ void pair_use(struct pair *p, const struct tt_ev_use *ev, uint64_t now_ns)
 {
 	struct waiting *w;
 
-	if (p->count >= p->limit) {
+	if (p->requests.count >= p->limit) {
 		agent_drops[TT_DROP_pending_full]++;
-		complete(p, p->first, 0);
+		complete(p, oldest(p), not_known);
 	}
 	w = waiting_new(p, ev, now_ns);
 	if (!w) {
 		agent_drops[TT_DROP_pending_full]++;
-		p->done(p->ctx, ev, 0);
+		p->done(p->ctx, ev, not_known);
 		return;
 	}
 	enqueue(p, w);
@@ -189,16 +209,18 @@ static void fill_tuple(struct waiting *w, const struct tt_ev_hdr *h)
 
 void pair_status(struct pair *p, const struct tt_ev_status *ev)
 {
-	struct conn *c = conn_find(p, ev->h.conn);
-	struct waiting *w = c ? c->first : NULL;
+	const struct outcome outcome = {
+		.status = ev->status,
+		.has_grpc = ev->flags & TT_STATUS_GRPC,
+		.grpc_status = ev->grpc,
+	};
+	struct waiting *w = waiting_find(p, ev->h.conn, ev->h.seq);
 
-	while (w && w->ev.h.seq != ev->h.seq)
-		w = w->next;
 	/* No request: its record was lost in the kernel, which has counted it, or it timed out. */
 	if (!w)
 		return;
 	fill_tuple(w, &ev->h);
-	complete(p, w, ev->status);
+	complete(p, w, outcome);
 }
 
 void pair_close(struct pair *p, const struct tt_ev_status *ev)
@@ -208,25 +230,25 @@ void pair_close(struct pair *p, const struct tt_ev_status *ev)
 	/* Looked up each time: the last completion frees the connection's row. */
 	while ((c = conn_find(p, ev->h.conn))) {
 		fill_tuple(c->first, &ev->h);
-		complete(p, c->first, 0);
+		complete(p, c->first, not_known);
 	}
 }
 
 void pair_tick(struct pair *p, uint64_t now_ns)
 {
-	while (p->first && now_ns - p->first->since_ns >= p->wait_ns) {
+	for (struct waiting *w; (w = oldest(p)) && now_ns - w->since_ns >= p->wait_ns;) {
 		agent_drops[TT_DROP_status_timeout]++;
-		complete(p, p->first, 0);
+		complete(p, w, not_known);
 	}
 }
 
 void pair_flush(struct pair *p)
 {
-	while (p->first)
-		complete(p, p->first, 0);
+	for (struct waiting *w; (w = oldest(p));)
+		complete(p, w, not_known);
 }
 
 size_t pair_count(const struct pair *p)
 {
-	return p->count;
+	return p->requests.count;
 }

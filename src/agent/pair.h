@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Requests wait here for the status of their response. Each request handed in comes out exactly
- * once: with its status, or without one when its connection closed, when it waited too long, when
- * the table is full, or at the end. Times are the caller's, of any clock that only grows.
+ * once: with its status, or without one when it or its connection ended without a response, when
+ * it waited too long, when the table is full, or at the end. (Connection, seq) names a request;
+ * what seq means is the kernel's affair. Times are the caller's, of any clock that only grows.
  */
 #ifndef TT_AGENT_PAIR_H
 #define TT_AGENT_PAIR_H
@@ -12,10 +13,12 @@
 
 #include <tokentrail/abi.h>
 
+#include "tokens/use.h"
+
 struct pair;
 
-/* status 0 = not known. The event is valid during the call only. */
-typedef void (*pair_done)(void *ctx, const struct tt_ev_use *ev, uint16_t status);
+/* The event is valid during the call only. */
+typedef void (*pair_done)(void *ctx, const struct tt_ev_use *ev, struct outcome outcome);
 
 int pair_new(size_t limit, uint64_t wait_ns, pair_done done, void *ctx, struct pair **ret_pair);
 void pair_free(struct pair *p);		/* what still waits is lost: call pair_flush() before */

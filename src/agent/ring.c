@@ -13,6 +13,8 @@
 #include "base/cleanup.h"
 #include "sinks/sink.h"
 
+#define GRPC_STATUS_LAST 16	/* UNAUTHENTICATED */
+
 struct ring {
 	struct ring_buffer *rb;
 	struct ring_ops ops;
@@ -28,19 +30,46 @@ static bool tuple_ok(const struct tt_tuple *t)
 	       t->family == TT_AF_INET6;
 }
 
+/* What was read has a carrier; what was not read has nothing but its fingerprint and its entry. */
+static bool cred_ok(const struct tt_cred *c)
+{
+	if (c->flags & ~(TT_CRED_DUP_SCHEME | TT_CRED_UNREADABLE))
+		return false;
+	if (!(c->flags & TT_CRED_UNREADABLE))
+		return c->carrier != 0 && c->entry == 0;
+	return c->flags == TT_CRED_UNREADABLE && c->carrier == 0 && c->class_id == 0 &&
+	       c->scheme == 0 && c->length == 0;
+}
+
 static bool use_ok(const struct tt_ev_use *ev)
 {
 	if (ev->dir != TT_DIR_EGRESS && ev->dir != TT_DIR_INGRESS)
 		return false;
-	if (ev->tls > TT_TLS_OPENSSL || (ev->version != 10 && ev->version != 11))
+	if (ev->tls > TT_TLS_OPENSSL || (ev->version != 10 && ev->version != 11 && ev->version != 20))
+		return false;
+	if (ev->flags & ~(TT_USE_PATH_CUT | TT_USE_HOST_CUT | TT_USE_MORE_CREDS))
 		return false;
 	if (ev->creds < 1 || ev->creds > TT_CREDS_MAX)
 		return false;
 	for (size_t i = 0; i < ev->creds; i++)
-		if (ev->cred[i].carrier == 0)
+		if (!cred_ok(&ev->cred[i]))
 			return false;
 	return ev->method_len <= TT_METHOD_LEN && ev->path_len <= TT_PATH_LEN &&
-	       ev->host_len <= TT_HOST_LEN;
+	       ev->host_len <= TT_HOST_LEN && ev->mcp_method_len <= TT_MCP_METHOD_LEN &&
+	       ev->mcp_name_len <= TT_MCP_NAME_LEN;
+}
+
+/* Status 0 stands for a request that ended without a response, or one whose status nobody could
+ * read while its grpc-status was there. */
+static bool status_ok(const struct tt_ev_status *ev)
+{
+	if (ev->status != 0 && (ev->status < 100 || ev->status > 999))
+		return false;
+	if (ev->flags & ~TT_STATUS_GRPC)
+		return false;
+	if (ev->flags & TT_STATUS_GRPC)
+		return ev->grpc <= GRPC_STATUS_LAST || ev->grpc == UINT8_MAX;
+	return ev->grpc == 0;
 }
 
 static bool record(const struct ring_ops *ops, void *ctx, const void *bytes, size_t len)
@@ -57,12 +86,13 @@ static bool record(const struct ring_ops *ops, void *ctx, const void *bytes, siz
 		ops->use(ctx, bytes);
 		return true;
 	case TT_EV_STATUS:
-		if (len != sizeof(*status) || status->status < 100 || status->status > 999)
+		if (len != sizeof(*status) || !status_ok(status))
 			return false;
 		ops->status(ctx, status);
 		return true;
 	case TT_EV_CLOSE:
-		if (len != sizeof(*status) || status->status != 0)
+		if (len != sizeof(*status) || status->status != 0 || status->flags != 0 ||
+		    status->grpc != 0)
 			return false;
 		ops->close(ctx, status);
 		return true;

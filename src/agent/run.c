@@ -99,11 +99,11 @@ static void on_close(void *ctx, const struct tt_ev_status *ev)
 	pair_close(((struct agent *)ctx)->pair, ev);
 }
 
-static void on_paired(void *ctx, const struct tt_ev_use *ev, uint16_t status)
+static void on_paired(void *ctx, const struct tt_ev_use *ev, struct outcome outcome)
 {
 	struct agent *a = ctx;
 
-	process_submit(a->processes, ev, status, a->now_ns);
+	process_submit(a->processes, ev, outcome, a->now_ns);
 }
 
 static int on_ask(void *ctx, const struct tt_ipc_ask *ask)
@@ -115,14 +115,14 @@ static int on_ask(void *ctx, const struct tt_ipc_ask *ask)
 	return r;
 }
 
-static void on_known(void *ctx, const struct tt_ev_use *ev, uint16_t status,
+static void on_known(void *ctx, const struct tt_ev_use *ev, struct outcome outcome,
 		     const struct process_info *info)
 {
 	struct agent *a = ctx;
 
 	for (size_t i = 0; i < ev->creds; i++) {
 		struct use u;
-		int r = convert_use(a->convert, ev, i, status, info, &u);
+		int r = convert_use(a->convert, ev, i, outcome, info, &u);
 
 		if (r < 0) {
 			agent_drops[TT_DROP_bad_record]++;

@@ -255,9 +255,23 @@ int listing_use_titles(struct listing *l, bool id)
 	return r;
 }
 
-static int add_number(struct columns *c, uint64_t n)
+static int add_request(struct columns *c, const struct use *u)
 {
-	return n ? columns_add(c, "%" PRIu64, n) : columns_add(c, "%s", "");
+	return columns_add(c, "%s%s%s%s%s%s%s", u->method, u->path[0] ? " " : "", u->path,
+			   u->mcp_method[0] ? " " : "", u->mcp_method, u->mcp_name[0] ? " " : "",
+			   u->mcp_name);
+}
+
+/* "200", "200 grpc 16", "grpc 16" */
+static int add_status(struct columns *c, const struct use *u)
+{
+	char http[8] = "";
+
+	if (u->status)
+		snprintf(http, sizeof(http), "%u", u->status);
+	if (!u->has_grpc)
+		return columns_add(c, "%s", http);
+	return columns_add(c, "%s%sgrpc %u", http, http[0] ? " " : "", u->grpc_status);
 }
 
 static int add_end(struct columns *c, const char *address, uint16_t port)
@@ -287,7 +301,7 @@ int listing_use_row(struct listing *l, const struct use *u, bool id)
 
 	if (id) {
 		r = columns_add(c, "%s", u->token_id);
-		r = r ?: columns_add(c, "%s", u->class_name);
+		r = r ?: columns_add(c, "%s", u->unreadable ? USE_UNREADABLE : u->class_name);
 	}
 	r = r ?: columns_add(c, "%s", listing_time(u->last_ns, last));
 	r = r ?: columns_add(c, "%s", listing_time(u->first_ns, first));
@@ -295,8 +309,8 @@ int listing_use_row(struct listing *l, const struct use *u, bool id)
 	r = r ?: columns_add(c, "%s", use_direction(u->dir));
 	r = r ?: add_who(c, u);
 	r = r ?: columns_add(c, "%s%s%s", u->carrier, u->scheme[0] ? " " : "", u->scheme);
-	r = r ?: columns_add(c, "%s%s%s", u->method, u->path[0] ? " " : "", u->path);
-	r = r ?: add_number(c, u->status);
+	r = r ?: add_request(c, u);
+	r = r ?: add_status(c, u);
 	r = r ?: add_end(c, u->server_address, u->server_port);
 	r = r ?: add_end(c, u->peer_ip, u->peer_port);
 	return r ?: columns_add(c, "%s", use_tls_library(u->tls));

@@ -14,12 +14,14 @@
 static const char help[] =
 	"Usage: tokentrail tokens [OPTIONS]\n"
 	"\n"
-	"Lists the tokens that were seen on this node, the one used last first.\n"
+	"Lists the tokens that were seen on this node, the one used last first. A row of the class\n"
+	"'unreadable' is no token: a header field was sent by reference to an entry of an HTTP/2\n"
+	"connection's table from before the sensor looked, and may have been one.\n"
 	"\n"
 	"  --json            one JSON object a line, as `tokentrail run --output json` prints them\n"
 	"  --limit N         no more than N of them\n"
 	"  --since DURATION  used within 30s, 5m, 2h, 7d\n"
-	"  --class CLASS     of this class, for example github_pat_classic\n"
+	"  --class CLASS     of this class, for example github_pat_classic; also 'unreadable'\n"
 	"  --token ID        this one; the beginning of an id is enough\n"
 	"  --process NAME    used by this program: its name, or its executable's path\n"
 	"  --store FILE      another store (default: store.db in the state directory)\n"
@@ -51,9 +53,15 @@ static int add_row(struct listing *l, const struct token *t)
 	int r;
 
 	r = columns_add(c, "%s", t->token_id);
-	r = r ?: columns_add(c, "%s", t->class_name);
-	r = r ?: columns_add(c, "%s", t->kind);
-	r = r ?: columns_add(c, "%" PRIu32, t->length);
+	if (t->unreadable) {
+		r = r ?: columns_add(c, "%s", USE_UNREADABLE);
+		r = r ?: columns_add(c, "%s", USE_UNREADABLE);
+		r = r ?: columns_add(c, "%s", "");
+	} else {
+		r = r ?: columns_add(c, "%s", t->class_name);
+		r = r ?: columns_add(c, "%s", t->kind);
+		r = r ?: columns_add(c, "%" PRIu32, t->length);
+	}
 	r = r ?: columns_add(c, "%" PRIu64, t->uses);
 	r = r ?: columns_add(c, "%" PRIu64, t->egress);
 	r = r ?: columns_add(c, "%" PRIu64, t->ingress);

@@ -53,6 +53,24 @@ static int on_token(void *arg, const struct token *t)
 	return 0;
 }
 
+static void print_credential(FILE *to, const struct token *t)
+{
+	const char *key_id = t->key_id[0] ? t->key_id : "unknown";
+
+	if (!t->unreadable) {
+		fprintf(to, "%s\n  class %s, kind %s, %" PRIu32 " bytes, fleet key %s\n", t->token_id,
+			t->class_name[0] ? t->class_name : "unknown",
+			t->kind[0] ? t->kind : "unknown", t->length, key_id);
+		return;
+	}
+	fprintf(to, "%s\n  unreadable: ", t->token_id);
+	if (t->entry)
+		fprintf(to, "entry %" PRIu32, t->entry);
+	else
+		fputs("an entry", to);
+	fprintf(to, " of an HTTP/2 connection's table that was never seen, fleet key %s\n", key_id);
+}
+
 static int print_token(void *arg, const struct token *t)
 {
 	struct listing *l = arg;
@@ -64,9 +82,7 @@ static int print_token(void *arg, const struct token *t)
 		made = json_token(store_query_node(l->query), t, &line);
 		return listing_json(l, made, line);
 	}
-	fprintf(l->out, "%s\n  class %s, kind %s, %" PRIu32 " bytes, fleet key %s\n", t->token_id,
-		t->class_name[0] ? t->class_name : "unknown", t->kind[0] ? t->kind : "unknown",
-		t->length, t->key_id[0] ? t->key_id : "unknown");
+	print_credential(l->out, t);
 	fprintf(l->out, "  first %s, last %s, %" PRIu64 " uses: %" PRIu64 " egress, %" PRIu64
 		" ingress\n", listing_time(t->first_ns, first), listing_time(t->last_ns, last),
 		t->uses, t->egress, t->ingress);

@@ -299,13 +299,15 @@ int config_load_env(struct config *c, char *const env[], struct config_error *re
 
 static bool is_field_name(const char *name)
 {
-	static const char *const framing[] = {"host", "content-length", "transfer-encoding"};
+	static const char *const control[] = {"host",	      "content-length", "transfer-encoding",
+					      "upgrade",      "content-type",	"grpc-status",
+					      "mcp-method",   "mcp-name"};
 	size_t len = strspn(name, "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
 				  "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
 
-	/* The head reader needs these three itself. */
-	for (size_t i = 0; i < sizeof(framing) / sizeof(framing[0]); i++) {
-		if (strcasecmp(name, framing[i]) == 0)
+	/* The head readers need these themselves. */
+	for (size_t i = 0; i < sizeof(control) / sizeof(control[0]); i++) {
+		if (strcasecmp(name, control[i]) == 0)
 			return false;
 	}
 	return len > 0 && len <= FIELD_NAME_MAX && name[len] == '\0';

@@ -21,7 +21,7 @@
 
 struct held {
 	struct held *next;
-	uint16_t status;
+	struct outcome outcome;
 	struct tt_ev_use ev;
 };
 
@@ -96,7 +96,7 @@ static void release(struct process_cache *c, struct process *p)
 	while ((h = p->first)) {
 		p->first = h->next;
 		c->held--;
-		c->ops.done(c->ctx, &h->ev, h->status, &p->info);
+		c->ops.done(c->ctx, &h->ev, h->outcome, &p->info);
 		free(h);
 	}
 	p->last = NULL;
@@ -190,7 +190,7 @@ void process_want(struct process_cache *c, const struct tt_ev_hdr *h, uint64_t n
 }
 
 static bool hold(struct process_cache *c, struct process *p, const struct tt_ev_use *ev,
-		 uint16_t status)
+		 struct outcome outcome)
 {
 	struct held *h;
 
@@ -198,7 +198,7 @@ static bool hold(struct process_cache *c, struct process *p, const struct tt_ev_
 	if (!h)
 		return false;
 	h->next = NULL;
-	h->status = status;
+	h->outcome = outcome;
 	h->ev = *ev;
 	*(p->last ? &p->last->next : &p->first) = h;
 	p->last = h;
@@ -206,8 +206,8 @@ static bool hold(struct process_cache *c, struct process *p, const struct tt_ev_
 	return true;
 }
 
-void process_submit(struct process_cache *c, const struct tt_ev_use *ev, uint16_t status,
-		    uint64_t now_ns)
+void process_submit(struct process_cache *c, const struct tt_ev_use *ev,
+		    struct outcome outcome, uint64_t now_ns)
 {
 	static const struct process_info nothing;
 	struct process *p = get(c, &ev->h, now_ns);
@@ -216,10 +216,10 @@ void process_submit(struct process_cache *c, const struct tt_ev_use *ev, uint16_
 		/* Too many wait: the longest open question is given up. It may be this one. */
 		if (c->held >= c->hold_limit)
 			release(c, c->first);
-		if (p->asked && hold(c, p, ev, status))
+		if (p->asked && hold(c, p, ev, outcome))
 			return;
 	}
-	c->ops.done(c->ctx, ev, status, p ? &p->info : &nothing);
+	c->ops.done(c->ctx, ev, outcome, p ? &p->info : &nothing);
 }
 
 static void fill(struct process_info *info, const struct tt_ipc_proc *answer)

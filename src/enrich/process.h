@@ -15,6 +15,7 @@
 #include <tokentrail/ipc.h>
 
 #include "enrich/container.h"
+#include "tokens/use.h"
 
 #define PROCESS_HOLD_NS (250ULL * 1000000)
 
@@ -27,7 +28,7 @@ struct process_ops {
 	/* Sends the question; a negative errno means nobody will answer. */
 	int (*ask)(void *ctx, const struct tt_ipc_ask *ask);
 	/* A request goes on. */
-	void (*done)(void *ctx, const struct tt_ev_use *ev, uint16_t status,
+	void (*done)(void *ctx, const struct tt_ev_use *ev, struct outcome outcome,
 		     const struct process_info *info);
 };
 
@@ -42,8 +43,8 @@ void process_free(struct process_cache *c);	/* process_flush() before */
  * the response. */
 void process_want(struct process_cache *c, const struct tt_ev_hdr *h, uint64_t now_ns);
 /* A completed request: goes on at once, or when the answer is there or late. */
-void process_submit(struct process_cache *c, const struct tt_ev_use *ev, uint16_t status,
-		    uint64_t now_ns);
+void process_submit(struct process_cache *c, const struct tt_ev_use *ev,
+		    struct outcome outcome, uint64_t now_ns);
 void process_answer(struct process_cache *c, const struct tt_ipc_proc *answer);
 void process_tick(struct process_cache *c, uint64_t now_ns);
 void process_flush(struct process_cache *c);	/* whatever waits goes on with what is known */

@@ -104,12 +104,22 @@ static int put_head(json_t *o, const char *type, uint64_t time_ns, const char *n
 	return r;
 }
 
+/* Said only where it is false, so that a reader which does not know the field reads it rightly. */
+static int put_unreadable(json_t *token, bool unreadable, uint32_t entry)
+{
+	if (!unreadable)
+		return 0;
+	return json_object_set_new(token, "readable", json_false()) |
+	       put_known(token, "entry", entry);
+}
+
 static int put_use_token(json_t *o, const struct use *u)
 {
 	json_t *t = json_object();
 	int r;
 
 	r = put_text(t, "id", u->token_id);
+	r |= put_unreadable(t, u->unreadable, u->entry);
 	r |= put_text(t, "class", u->class_name);
 	r |= put_text(t, "kind", u->kind);
 	r |= put_text(t, "scheme", u->scheme);
@@ -148,6 +158,35 @@ static int put_http(json_t *o, const struct use *u)
 	r |= put_text(h, "path", u->path);
 	r |= put_known(h, "status", u->status);
 	r |= put_object(o, "http", h);
+	return r;
+}
+
+/* Named as OpenTelemetry does: rpc.system, rpc.grpc.status_code. */
+static int put_rpc(json_t *o, const struct use *u)
+{
+	json_t *rpc, *grpc;
+	int r;
+
+	if (!u->has_grpc)
+		return 0;
+	rpc = json_object();
+	grpc = json_object();
+	r = put_text(rpc, "system", "grpc");
+	r |= put_count(grpc, "status_code", u->grpc_status);	/* 0 is OK, and known */
+	r |= put_object(rpc, "grpc", grpc);
+	r |= put_object(o, "rpc", rpc);
+	return r;
+}
+
+static int put_mcp(json_t *o, const struct use *u)
+{
+	json_t *mcp = json_object(), *method = json_object();
+	int r;
+
+	r = put_text(method, "name", u->mcp_method);
+	r |= put_object(mcp, "method", method);
+	r |= put_text(mcp, "name", u->mcp_name);
+	r |= put_object(o, "mcp", mcp);
 	return r;
 }
 
@@ -202,6 +241,8 @@ int json_use(const char *node, const struct use *u, char **ret_line)
 	r |= put_time(o, "last", u->last_ns);
 	r |= put_process(o, u);
 	r |= put_http(o, u);
+	r |= put_rpc(o, u);
+	r |= put_mcp(o, u);
 	r |= put_where(o, u);
 	return dump(o, r, ret_line);
 }
@@ -214,6 +255,7 @@ int json_token(const char *node, const struct token *t, char **ret_line)
 
 	r = put_head(o, "token", t->last_ns, node);
 	r |= put_text(token, "id", t->token_id);
+	r |= put_unreadable(token, t->unreadable, t->entry);
 	r |= put_text(token, "class", t->class_name);
 	r |= put_text(token, "kind", t->kind);
 	r |= put_known(token, "length", t->length);

@@ -5,7 +5,8 @@
  * record was last true: the last use, or the time of the loss.
  *
  *   use    {"type":"use","@timestamp","node":{},"token":{},"direction","count","first","last",
- *           "process":{},"container":{},"http":{},"server":{},"client":{},"peer":{},"tls":{}}
+ *           "process":{},"container":{},"http":{},"rpc":{},"mcp":{},"server":{},"client":{},
+ *           "peer":{},"tls":{}}
  *   token  {"type":"token","@timestamp","node":{},"token":{},"first","last","uses","egress",
  *           "ingress"}
  *   loss   {"type":"loss","@timestamp","node":{},"reason","count","added"}

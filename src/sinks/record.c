@@ -7,6 +7,7 @@
 #include "sinks/record.h"
 
 #include <errno.h>
+#include <stdbool.h>
 
 #include "tokentrail/v1/loss.pb-c.h"
 #include "tokentrail/v1/token.pb-c.h"
@@ -25,6 +26,15 @@ static int pack(const ProtobufCMessage *m, uint8_t *to, size_t size)
 	return (int)protobuf_c_message_pack(m, to);
 }
 
+static void set_unreadable(Tokentrail__V1__Credential *token, bool unreadable, uint32_t entry)
+{
+	if (!unreadable)
+		return;
+	token->readability_case = TOKENTRAIL__V1__CREDENTIAL__READABILITY_READABLE;
+	token->readable = false;
+	token->entry = entry;
+}
+
 int record_use(const struct use *u, const char *node, uint8_t *to, size_t size)
 {
 	Tokentrail__V1__Use use = TOKENTRAIL__V1__USE__INIT;
@@ -34,6 +44,10 @@ int record_use(const struct use *u, const char *node, uint8_t *to, size_t size)
 	Tokentrail__V1__Process process = TOKENTRAIL__V1__PROCESS__INIT;
 	Tokentrail__V1__Container container = TOKENTRAIL__V1__CONTAINER__INIT;
 	Tokentrail__V1__Http http = TOKENTRAIL__V1__HTTP__INIT;
+	Tokentrail__V1__Rpc rpc = TOKENTRAIL__V1__RPC__INIT;
+	Tokentrail__V1__Grpc grpc = TOKENTRAIL__V1__GRPC__INIT;
+	Tokentrail__V1__Mcp mcp = TOKENTRAIL__V1__MCP__INIT;
+	Tokentrail__V1__McpMethod mcp_method = TOKENTRAIL__V1__MCP_METHOD__INIT;
 	Tokentrail__V1__Server server = TOKENTRAIL__V1__SERVER__INIT;
 	Tokentrail__V1__Client client = TOKENTRAIL__V1__CLIENT__INIT;
 	Tokentrail__V1__Peer peer = TOKENTRAIL__V1__PEER__INIT;
@@ -47,6 +61,7 @@ int record_use(const struct use *u, const char *node, uint8_t *to, size_t size)
 	token.carrier = text(u->carrier);
 	token.length = u->length;
 	token.key_id = text(u->key_id);
+	set_unreadable(&token, u->unreadable, u->entry);
 	user.id = u->uid;
 	process.pid = u->pid;
 	process.name = text(u->process_name);
@@ -57,6 +72,13 @@ int record_use(const struct use *u, const char *node, uint8_t *to, size_t size)
 	http.method = text(u->method);
 	http.path = text(u->path);
 	http.status = u->status;
+	rpc.system = text("grpc");
+	rpc.grpc = &grpc;
+	grpc.status_case = TOKENTRAIL__V1__GRPC__STATUS_STATUS_CODE;
+	grpc.status_code = u->grpc_status;
+	mcp_method.name = text(u->mcp_method);
+	mcp.method = *u->mcp_method ? &mcp_method : NULL;
+	mcp.name = text(u->mcp_name);
 	server.address = text(u->server_address);
 	server.port = u->server_port;
 	client.ip = text(u->client_ip);
@@ -75,6 +97,8 @@ int record_use(const struct use *u, const char *node, uint8_t *to, size_t size)
 	use.process = &process;
 	use.container = *u->container_id ? &container : NULL;
 	use.http = &http;
+	use.rpc = u->has_grpc ? &rpc : NULL;
+	use.mcp = *u->mcp_method || *u->mcp_name ? &mcp : NULL;
 	use.server = *u->server_address || u->server_port ? &server : NULL;
 	use.client = *u->client_ip || u->client_port ? &client : NULL;
 	use.peer = *u->peer_ip || u->peer_port ? &peer : NULL;
@@ -94,6 +118,7 @@ int record_token(const struct token *t, const char *node, uint8_t *to, size_t si
 	token.kind = text(t->kind);
 	token.length = t->length;
 	token.key_id = text(t->key_id);
+	set_unreadable(&token, t->unreadable, t->entry);
 	row.timestamp = t->last_ns;
 	row.node = &on;
 	row.token = &token;

@@ -11,7 +11,7 @@
 
 #include "tokens/use.h"
 
-#define RECORD_SCHEMA "1.0" /* schemas/VERSION; tests/lint/proto-compat.sh holds them together */
+#define RECORD_SCHEMA "1.1" /* schemas/VERSION; tests/lint/proto-compat.sh holds them together */
 #define RECORD_MAX 8192	    /* no record of today's members is longer, bytes */
 
 /* Each packs one record into `to` and returns its length in bytes; -ENOBUFS: longer than size. */

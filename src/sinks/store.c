@@ -21,8 +21,8 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/lru.h"
+#include "sinks/store_schema.h"
 
-#define SCHEMA_VERSION 1
 #define PAGE_BYTES 4096
 #define FLUSH_ROWS 1000
 #define FLUSH_NS UINT64_C(1000000000)
@@ -32,8 +32,6 @@
 				 * for those that don't */
 #define FULL_PAGES 64		/* more than FULL_BATCH rows can take */
 #define BUSY_MS 250
-
-extern const char store_sql[];	/* made from schemas/store.sql by the build */
 
 /* Uses that are not written yet, added up; `u` is as its row will be. */
 struct pending {
@@ -47,7 +45,10 @@ struct pending_loss {
 	uint64_t added, first_ns, last_ns;
 };
 
-enum statement { USE_UPDATE, USE_INSERT, TOKEN_UPDATE, TOKEN_INSERT, LOSS_UPSERT, STATEMENTS };
+enum statement {
+	USE_UPDATE, USE_INSERT, CALL_UPDATE, CALL_INSERT, TOKEN_UPDATE, TOKEN_INSERT, LOSS_UPSERT,
+	STATEMENTS
+};
 
 struct store_sink {
 	sqlite3 *db;		/* NULL: not open yet, the disk was full */
@@ -61,20 +62,30 @@ struct store_sink {
 	int trouble;		/* SQLite's code of the last failure; 0 = all is well */
 };
 
+#define UPDATE(table)                                                                              \
+	"UPDATE " table " SET count = count + ?17, first = min(first, ?18), "                      \
+	"last = max(last, ?19), pid = iif(?19 >= last, ?20, pid), "                                \
+	"client_ip = iif(?19 >= last, ?21, client_ip), "                                           \
+	"http_version = iif(?19 >= last, ?22, http_version) "                                      \
+	"WHERE token = ?1 AND direction = ?2 AND process = ?3 AND executable = ?4 AND user = ?5 "  \
+	"AND container = ?6 AND carrier = ?7 AND scheme = ?8 AND method = ?9 AND path = ?10 "      \
+	"AND status = ?11 AND server_address = ?12 AND server_port = ?13 AND peer_ip = ?14 "       \
+	"AND peer_port = ?15 AND tls = ?16"
+#define COLUMNS                                                                                    \
+	"token, direction, process, executable, user, container, carrier, scheme, method, path, "  \
+	"status, server_address, server_port, peer_ip, peer_port, tls, count, first, last, pid, "  \
+	"client_ip, http_version"
+#define VALUES                                                                                     \
+	"?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, "   \
+	"?20, ?21, ?22"
+
 static const char *const statement_sql[STATEMENTS] = {
-	[USE_UPDATE] =
-		"UPDATE use SET count = count + ?17, first = min(first, ?18), last = max(last, ?19), "
-		"pid = iif(?19 >= last, ?20, pid), client_ip = iif(?19 >= last, ?21, client_ip), "
-		"http_version = iif(?19 >= last, ?22, http_version) "
-		"WHERE token = ?1 AND direction = ?2 AND process = ?3 AND executable = ?4 "
-		"AND user = ?5 AND container = ?6 AND carrier = ?7 AND scheme = ?8 AND method = ?9 "
-		"AND path = ?10 AND status = ?11 AND server_address = ?12 AND server_port = ?13 "
-		"AND peer_ip = ?14 AND peer_port = ?15 AND tls = ?16",
-	[USE_INSERT] =
-		"INSERT INTO use (token, direction, process, executable, user, container, carrier, "
-		"scheme, method, path, status, server_address, server_port, peer_ip, peer_port, tls, "
-		"count, first, last, pid, client_ip, http_version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, "
-		"?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
+	[USE_UPDATE] = UPDATE("use"),
+	[USE_INSERT] = "INSERT INTO use (" COLUMNS ") VALUES (" VALUES ")",
+	[CALL_UPDATE] = UPDATE("call") " AND grpc_status = ?23 AND mcp_method = ?24 "
+				       "AND mcp_name = ?25",
+	[CALL_INSERT] = "INSERT INTO call (" COLUMNS ", grpc_status, mcp_method, mcp_name) "
+			"VALUES (" VALUES ", ?23, ?24, ?25)",
 	[TOKEN_UPDATE] =
 		"UPDATE token SET key_id = ?2, class = iif(?3 = '', class, ?3), "
 		"kind = iif(?4 = '', kind, ?4), length = ?5, first = min(first, ?6), "
@@ -82,7 +93,8 @@ static const char *const statement_sql[STATEMENTS] = {
 		"ingress = ingress + ?10 WHERE token = ?1",
 	[TOKEN_INSERT] =
 		"INSERT INTO token (token, key_id, class, kind, length, first, last, uses, egress, "
-		"ingress) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+		"ingress, readable, entry) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, "
+		"?12)",
 	[LOSS_UPSERT] =
 		"INSERT INTO loss (reason, count, first, last) VALUES (?1, ?2, ?3, ?4) "
 		"ON CONFLICT (reason) DO UPDATE SET count = count + excluded.count, "
@@ -138,6 +150,16 @@ static int bind_use(sqlite3_stmt *st, const struct use *u)
 	return r;
 }
 
+static int bind_call(sqlite3_stmt *st, const struct use *u)
+{
+	int r = bind_use(st, u);
+
+	r |= sqlite3_bind_int(st, 23, u->has_grpc ? u->grpc_status : -1);
+	r |= bind_text(st, 24, u->mcp_method);
+	r |= bind_text(st, 25, u->mcp_name);
+	return r;
+}
+
 static int bind_token(sqlite3_stmt *st, const struct use *u)
 {
 	int r;
@@ -155,6 +177,15 @@ static int bind_token(sqlite3_stmt *st, const struct use *u)
 	return r;
 }
 
+static int bind_new_token(sqlite3_stmt *st, const struct use *u)
+{
+	int r = bind_token(st, u);
+
+	r |= sqlite3_bind_int(st, 11, !u->unreadable);
+	r |= bind_number(st, 12, u->entry);
+	return r;
+}
+
 /* Runs a statement that returns no rows. SQLITE_OK or SQLite's code. */
 static int run(sqlite3_stmt *st, int bound)
 {
@@ -168,24 +199,6 @@ static int run(sqlite3_stmt *st, int bound)
 static int run_sql(sqlite3 *db, const char *sql)
 {
 	return sqlite3_exec(db, sql, NULL, NULL, NULL);
-}
-
-/* The only row of a pragma or query that gives a number. */
-static int get_number(sqlite3 *db, const char *sql, int64_t *ret_value)
-{
-	sqlite3_stmt *st = NULL;
-	int r;
-
-	r = sqlite3_prepare_v2(db, sql, -1, &st, NULL);
-	if (r != SQLITE_OK)
-		return r;
-	r = sqlite3_step(st);
-	if (r == SQLITE_ROW) {
-		*ret_value = sqlite3_column_int64(st, 0);
-		r = SQLITE_OK;
-	}
-	sqlite3_finalize(st);
-	return r == SQLITE_DONE ? SQLITE_ERROR : r;
 }
 
 /* ---- opening ---- */
@@ -236,48 +249,6 @@ static int set_node(struct store_sink *s)
 		r = run(st, bind_text(st, 1, s->node));
 	sqlite3_finalize(st);
 	return r;
-}
-
-static int make_schema(struct store_sink *s)
-{
-	int r;
-
-	r = run_sql(s->db, "BEGIN IMMEDIATE");
-	if (r != SQLITE_OK)
-		return r;
-	r = run_sql(s->db, store_sql);
-	if (r == SQLITE_OK)
-		r = run_sql(s->db, "COMMIT");
-	if (r != SQLITE_OK && !sqlite3_get_autocommit(s->db))
-		run_sql(s->db, "ROLLBACK");	/* the failure that led here is the one to report */
-	return r;
-}
-
-/* SQLITE_OK: the tables are ours. SQLITE_MISMATCH with *ret_error: they are not. */
-static int check_schema(struct store_sink *s, struct config_error *ret_error)
-{
-	int64_t version = 0, tables = 0;
-	int r;
-
-	r = get_number(s->db, "PRAGMA user_version", &version);
-	if (r == SQLITE_OK)
-		r = get_number(s->db, "SELECT count(*) FROM sqlite_master", &tables);
-	if (r != SQLITE_OK)
-		return r;
-	if (version == SCHEMA_VERSION)
-		return SQLITE_OK;
-	if (version == 0 && tables == 0)
-		return make_schema(s);
-	if (version > SCHEMA_VERSION)
-		snprintf(ret_error->text, sizeof(ret_error->text),
-			 "the store %s was written by a newer tokentrail (schema %" PRId64
-			 ", this one knows %d); use that version, or move the file away",
-			 s->path, version, SCHEMA_VERSION);
-	else
-		snprintf(ret_error->text, sizeof(ret_error->text),
-			 "%s is an SQLite file of another program; move it away, or set "
-			 "state.directory to another place", s->path);
-	return SQLITE_MISMATCH;
 }
 
 static int prepare(struct store_sink *s)
@@ -342,7 +313,7 @@ static int open_db(struct store_sink *s, struct config_error *ret_error)
 	sqlite3_busy_timeout(s->db, BUSY_MS);
 	r = set_pragmas(s);
 	if (r == SQLITE_OK)
-		r = check_schema(s, ret_error);
+		r = store_schema_set(s->db, s->path, ret_error);
 	if (r == SQLITE_OK)
 		r = set_node(s);
 	if (r != SQLITE_OK && !is_disk_full(s->db, r))
@@ -383,25 +354,34 @@ static int store_open(struct store_sink *s, struct config_error *ret_error)
 
 /* ---- writing ---- */
 
+/* Which of the two tables of uses. */
+static bool is_call(const struct use *u)
+{
+	return u->has_grpc || u->mcp_method[0] || u->mcp_name[0];
+}
+
 /* Updates the row, or makes it if `grow`. *ret_done: there is such a row now. */
 static int write_row(struct store_sink *s, struct pending *p, bool grow)
 {
 	sqlite3_stmt **st = s->statements;
-	bool insert = false;
+	bool call = is_call(&p->u), insert = false;
+	int (*bind)(sqlite3_stmt *, const struct use *) = call ? bind_call : bind_use;
+	sqlite3_stmt *update = st[call ? CALL_UPDATE : USE_UPDATE];
+	sqlite3_stmt *make = st[call ? CALL_INSERT : USE_INSERT];
 	int r;
 
-	r = run(st[USE_UPDATE], bind_use(st[USE_UPDATE], &p->u));
+	r = run(update, bind(update, &p->u));
 	if (r == SQLITE_OK && sqlite3_changes(s->db) == 0) {
 		if (!grow)
 			return SQLITE_OK;
 		insert = true;
-		r = run(st[USE_INSERT], bind_use(st[USE_INSERT], &p->u));
+		r = run(make, bind(make, &p->u));
 	}
 	if (r == SQLITE_OK)
 		r = run(st[TOKEN_UPDATE], bind_token(st[TOKEN_UPDATE], &p->u));
 	/* A token with uses has a row; only a new use can belong to a new token. */
 	if (r == SQLITE_OK && insert && sqlite3_changes(s->db) == 0)
-		r = run(st[TOKEN_INSERT], bind_token(st[TOKEN_INSERT], &p->u));
+		r = run(st[TOKEN_INSERT], bind_new_token(st[TOKEN_INSERT], &p->u));
 	p->written = r == SQLITE_OK;
 	return r;
 }
@@ -502,7 +482,7 @@ static void say_trouble(struct store_sink *s, int code)
 {
 	int64_t pages = 0;
 	bool at_limit = s->db && (code & 0xff) == SQLITE_FULL &&
-			get_number(s->db, "PRAGMA page_count", &pages) == SQLITE_OK &&
+			store_get_number(s->db, "PRAGMA page_count", &pages) == SQLITE_OK &&
 			pages + FULL_PAGES >= max_pages(s, true);
 
 	if (at_limit)
@@ -576,7 +556,8 @@ static uint64_t use_hash(const struct use *u)
 	h = hash_text(h, u->path);
 	h = hash_text(h, u->server_address);
 	h = hash_text(h, u->peer_ip);
-	return lru_hash(h, &u->status, sizeof(u->status));
+	h = hash_text(h, u->mcp_name);
+	return lru_hash(h, (uint16_t[]){ u->status, u->grpc_status }, 2 * sizeof(uint16_t));
 }
 
 static bool same_row(const struct use *a, const struct use *b)
@@ -588,7 +569,9 @@ static bool same_row(const struct use *a, const struct use *b)
 	       !strcmp(a->method, b->method) && !strcmp(a->path, b->path) &&
 	       a->status == b->status && !strcmp(a->server_address, b->server_address) &&
 	       a->server_port == b->server_port && !strcmp(a->peer_ip, b->peer_ip) &&
-	       a->peer_port == b->peer_port && a->tls == b->tls;
+	       a->peer_port == b->peer_port && a->tls == b->tls &&
+	       a->has_grpc == b->has_grpc && a->grpc_status == b->grpc_status &&
+	       !strcmp(a->mcp_method, b->mcp_method) && !strcmp(a->mcp_name, b->mcp_name);
 }
 
 static struct pending *pending_find(struct store_sink *s, const struct use *u, uint64_t hash)

@@ -12,12 +12,23 @@
 #include <sqlite3.h>
 
 #include "base/cleanup.h"
+#include "sinks/store_schema.h"
 
-#define SCHEMA_VERSION 1
 #define BUSY_MS 5000
+
+/* Where the rows are. Reading changes nothing, so a store that no agent has upgraded yet is read as
+ * it is. */
+static const struct dialect {
+	const char *tokens, *uses;
+} dialects[STORE_SCHEMA + 1] = {
+	[1] = { "(SELECT *, 1 AS readable, 0 AS entry FROM token)",
+		"(SELECT *, -1 AS grpc_status, '' AS mcp_method, '' AS mcp_name FROM use)" },
+	[2] = { "token", "every_use" },
+};
 
 struct store_query {
 	sqlite3 *db;
+	const struct dialect *dialect;
 	char node[256];
 };
 
@@ -109,12 +120,12 @@ static int read_node(struct store_query *q)
 
 static int check_version(const char *path, int version, struct config_error *ret_error)
 {
-	if (version == SCHEMA_VERSION)
+	if (version >= STORE_SCHEMA_OLDEST && version <= STORE_SCHEMA)
 		return 0;
-	if (version > SCHEMA_VERSION)
+	if (version > STORE_SCHEMA)
 		snprintf(ret_error->text, sizeof(ret_error->text),
 			 "the store %s was written by a newer tokentrail (schema %d, this one knows "
-			 "%d); use that version", path, version, SCHEMA_VERSION);
+			 "%d); use that version", path, version, STORE_SCHEMA);
 	else
 		snprintf(ret_error->text, sizeof(ret_error->text),
 			 "%s is not a store of tokentrail; give another with --store", path);
@@ -145,6 +156,7 @@ int store_query_open(const char *path, struct store_query **ret_query,
 	r = check_version(path, version, ret_error);
 	if (r < 0)
 		return r;
+	q->dialect = &dialects[version];
 	r = read_node(q);
 	if (r != SQLITE_OK)
 		return set_error(ret_error, path, r);
@@ -176,16 +188,17 @@ enum parameter { P_TOKEN = 1, P_CLASS, P_PROCESS, P_SINCE, P_LIMIT };
 
 static const char token_columns[] =
 	"SELECT t.token, t.key_id, t.class, t.kind, t.length, t.first, t.last, t.uses, t.egress, "
-	"t.ingress FROM token t WHERE 1";
+	"t.ingress, t.readable, t.entry FROM";
 static const char use_columns[] =
 	"SELECT u.token, t.key_id, t.class, t.kind, t.length, u.first, u.last, u.count, u.direction, "
 	"u.process, u.executable, u.user, u.container, u.carrier, u.scheme, u.method, u.path, "
 	"u.status, u.server_address, u.server_port, u.peer_ip, u.peer_port, u.tls, u.pid, "
-	"u.client_ip, u.http_version FROM use u LEFT JOIN token t ON t.token = u.token WHERE 1";
+	"u.client_ip, u.http_version, u.grpc_status, u.mcp_method, u.mcp_name, t.readable, t.entry "
+	"FROM";
 
 /* Every id is lower-case letters, digits and '_': '~' comes after all that begin alike. */
 #define WHERE_TOKEN(t) " AND " t ".token >= ?1 AND " t ".token < ?1 || '~'"
-#define WHERE_CLASS " AND t.class = ?2"
+#define WHERE_CLASS " AND iif(t.readable = 0, '" USE_UNREADABLE "', t.class) = ?2"
 #define WHERE_PROCESS "(u.process = ?3 OR u.executable = ?3)"
 
 static int bind_filter(sqlite3_stmt *st, const struct store_filter *f)
@@ -213,6 +226,12 @@ static int prepare(struct store_query *q, const char *sql, const struct store_fi
 	return bind_filter(*ret_st, f) == SQLITE_OK ? 0 : -EIO;
 }
 
+/* NULL, of a use whose token has no row, is not it. */
+static bool is_unreadable(sqlite3_stmt *st, int i)
+{
+	return sqlite3_column_type(st, i) == SQLITE_INTEGER && sqlite3_column_int(st, i) == 0;
+}
+
 static void read_token(sqlite3_stmt *st, struct token *t, char *class_name, char *kind, size_t size)
 {
 	memset(t, 0, sizeof(*t));
@@ -228,20 +247,23 @@ static void read_token(sqlite3_stmt *st, struct token *t, char *class_name, char
 	t->uses = (uint64_t)sqlite3_column_int64(st, 7);
 	t->egress = (uint64_t)sqlite3_column_int64(st, 8);
 	t->ingress = (uint64_t)sqlite3_column_int64(st, 9);
+	t->unreadable = is_unreadable(st, 10);
+	t->entry = (uint32_t)sqlite3_column_int64(st, 11);
 }
 
 int store_query_tokens(struct store_query *q, const struct store_filter *f,
 		       int (*row)(void *arg, const struct token *t), void *arg)
 {
 	_cleanup_(finalizep) sqlite3_stmt *st = NULL;
-	char sql[1024], class_name[64], kind[64];
+	char sql[1024], used_by[256], class_name[64], kind[64];
 	struct token t;
 	int r, code;
 
-	snprintf(sql, sizeof(sql), "%s%s%s%s%s ORDER BY t.last DESC, t.token LIMIT ?5", token_columns,
-		 f->token ? WHERE_TOKEN("t") : "", f->class_name ? WHERE_CLASS : "",
-		 f->process ? " AND EXISTS (SELECT 1 FROM use u WHERE u.token = t.token AND "
-			      WHERE_PROCESS ")" : "",
+	snprintf(used_by, sizeof(used_by), " AND EXISTS (SELECT 1 FROM %s u WHERE u.token = t.token "
+		 "AND " WHERE_PROCESS ")", q->dialect->uses);
+	snprintf(sql, sizeof(sql), "%s %s t WHERE 1%s%s%s%s ORDER BY t.last DESC, t.token LIMIT ?5",
+		 token_columns, q->dialect->tokens, f->token ? WHERE_TOKEN("t") : "",
+		 f->class_name ? WHERE_CLASS : "", f->process ? used_by : "",
 		 f->since_ns ? " AND t.last >= ?4" : "");
 	r = prepare(q, sql, f, &st);
 	while (r == 0 && (code = sqlite3_step(st)) != SQLITE_DONE) {
@@ -291,6 +313,16 @@ static void read_request(sqlite3_stmt *st, struct use *u)
 	u->version = (uint16_t)sqlite3_column_int(st, 25);
 }
 
+static void read_call(sqlite3_stmt *st, struct use *u)
+{
+	int grpc = sqlite3_column_int(st, 26);
+
+	u->has_grpc = grpc >= 0;
+	u->grpc_status = grpc >= 0 ? (uint8_t)grpc : 0;
+	column_text(st, 27, u->mcp_method, sizeof(u->mcp_method));
+	column_text(st, 28, u->mcp_name, sizeof(u->mcp_name));
+}
+
 static void read_use(sqlite3_stmt *st, struct use *u, struct use_texts *t)
 {
 	memset(u, 0, sizeof(*u));
@@ -307,7 +339,10 @@ static void read_use(sqlite3_stmt *st, struct use *u, struct use_texts *t)
 	u->last_ns = (uint64_t)sqlite3_column_int64(st, 6);
 	u->count = (uint64_t)sqlite3_column_int64(st, 7);
 	read_who(st, u);
+	u->unreadable = is_unreadable(st, 29);
+	u->entry = (uint32_t)sqlite3_column_int64(st, 30);
 	read_request(st, u);
+	read_call(st, u);
 }
 
 int store_query_uses(struct store_query *q, const struct store_filter *f,
@@ -319,8 +354,9 @@ int store_query_uses(struct store_query *q, const struct store_filter *f,
 	struct use u;
 	int r, code;
 
-	snprintf(sql, sizeof(sql), "%s%s%s%s%s ORDER BY u.last DESC, u.token LIMIT ?5", use_columns,
-		 f->token ? WHERE_TOKEN("u") : "", f->class_name ? WHERE_CLASS : "",
+	snprintf(sql, sizeof(sql), "%s %s u LEFT JOIN %s t ON t.token = u.token WHERE 1%s%s%s%s "
+		 "ORDER BY u.last DESC, u.token LIMIT ?5", use_columns, q->dialect->uses,
+		 q->dialect->tokens, f->token ? WHERE_TOKEN("u") : "", f->class_name ? WHERE_CLASS : "",
 		 f->process ? " AND " WHERE_PROCESS : "", f->since_ns ? " AND u.last >= ?4" : "");
 	r = prepare(q, sql, f, &st);
 	while (r == 0 && (code = sqlite3_step(st)) != SQLITE_DONE) {

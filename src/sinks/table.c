@@ -36,11 +36,11 @@ struct row {
 	uint64_t count;
 	uint64_t rate_ns;	/* when `rate` was true */
 	double rate;		/* per second */
-	uint16_t status;
+	struct outcome outcome;
 	char token[TOKEN_ID_LEN];
 	char class_name[32];
 	char process[TT_COMM_LEN + 16];
-	char request[TT_METHOD_LEN + TT_PATH_LEN + 2];
+	char request[TT_METHOD_LEN + TT_PATH_LEN + TT_MCP_METHOD_LEN + TT_MCP_NAME_LEN + 4];
 	char server[TT_HOST_LEN + 8];
 	enum tt_dir dir;
 };
@@ -81,6 +81,8 @@ static uint64_t row_key(const struct use *u)
 	h = hash_text(h, u->container_id);
 	h = hash_text(h, u->method);
 	h = hash_text(h, u->path);
+	h = hash_text(h, u->mcp_method);
+	h = hash_text(h, u->mcp_name);
 	h = hash_text(h, u->server_address[0] ? u->server_address : u->peer_ip);
 	return h ? h : 1;
 }
@@ -120,15 +122,22 @@ static void set_process(struct row *row, const struct use *u)
 	snprintf(row->process, sizeof(row->process), "%s(%u)", u->process_name, u->pid);
 }
 
+static void set_request(struct row *row, const struct use *u)
+{
+	snprintf(row->request, sizeof(row->request), "%s%s%s%s%s%s%s", u->method,
+		 u->path[0] ? " " : "", u->path, u->mcp_method[0] ? " " : "", u->mcp_method,
+		 u->mcp_name[0] ? " " : "", u->mcp_name);
+}
+
 static void row_fill(struct row *row, const struct use *u, uint64_t key)
 {
 	memset(row, 0, sizeof(*row));
 	row->key = key;
 	row->dir = u->dir;
 	snprintf(row->token, sizeof(row->token), "%s", u->token_id);
-	snprintf(row->class_name, sizeof(row->class_name), "%s", u->class_name);
-	snprintf(row->request, sizeof(row->request), "%s%s%s", u->method, u->path[0] ? " " : "",
-		 u->path);
+	snprintf(row->class_name, sizeof(row->class_name), "%s",
+		 u->unreadable ? USE_UNREADABLE : u->class_name);
+	set_request(row, u);
 	set_server(row, u);
 }
 
@@ -176,11 +185,12 @@ static int table_use(void *sink, const struct use *u)
 	row->count += u->count;
 	if (u->last_ns >= row->last_ns) {
 		row->last_ns = u->last_ns;
-		row->status = u->status;
+		row->outcome = (struct outcome){ u->status, u->has_grpc, u->grpc_status };
 		set_process(row, u);
 	}
 	s->uses += u->count;
-	see_token(s, u->token_id);
+	if (!u->unreadable)
+		see_token(s, u->token_id);
 	s->dirty = true;
 	return 0;
 }
@@ -189,7 +199,8 @@ static int table_token(void *sink, const struct token *t)
 {
 	struct table_sink *s = sink;
 
-	see_token(s, t->token_id);
+	if (!t->unreadable)
+		see_token(s, t->token_id);
 	s->dirty = true;
 	return 0;
 }
@@ -303,13 +314,25 @@ static void write_titles(const struct layout *l, FILE *f)
 	columns_cell(f, "AGE", AGE_W, true);
 }
 
+/* Of a gRPC call its own status: under it there is hardly ever another than HTTP's 200. */
+static void format_status(struct outcome o, char *to, size_t size)
+{
+	if (o.has_grpc && o.status < 400 && o.grpc_status == UINT8_MAX)
+		snprintf(to, size, "g?");
+	else if (o.has_grpc && o.status < 400)
+		snprintf(to, size, "g%u", o.grpc_status);
+	else if (o.status)
+		snprintf(to, size, "%u", o.status);
+	else
+		snprintf(to, size, "-");
+}
+
 static void write_row(const struct table_sink *s, const struct row *row, const struct layout *l,
 		      uint64_t now, FILE *f)
 {
-	char status[8] = "-", count[24], rate[24], age[24];
+	char status[8], count[24], rate[24], age[24];
 
-	if (row->status)
-		snprintf(status, sizeof(status), "%u", row->status);
+	format_status(row->outcome, status, sizeof(status));
 	format_count(row->count, count, sizeof(count));
 	format_rate(rate_at(row, now), rate, sizeof(rate));
 	format_age(now, row->last_ns, age, sizeof(age));
@@ -335,11 +358,22 @@ static void put_line(FILE *frame, const char *line, size_t width, const char *sg
 	fputs(sgr ? "\033[0m\n" : "\n", frame);
 }
 
+/* As OpenTelemetry tells them apart for gRPC servers: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED,
+ * INTERNAL, UNAVAILABLE and DATA_LOSS are the server's. */
+static bool grpc_server_failed(uint8_t status)
+{
+	return status < 32 && (1u << status & (1u << 2 | 1u << 4 | 1u << 12 | 1u << 13 | 1u << 14 |
+					       1u << 15));
+}
+
 static const char *row_colour(const struct table_sink *s, const struct row *row)
 {
-	if (!s->colour || row->status < 400)
+	const struct outcome *o = &row->outcome;
+	bool failed = o->status >= 500 || (o->has_grpc && grpc_server_failed(o->grpc_status));
+
+	if (!s->colour || (o->status < 400 && (!o->has_grpc || !o->grpc_status)))
 		return NULL;
-	return row->status < 500 ? "33" : "31";	/* yellow: refused; red: the server failed */
+	return failed ? "31" : "33";	/* red: the server failed; yellow: refused */
 }
 
 static int by_last(const void *a, const void *b)

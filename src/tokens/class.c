@@ -80,16 +80,27 @@ static bool is_field_name(const char *name, size_t len)
 	return len > 0 && len <= CARRIER_NAME_MAX;
 }
 
+/* The head readers look at these themselves: they stand in the kernel's table already (names.c). */
+static bool is_control_field(const char *name)
+{
+	static const char *const names[] = {
+		"host", "content-length", "transfer-encoding", "upgrade", "content-type",
+		"grpc-status", "mcp-method", "mcp-name",
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcasecmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
 int carrier_add(enum tt_name_space space, const char *name)
 {
 	size_t len = strnlen(name, CARRIER_NAME_MAX + 1);
 
 	if ((space != TT_NAME_HEADER && space != TT_NAME_PARAM) || !is_field_name(name, len))
 		return -EINVAL;
-	/* The head reader frames messages by these: they stand in the kernel's table already. */
-	if (space == TT_NAME_HEADER &&
-	    (strcasecmp(name, "host") == 0 || strcasecmp(name, "content-length") == 0 ||
-	     strcasecmp(name, "transfer-encoding") == 0))
+	if (space == TT_NAME_HEADER && is_control_field(name))
 		return -EINVAL;
 	for (size_t id = 1; id <= carrier_count(); id++) {
 		const struct carrier *c = carrier_get(id);

@@ -113,6 +113,8 @@ static void token_begin(struct token *t, const struct use *u)
 		.class_name = u->class_name,
 		.kind = u->kind,
 		.length = u->length,
+		.unreadable = u->unreadable,
+		.entry = u->entry,
 		.first_ns = u->first_ns,
 		.last_ns = u->last_ns,
 	};

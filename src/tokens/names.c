@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of names for the head reader: carriers.tsv, the user's own, and the control fields. */
+/* The table of names for the head readers: carriers.tsv, the control fields, HPACK's static names. */
 #include <string.h>
 
 #include <readers/fields.h>
@@ -14,7 +14,34 @@ static const struct {
 	{ "host", TT_CONTROL_HOST },
 	{ "content-length", TT_CONTROL_LENGTH },
 	{ "transfer-encoding", TT_CONTROL_CODING },
+	{ "upgrade", TT_CONTROL_UPGRADE },
+	{ ":method", TT_CONTROL_METHOD },
+	{ ":path", TT_CONTROL_PATH },
+	{ ":authority", TT_CONTROL_AUTHORITY },
+	{ ":scheme", TT_CONTROL_URI_SCHEME },
+	{ ":status", TT_CONTROL_STATUS },
+	{ ":protocol", TT_CONTROL_PROTOCOL },
+	{ "content-type", TT_CONTROL_TYPE },
+	{ "grpc-status", TT_CONTROL_GRPC_STATUS },
+	{ "mcp-method", TT_CONTROL_MCP_METHOD },
+	{ "mcp-name", TT_CONTROL_MCP_NAME },
 };
+#define CONTROL_FIELDS (sizeof(control_fields) / sizeof(control_fields[0]))
+
+/* RFC 7541, appendix A: the names at index 1 and following. */
+static const char *const static_names[] = {
+	":authority", ":method", ":method", ":path", ":path", ":scheme", ":scheme", ":status", ":status",
+	":status", ":status", ":status", ":status", ":status", "accept-charset", "accept-encoding",
+	"accept-language", "accept-ranges", "accept", "access-control-allow-origin", "age", "allow",
+	"authorization", "cache-control", "content-disposition", "content-encoding", "content-language",
+	"content-length", "content-location", "content-range", "content-type", "cookie", "date", "etag",
+	"expect", "expires", "from", "host", "if-match", "if-modified-since", "if-none-match", "if-range",
+	"if-unmodified-since", "last-modified", "link", "location", "max-forwards", "proxy-authenticate",
+	"proxy-authorization", "range", "referer", "refresh", "retry-after", "server", "set-cookie",
+	"strict-transport-security", "transfer-encoding", "user-agent", "vary", "via", "www-authenticate",
+};
+#define STATIC_NAMES (sizeof(static_names) / sizeof(static_names[0]))
+_Static_assert(STATIC_NAMES == 61, "RFC 7541, appendix A");
 
 struct names_put {
 	int (*put)(const struct tt_name_key *key, const struct tt_name_val *val, void *data);
@@ -31,13 +58,48 @@ static int names_one(const struct names_put *p, enum tt_name_space space, const 
 	return p->put(&key, &val, p->data);
 }
 
+/* What the field of this name is for, if anything. */
+static struct tt_name_val static_val(const char *name)
+{
+	struct tt_name_val val = { .length = strlen(name) };
+
+	for (size_t i = 0; i < CONTROL_FIELDS; i++) {
+		if (strcmp(control_fields[i].name, name) == 0) {
+			val.id = 0xffff;
+			val.unwrap = control_fields[i].control;
+		}
+	}
+	for (size_t id = 1; id <= carrier_count(); id++) {
+		const struct carrier *c = carrier_get(id);
+
+		if (c->space == TT_NAME_HEADER && strcmp(c->name, name) == 0) {
+			val.id = id;
+			val.unwrap = c->unwrap;
+		}
+	}
+	return val;
+}
+
+static int names_static(const struct names_put *p)
+{
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < STATIC_NAMES; i++) {
+		struct tt_name_key key = { .hash = i + 1, .space = TT_NAME_STATIC };
+		struct tt_name_val val = static_val(static_names[i]);
+
+		r = p->put(&key, &val, p->data);
+	}
+	return r;
+}
+
 int names_each(int (*put)(const struct tt_name_key *key, const struct tt_name_val *val, void *data),
 	       void *data)
 {
 	const struct names_put p = { put, data };
 	int r = 0;
 
-	for (size_t i = 0; r >= 0 && i < sizeof(control_fields) / sizeof(control_fields[0]); i++)
+	for (size_t i = 0; r >= 0 && i < CONTROL_FIELDS; i++)
 		r = names_one(&p, TT_NAME_HEADER, control_fields[i].name, 0xffff,
 			      control_fields[i].control);
 	for (size_t id = 1; r >= 0 && id <= carrier_count(); id++) {
@@ -50,5 +112,7 @@ int names_each(int (*put)(const struct tt_name_key *key, const struct tt_name_va
 
 		r = names_one(&p, TT_NAME_SCHEME, s->name, id, s->unwrap);
 	}
+	if (r >= 0)
+		r = names_static(&p);
 	return r < 0 ? r : 0;
 }

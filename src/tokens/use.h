@@ -10,6 +10,7 @@
 #ifndef TT_TOKENS_USE_H
 #define TT_TOKENS_USE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,13 @@
 #define TOKEN_ID_LEN 37		/* "tt1_" + 32 base32 characters + NUL */
 #define KEY_ID_LEN 17		/* 16 hex digits + NUL */
 #define ADDR_TEXT_LEN 46	/* INET6_ADDRSTRLEN */
+
+/* How a request ended. All 0: not known. */
+struct outcome {
+	uint16_t status;	/* of the HTTP response; 0 = not known */
+	bool has_grpc;
+	uint8_t grpc_status;	/* if has_grpc; 255 = a number that gRPC does not define */
+};
 
 struct use {
 	/* token */
@@ -28,6 +36,10 @@ struct use {
 	const char *scheme;		/* static; "bearer", "basic", ...; "" = none */
 	char carrier[64];		/* "authorization", "x-api-key", "query:access_token" */
 	uint32_t length;		/* bytes */
+	/* The credential was sent by reference to something the sensor never saw: token_id names the
+	 * table entry of that connection, and class, kind, scheme, carrier and length are not known. */
+	bool unreadable;
+	uint32_t entry;			/* if unreadable: which entry; 0 = not known */
 
 	/* request */
 	enum tt_dir dir;
@@ -37,6 +49,10 @@ struct use {
 	char path[TT_PATH_LEN + 1];	/* "" = none (CONNECT) */
 	uint16_t version;		/* 10, 11, 20 */
 	uint16_t status;		/* 0 = not known */
+	bool has_grpc;
+	uint8_t grpc_status;		/* as in struct outcome */
+	char mcp_method[TT_MCP_METHOD_LEN + 1];	/* "tools/call"; "" = no MCP request, or not known */
+	char mcp_name[TT_MCP_NAME_LEN + 1];	/* of the tool, resource or prompt; likewise */
 
 	/* who */
 	uint32_t pid;
@@ -63,6 +79,8 @@ struct token {
 	char key_id[KEY_ID_LEN];
 	const char *class_name, *kind;	/* static */
 	uint32_t length;
+	bool unreadable;		/* no token, but a table entry that stood for one: struct use */
+	uint32_t entry;
 	uint64_t first_ns, last_ns;	/* CLOCK_REALTIME */
 	uint64_t uses;			/* requests seen */
 	uint64_t egress, ingress;	/* of them */
@@ -82,5 +100,8 @@ void use_set_text(char *to, size_t size, const void *bytes, size_t len);
 const char *use_tls_library(enum tt_tls tls);	/* "none", "openssl" */
 const char *use_direction(enum tt_dir dir);	/* "egress", "ingress" */
 const char *use_http_version(uint16_t version);	/* "1.0", "1.1", "2" */
+
+/* What a listing shows for a class that is none: the credential was never read. */
+#define USE_UNREADABLE "unreadable"
 
 #endif

@@ -20,6 +20,7 @@ import tempfile
 
 MESSAGES = {"uses": "Use", "tokens": "Token", "loss": "Loss"}
 ESCAPES = {"n": 10, "r": 13, "t": 9}
+WORDS = {"true": True, "false": False}
 
 
 def fetch(brokers, topic, settings, timeout):
@@ -74,7 +75,10 @@ def parse(lines):
             name, value = line.split(": ", 1)
             if not re.fullmatch(r"[a-z_]+", name):
                 raise ValueError(f"a field that the schema does not know: {line}")
-            out[name] = unquote(value) if value.startswith('"') else int(value)
+            if value.startswith('"'):
+                out[name] = unquote(value)
+            else:
+                out[name] = WORDS[value] if value in WORDS else int(value)
     return out
 
 

@@ -96,7 +96,7 @@ grep -qF "fields of version $version " "$lock" ||
 	complain "$lock was made for another version than $version: its first line"
 
 # Every field says what it is, with an example.
-bare=$(awk '/^  [a-z].* = [0-9]+/ && prev !~ /^  \/\// { print FILENAME ":" $0 } { prev = $0 }' \
+bare=$(awk '/^ +[a-z].* = [0-9]+/ && prev !~ /^ +\/\// { print FILENAME ":" $0 } { prev = $0 }' \
 	schemas/tokentrail/v1/*.proto)
 [ -z "$bare" ] || complain "a field without a comment: $bare"
 

@@ -134,6 +134,8 @@ static void test_check(void **state)
 	check_refuses("key.file", "", "key.file");
 	check_refuses("agent.user", "root", "agent.user");
 	check_refuses("credentials.headers", "a b", "credentials.headers");
+	check_refuses("credentials.headers", "Mcp-Name", "credentials.headers");
+	check_refuses("credentials.headers", "content-type", "credentials.headers");
 	check_refuses("credentials.headers", "Content-Length", "credentials.headers");
 	check_refuses("credentials.parameters", "a:b", "credentials.parameters");
 	check_refuses("sources.preattach", "lib*.so", "sources.preattach");

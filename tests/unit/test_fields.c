@@ -15,6 +15,7 @@
 #include <readers/fields.h>
 
 #include "h1_drive.h"
+#include "tokens/class.h"
 #include "tokens/names.h"
 
 static uint64_t load(const char *p, size_t len)
@@ -95,18 +96,35 @@ static void near_names_differ(void **state)
 static struct drive_tables tables;
 
 struct count {
-	size_t all, space[4];
+	size_t all, control, space[TT_NAME_STATIC + 1];
+	struct tt_name_val statics[62];
 };
+
+/* A row for each index of HPACK's static table, also for names that are nobody's business. */
+static void check_static(const struct tt_name_key *key, const struct tt_name_val *val,
+			 struct count *n)
+{
+	assert_in_range(key->hash, 1, 61);
+	assert_int_equal(key->length, 0);
+	assert_in_range(val->length, 3, 27);
+	assert_int_equal(!val->id, !val->unwrap);
+	n->statics[key->hash] = *val;
+}
 
 static int put_and_count(const struct tt_name_key *key, const struct tt_name_val *val, void *data)
 {
 	struct count *n = data;
 
-	assert_in_range(key->space, TT_NAME_HEADER, TT_NAME_SCHEME);
-	assert_in_range(key->length, 1, 64);
-	assert_int_not_equal(val->id, 0);
-	assert_int_not_equal(val->unwrap, 0);
+	assert_in_range(key->space, TT_NAME_HEADER, TT_NAME_STATIC);
+	if (key->space == TT_NAME_STATIC) {
+		check_static(key, val, n);
+	} else {
+		assert_in_range(key->length, 1, 64);
+		assert_int_not_equal(val->id, 0);
+		assert_int_not_equal(val->unwrap, 0);
+	}
 	n->all++;
+	n->control += key->space == TT_NAME_HEADER && val->id == 0xffff;
 	n->space[key->space]++;
 	return drive_put_name(key, val, &tables);
 }
@@ -120,6 +138,63 @@ static void no_two_names_collide(void **state)
 	assert_true(n.space[TT_NAME_HEADER] >= 50);
 	assert_true(n.space[TT_NAME_PARAM] >= 10);
 	assert_true(n.space[TT_NAME_SCHEME] >= 10);
+	assert_int_equal(n.space[TT_NAME_STATIC], 61);
+}
+
+static struct h1_answer find_header(const char *name)
+{
+	return drive_find_name(&tables, tt_name_hash(name, strlen(name)), strlen(name),
+			       TT_NAME_HEADER);
+}
+
+/* What the readers look at themselves can be no credential of the user's as well: two rows of one
+ * key. Who adds a name to names.c finds here that class.c and config.c have to refuse it. */
+static void control_fields_are_refused(void **state)
+{
+	static const char *const names[] = {
+		"host", "content-length", "transfer-encoding", "upgrade", "content-type",
+		"grpc-status", "mcp-method", "mcp-name", ":method", ":path", ":authority",
+		":scheme", ":status", ":protocol",
+	};
+	struct count n = {0};
+
+	memset(&tables, 0, sizeof(tables));
+	assert_int_equal(names_each(put_and_count, &n), 0);
+	assert_int_equal(n.control, sizeof(names) / sizeof(names[0]));
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		assert_int_equal(find_header(names[i]).id, 0xffff);
+		assert_int_equal(carrier_add(TT_NAME_HEADER, names[i]), -EINVAL);
+	}
+}
+
+/* RFC 7541, appendix A: an index says the same as the name that it stands for. */
+static void static_names_are_the_names(void **state)
+{
+	static const struct {
+		int index;
+		const char *name;
+	} rows[] = {
+		{ 1, ":authority" }, { 2, ":method" }, { 3, ":method" }, { 4, ":path" },
+		{ 5, ":path" }, { 6, ":scheme" }, { 8, ":status" }, { 14, ":status" },
+		{ 23, "authorization" }, { 28, "content-length" }, { 31, "content-type" },
+		{ 38, "host" }, { 49, "proxy-authorization" }, { 57, "transfer-encoding" },
+	};
+	struct count n = {0};
+
+	memset(&tables, 0, sizeof(tables));
+	assert_int_equal(names_each(put_and_count, &n), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct tt_name_val *val = &n.statics[rows[i].index];
+		struct h1_answer named = find_header(rows[i].name);
+
+		assert_int_not_equal(named.id, 0);
+		assert_int_equal(val->id, named.id);
+		assert_int_equal(val->unwrap, named.unwrap);
+		assert_int_equal(val->length, strlen(rows[i].name));
+	}
+	assert_int_equal(n.statics[15].id, 0);	/* accept-charset */
+	assert_int_equal(n.statics[15].length, 14);
+	assert_int_equal(n.statics[61].length, 16);	/* www-authenticate */
 }
 
 /* The kernel's key has space and length too, but the hash alone should do. */
@@ -163,6 +238,8 @@ int main(void)
 		cmocka_unit_test(case_is_no_matter),
 		cmocka_unit_test(near_names_differ),
 		cmocka_unit_test(no_two_names_collide),
+		cmocka_unit_test(static_names_are_the_names),
+		cmocka_unit_test(control_fields_are_refused),
 		cmocka_unit_test(hashes_differ_within_a_space),
 		cmocka_unit_test(first_refusal_ends_it),
 	};

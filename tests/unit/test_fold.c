@@ -126,7 +126,7 @@ static void ingress_peer_port_is_the_client_port(void **state)
 static void any_other_difference_is_another_use(void **state)
 {
 	const struct use base = make("/a", 1, 0);
-	struct use u[18];
+	struct use u[24];
 	size_t n = sizeof(u) / sizeof(u[0]);
 	struct fold *wide;
 
@@ -150,6 +150,14 @@ static void any_other_difference_is_another_use(void **state)
 	u[15].tls = TT_TLS_OPENSSL;
 	u[16].executable[0] = '/';
 	u[17].scheme = "token";
+	u[18].has_grpc = true;
+	u[19].has_grpc = true;
+	u[19].grpc_status = 16;
+	u[20].mcp_method[0] = 't';
+	u[21].mcp_name[0] = 's';
+	u[22].unreadable = true;
+	u[23].unreadable = true;
+	u[23].entry = 2;
 	assert_int_equal(fold_new(100, INTERVAL, take, &outs, &wide), 0);
 	fold_use(wide, &base, 0);
 	for (size_t i = 0; i < n; i++) {

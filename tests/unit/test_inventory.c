@@ -66,6 +66,24 @@ static void new_token_gives_a_record_at_once(void **state)
 	assert_int_equal(out[0].last_ns, 1005);
 }
 
+static void unreadable_is_marked(void **state)
+{
+	struct use u = { .token_id = "tt1_x", .class_name = "", .kind = "", .dir = TT_DIR_EGRESS,
+			 .count = 2, .unreadable = true, .entry = 7 };
+
+	inventory_use(inv, &u, 0);
+	assert_true(out[0].unreadable);
+	assert_int_equal(out[0].entry, 7);
+	assert_int_equal(out[0].uses, 2);
+	use(1, TT_DIR_EGRESS, 1, 5);
+	assert_false(out[1].unreadable);
+	inventory_use(inv, &u, 10);
+	inventory_flush(inv);
+	assert_string_equal(out[2].token_id, "tt1_x");
+	assert_true(out[2].unreadable);
+	assert_int_equal(out[2].uses, 4);
+}
+
 static void changes_wait_for_the_interval(void **state)
 {
 	use(1, TT_DIR_EGRESS, 1, 0);
@@ -132,6 +150,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(new_token_gives_a_record_at_once),
+		TEST(unreadable_is_marked),
 		TEST(changes_wait_for_the_interval),
 		TEST(flush_writes_the_changed_only),
 		TEST(earlier_use_moves_the_first),

@@ -38,6 +38,15 @@ static struct use full_use(void)
 	};
 }
 
+static struct use full_mcp_use(void)
+{
+	struct use u = full_use();
+
+	strcpy(u.mcp_method, "tools/call");
+	strcpy(u.mcp_name, "search");
+	return u;
+}
+
 static struct use bare_use(void)
 {
 	return (struct use){ .token_id = ID, .class_name = "", .kind = "", .scheme = "",
@@ -84,10 +93,67 @@ static void nothing_known(void **state)
 		"\"last\":\"1970-01-01T00:00:00.000000001Z\",\"tls\":{\"library\":\"none\"}}");
 }
 
+static void assert_part(const struct use *u, const char *part, bool there)
+{
+	char *line = NULL;
+
+	assert_int_equal(json_use("n1", u, &line), 0);
+	if (!strstr(line, part) == there)
+		fail_msg("%s%s in %s", part, there ? " not" : "", line);
+	free(line);
+}
+
+static void grpc_and_mcp(void **state)
+{
+	struct use u = full_use();
+
+	u.version = 20;
+	u.has_grpc = true;
+	u.grpc_status = 16;
+	strcpy(u.mcp_method, "tools/call");
+	strcpy(u.mcp_name, "search");
+	assert_part(&u, "\"http\":{\"version\":\"2\",\"method\":\"GET\",\"path\":\"/v1/items/{...}\","
+			"\"status\":200},\"rpc\":{\"system\":\"grpc\",\"grpc\":{\"status_code\":16}},"
+			"\"mcp\":{\"method\":{\"name\":\"tools/call\"},\"name\":\"search\"},\"server\"", true);
+	u.grpc_status = 0;	/* OK is known */
+	assert_part(&u, "\"rpc\":{\"system\":\"grpc\",\"grpc\":{\"status_code\":0}},\"mcp\"", true);
+	u.has_grpc = false;
+	assert_part(&u, "\"status\":200},\"mcp\"", true);
+	u.mcp_method[0] = '\0';
+	assert_part(&u, "\"mcp\":{\"name\":\"search\"},", true);
+	u.mcp_name[0] = '\0';
+	assert_part(&u, "mcp", false);
+	assert_part(&u, "rpc", false);
+	assert_part(&u, "readable", false);
+	assert_part(&u, "entry", false);
+}
+
+/* Nothing is said of it but that it is there. */
+static void unreadable(void **state)
+{
+	struct use u = bare_use();
+	struct token t = { .token_id = ID, .key_id = KEY_ID, .class_name = "", .kind = "",
+			   .unreadable = true, .entry = 3, .first_ns = 1, .last_ns = 1, .uses = 1,
+			   .ingress = 1 };
+	char *line = NULL;
+
+	u.unreadable = true;
+	u.entry = 3;
+	strcpy(u.key_id, KEY_ID);
+	assert_part(&u, "\"token\":{\"id\":\"" ID "\",\"readable\":false,\"entry\":3,\"key_id\":\""
+			KEY_ID "\"},\"direction\"", true);
+	assert_int_equal(json_token("n1", &t, &line), 0);
+	assert_non_null(strstr(line, "\"token\":{\"id\":\"" ID "\",\"readable\":false,\"entry\":3,"
+				     "\"key_id\":\"" KEY_ID "\"},\"first\""));
+	free(line);
+	u.entry = 0;
+	assert_part(&u, "\"readable\":false,\"key_id\"", true);
+}
+
 /* Each optional field alone: present with it, absent without, and nothing else comes along. */
 static void each_field_alone(void **state)
 {
-	struct use bare = bare_use(), full = full_use();
+	struct use bare = bare_use(), full = full_mcp_use();
 	struct {
 		size_t offset, size;
 		const char *text;
@@ -106,6 +172,8 @@ static void each_field_alone(void **state)
 		FIELD(method, "\"http\":{\"method\":\"GET\"}"),
 		FIELD(path, "\"http\":{\"path\":\"/v1/items/{...}\"}"),
 		FIELD(status, "\"http\":{\"status\":200}"),
+		FIELD(mcp_method, "\"mcp\":{\"method\":{\"name\":\"tools/call\"}}"),
+		FIELD(mcp_name, "\"mcp\":{\"name\":\"search\"}"),
 		FIELD(server_address, "\"server\":{\"address\":\"api.example.com\"}"),
 		FIELD(server_port, "\"server\":{\"port\":443}"),
 		FIELD(client_ip, "\"client\":{\"ip\":\"10.0.0.1\"}"),
@@ -396,6 +464,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_field),
 		cmocka_unit_test(nothing_known),
+		cmocka_unit_test(grpc_and_mcp),
+		cmocka_unit_test(unreadable),
 		cmocka_unit_test(each_field_alone),
 		cmocka_unit_test(versions_and_root),
 		cmocka_unit_test(hostile_strings),

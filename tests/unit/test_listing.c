@@ -180,6 +180,70 @@ static void uses_plain(void **state)
 	assert_null(strchr(out, '\033'));
 }
 
+/* A store of its own: rows of a gRPC call, an MCP request and a credential that was not read. */
+static void make_calls(char path[static 96])
+{
+	struct use u = old_use;
+	struct config_error error;
+	struct sink s;
+
+	snprintf(path, 96, "%s/calls.db", dir);
+	assert_int_equal(store_sink_new(path, 64 << 20, "n1", &s, &error), 0);
+	u.version = 20;
+	u.has_grpc = true;
+	u.grpc_status = 16;
+	s.ops->use(s.self, &u);
+	u.status = 0;
+	u.grpc_status = 0;
+	s.ops->use(s.self, &u);
+	u.has_grpc = false;
+	u.status = 202;
+	strcpy(u.mcp_method, "tools/call");
+	strcpy(u.mcp_name, "search");
+	s.ops->use(s.self, &u);
+	u = new_use;
+	u.unreadable = true;
+	u.entry = 61;
+	u.version = 20;
+	s.ops->use(s.self, &u);
+	assert_int_equal(s.ops->finish(s.self, 1000), 0);
+	s.ops->free(s.self);
+}
+
+static void calls_and_unreadable(void **state)
+{
+	char path[96], name[128];
+
+	make_calls(path);
+	assert_int_equal(RUN(tokens, "", "--store", path), CMD_OK);
+	assert_int_equal(lines(out), 3);
+	assert_non_null(strstr(out, "\n" ID_NEW "  unreadable  unreadable       -     1       0  "));
+	assert_non_null(strstr(out, "\n" ID_OLD "  github_pat  api_key         40    51      51  "));
+	assert_int_equal(RUN(tokens, "", "--store", path, "--class", "unreadable", "--json"), CMD_OK);
+	assert_int_equal(lines(out), 1);
+	assert_non_null(strstr(out, "\"token\":{\"id\":\"" ID_NEW "\",\"readable\":false,"
+				    "\"entry\":61},\"first\""));
+	assert_int_equal(RUN(uses, "", "--store", path), CMD_OK);
+	assert_int_equal(lines(out), 5);
+	assert_non_null(strstr(out, "\n" ID_NEW "  unreadable  "));
+	assert_non_null(strstr(out, "  GET /v1/items                    200 grpc 16  "));
+	assert_non_null(strstr(out, "  GET /v1/items                         grpc 0  "));
+	assert_non_null(strstr(out, "  GET /v1/items tools/call search          202  "));
+	assert_int_equal(RUN(trace, "", "--store", path, ID_NEW), CMD_OK);
+	assert_ptr_equal(strstr(out, ID_NEW "\n  unreadable: entry 61 of an HTTP/2 connection's table "
+				     "that was never seen, fleet key unknown\n  first "), out);
+	assert_null(strstr(out, "class"));
+	assert_int_equal(RUN(trace, "", "--store", path, ID_OLD, "--json"), CMD_OK);
+	assert_int_equal(lines(out), 4);
+	assert_non_null(strstr(out, "\"rpc\":{\"system\":\"grpc\",\"grpc\":{\"status_code\":16}}"));
+	assert_non_null(strstr(out, "\"rpc\":{\"system\":\"grpc\",\"grpc\":{\"status_code\":0}}"));
+	assert_non_null(strstr(out, "\"mcp\":{\"method\":{\"name\":\"tools/call\"},\"name\":\"search\"}"));
+	for (size_t i = 0; i < 3; i++) {
+		snprintf(name, sizeof(name), "%s%s", path, (const char *[]){ "", "-wal", "-shm" }[i]);
+		unlink(name);
+	}
+}
+
 /* The same line as the JSON sink prints for the same use. */
 static void json_is_the_records(void **state)
 {
@@ -330,6 +394,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tokens_plain),
 		cmocka_unit_test(uses_plain),
+		cmocka_unit_test(calls_and_unreadable),
 		cmocka_unit_test(json_is_the_records),
 		cmocka_unit_test(filters),
 		cmocka_unit_test(trace_plain),

@@ -18,20 +18,20 @@
 static struct {
 	uint64_t conn;
 	uint32_t seq;
-	uint16_t status;
+	struct outcome outcome;
 	uint16_t family;
-} out[64];
+} out[2048];
 static size_t outs;
 static struct pair *pair;
 static uint64_t drops_before[TT_DROP_MAX];
 
-static void take(void *ctx, const struct tt_ev_use *ev, uint16_t status)
+static void take(void *ctx, const struct tt_ev_use *ev, struct outcome outcome)
 {
 	assert_ptr_equal(ctx, &outs);
-	assert_true(outs < 64);
+	assert_true(outs < 2048);
 	out[outs].conn = ev->h.conn;
 	out[outs].seq = ev->h.seq;
-	out[outs].status = status;
+	out[outs].outcome = outcome;
 	out[outs++].family = ev->h.tuple.family;
 }
 
@@ -80,7 +80,7 @@ static void expect(size_t i, uint64_t conn, uint32_t seq, uint16_t code)
 	assert_true(i < outs);
 	assert_int_equal(out[i].conn, conn);
 	assert_int_equal(out[i].seq, seq);
-	assert_int_equal(out[i].status, code);
+	assert_int_equal(out[i].outcome.status, code);
 }
 
 static void status_completes_its_request_only(void **state)
@@ -108,6 +108,65 @@ static void status_without_request_is_nothing(void **state)
 	status(1, 0, 200, TT_AF_NONE);
 	status(1, 0, 200, TT_AF_NONE);
 	assert_int_equal(outs, 1);
+}
+
+/* HTTP/2: streams are answered in any order, and the top bit of seq is part of the name. */
+static void streams_of_one_connection(void **state)
+{
+	enum { STREAMS = 1000 };
+	struct pair *wide;
+
+	assert_int_equal(pair_new(STREAMS + 1, WAIT, take, &outs, &wide), 0);
+	for (uint32_t i = 0; i < STREAMS; i++) {
+		struct tt_ev_use ev = { .h = { .conn = 7, .seq = TT_SEQ_STREAM | (2 * i + 1) } };
+
+		pair_use(wide, &ev, 0);
+	}
+	for (uint32_t i = 0; i < STREAMS; i++) {
+		uint32_t seq = TT_SEQ_STREAM | (2 * (i * 7 % STREAMS) + 1);
+		struct tt_ev_status ev = { .h = { .conn = 7, .seq = seq & ~TT_SEQ_STREAM },
+					   .status = (uint16_t)(100 + i % 900) };
+
+		pair_status(wide, &ev);
+		assert_int_equal(outs, i);
+		ev.h.seq = seq;
+		pair_status(wide, &ev);
+		expect(i, 7, seq, ev.status);
+	}
+	assert_int_equal(pair_count(wide), 0);
+	pair_free(wide);
+}
+
+static void grpc_status_comes_along(void **state)
+{
+	struct tt_ev_status ev = { .h = { .conn = 1, .seq = TT_SEQ_STREAM | 1 }, .status = 200,
+				   .flags = TT_STATUS_GRPC, .grpc = 16 };
+
+	use(1, ev.h.seq, 0);
+	use(1, 4, 0);
+	pair_status(pair, &ev);
+	expect(0, 1, ev.h.seq, 200);
+	assert_true(out[0].outcome.has_grpc);
+	assert_int_equal(out[0].outcome.grpc_status, 16);
+	status(1, 4, 200, TT_AF_NONE);
+	assert_false(out[1].outcome.has_grpc);
+	assert_int_equal(out[1].outcome.grpc_status, 0);
+}
+
+/* It goes on at once, and is neither a time-out nor a loss. */
+static void request_that_ends_without_a_response(void **state)
+{
+	use(1, TT_SEQ_STREAM | 1, 0);
+	use(1, TT_SEQ_STREAM | 3, 0);
+	status(1, TT_SEQ_STREAM | 1, 0, TT_AF_INET);
+	assert_int_equal(outs, 1);
+	expect(0, 1, TT_SEQ_STREAM | 1, 0);
+	assert_false(out[0].outcome.has_grpc);
+	assert_int_equal(out[0].family, TT_AF_INET);
+	pair_tick(pair, WAIT - 1);
+	assert_int_equal(pair_count(pair), 1);
+	for (size_t i = 0; i < TT_DROP_MAX; i++)
+		assert_int_equal(dropped(i), 0);
 }
 
 static void tuple_is_filled_in_but_never_replaced(void **state)
@@ -223,6 +282,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(status_completes_its_request_only),
 		TEST(status_without_request_is_nothing),
+		TEST(streams_of_one_connection),
+		TEST(grpc_status_comes_along),
+		TEST(request_that_ends_without_a_response),
 		TEST(tuple_is_filled_in_but_never_replaced),
 		TEST(close_completes_all_of_its_connection_in_order),
 		TEST(time_out_is_counted_and_exact),

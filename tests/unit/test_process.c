@@ -18,7 +18,7 @@
 
 static struct {
 	uint32_t tgid, seq;
-	uint16_t status;
+	struct outcome outcome;
 	struct process_info info;
 } out[1024];
 static size_t outs;
@@ -35,13 +35,13 @@ static int take_ask(void *ctx, const struct tt_ipc_ask *ask)
 	return ask_answer;
 }
 
-static void take(void *ctx, const struct tt_ev_use *ev, uint16_t status,
+static void take(void *ctx, const struct tt_ev_use *ev, struct outcome outcome,
 		 const struct process_info *info)
 {
 	assert_true(outs < 1024);
 	out[outs].tgid = ev->h.tgid;
 	out[outs].seq = ev->h.seq;
-	out[outs].status = status;
+	out[outs].outcome = outcome;
 	out[outs++].info = *info;
 }
 
@@ -73,7 +73,7 @@ static void submit(uint32_t tgid, uint32_t seq, uint64_t now)
 {
 	struct tt_ev_use ev = event(tgid, seq, "curl");
 
-	process_submit(cache, &ev, 200, now);
+	process_submit(cache, &ev, (struct outcome){ 200, true, 7 }, now);
 }
 
 static void answer(uint32_t tgid, const char *executable, const char *cgroup)
@@ -110,7 +110,9 @@ static void unknown_is_asked_once_and_waited_for(void **state)
 	assert_int_equal(process_held(cache), 0);
 	for (uint32_t i = 0; i < 2; i++) {
 		assert_int_equal(out[i].seq, i);
-		assert_int_equal(out[i].status, 200);
+		assert_int_equal(out[i].outcome.status, 200);
+		assert_true(out[i].outcome.has_grpc);
+		assert_int_equal(out[i].outcome.grpc_status, 7);
 		assert_string_equal(out[i].info.executable, "/usr/bin/curl");
 		assert_string_equal(out[i].info.container_id, ID);
 	}
@@ -165,7 +167,7 @@ static void another_name_is_another_program(void **state)
 
 	submit(1, 0, 0);
 	answer(1, "/usr/bin/curl", NULL);
-	process_submit(cache, &ev, 200, 1);
+	process_submit(cache, &ev, (struct outcome){ .status = 200 }, 1);
 	assert_int_equal(asks, 2);
 	answer(1, "/bin/sh", NULL);
 	assert_int_equal(outs, 2);

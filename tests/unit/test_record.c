@@ -35,6 +35,10 @@ static const struct use full = {
 	.path = "/v1/items/{id}",
 	.version = 11,
 	.status = 207,
+	.has_grpc = true,
+	.grpc_status = 16,
+	.mcp_method = "tools/call",
+	.mcp_name = "search",
 	.pid = 4194304,
 	.process_name = "nginx",
 	.executable = "/usr/sbin/nginx",
@@ -80,6 +84,13 @@ static void use_comes_back_whole(void **state)
 	assert_string_equal(m->http->method, "PROPPATCH");
 	assert_string_equal(m->http->path, "/v1/items/{id}");
 	assert_int_equal(m->http->status, 207);
+	assert_string_equal(m->rpc->system, "grpc");
+	assert_int_equal(m->rpc->grpc->status_case, TOKENTRAIL__V1__GRPC__STATUS_STATUS_CODE);
+	assert_int_equal(m->rpc->grpc->status_code, 16);
+	assert_string_equal(m->mcp->method->name, "tools/call");
+	assert_string_equal(m->mcp->name, "search");
+	assert_int_equal(m->token->readability_case, 0);
+	assert_int_equal(m->token->entry, 0);
 	assert_string_equal(m->server->address, "api.example.com");
 	assert_int_equal(m->server->port, 8443);
 	assert_string_equal(m->client->ip, "2001:db8::7");
@@ -108,6 +119,8 @@ static void unknown_is_absent(void **state)
 	m = tokentrail__v1__use__unpack(NULL, len, bytes);
 	assert_non_null(m);
 	assert_null(m->container);
+	assert_null(m->rpc);
+	assert_null(m->mcp);
 	assert_null(m->server);
 	assert_null(m->client);
 	assert_null(m->peer);
@@ -119,6 +132,65 @@ static void unknown_is_absent(void **state)
 	assert_int_equal(m->process->user->id, 0);
 	assert_string_equal(m->tls->library, "none");
 	tokentrail__v1__use__free_unpacked(m, NULL);
+}
+
+/* grpc-status 0 is OK, not absent; half of what is known of an MCP request is half a message. */
+static void zero_and_half(void **state)
+{
+	struct use u = full;
+	uint8_t bytes[RECORD_MAX];
+	Tokentrail__V1__Use *m;
+	int len;
+
+	u.grpc_status = 0;
+	u.mcp_method[0] = '\0';
+	u.version = 20;
+	len = record_use(&u, "n", bytes, sizeof(bytes));
+	m = tokentrail__v1__use__unpack(NULL, len, bytes);
+	assert_non_null(m);
+	assert_string_equal(m->http->version, "2");
+	assert_int_equal(m->rpc->grpc->status_case, TOKENTRAIL__V1__GRPC__STATUS_STATUS_CODE);
+	assert_int_equal(m->rpc->grpc->status_code, 0);
+	assert_null(m->mcp->method);
+	assert_string_equal(m->mcp->name, "search");
+	tokentrail__v1__use__free_unpacked(m, NULL);
+}
+
+static void assert_unreadable(const Tokentrail__V1__Credential *c, unsigned int entry)
+{
+	assert_string_equal(c->id, ID);
+	assert_int_equal(c->readability_case, TOKENTRAIL__V1__CREDENTIAL__READABILITY_READABLE);
+	assert_false(c->readable);
+	assert_int_equal(c->entry, entry);
+	assert_string_equal(c->key_id, "0123456789abcdef");
+	assert_string_equal(c->class_, "");
+	assert_string_equal(c->kind, "");
+	assert_string_equal(c->scheme, "");
+	assert_string_equal(c->carrier, "");
+	assert_int_equal(c->length, 0);
+}
+
+static void unreadable_says_so(void **state)
+{
+	struct use u = {.token_id = ID, .key_id = "0123456789abcdef", .class_name = "", .kind = "",
+			.dir = TT_DIR_EGRESS, .count = 1, .unreadable = true, .entry = 61};
+	struct token t = {.token_id = ID, .key_id = "0123456789abcdef", .class_name = "",
+			  .kind = "", .unreadable = true, .uses = 1};
+	uint8_t bytes[RECORD_MAX];
+	Tokentrail__V1__Use *use;
+	Tokentrail__V1__Token *token;
+	int len;
+
+	len = record_use(&u, "n", bytes, sizeof(bytes));
+	use = tokentrail__v1__use__unpack(NULL, len, bytes);
+	assert_non_null(use);
+	assert_unreadable(use->token, 61);
+	tokentrail__v1__use__free_unpacked(use, NULL);
+	len = record_token(&t, "n", bytes, sizeof(bytes));
+	token = tokentrail__v1__token__unpack(NULL, len, bytes);
+	assert_non_null(token);
+	assert_unreadable(token->token, 0);
+	tokentrail__v1__token__free_unpacked(token, NULL);
 }
 
 static void token_comes_back_whole(void **state)
@@ -144,6 +216,7 @@ static void token_comes_back_whole(void **state)
 	assert_string_equal(m->node->name, "worker-17");
 	assert_string_equal(m->token->id, ID);
 	assert_string_equal(m->token->key_id, "0123456789abcdef");
+	assert_int_equal(m->token->readability_case, 0);
 	assert_string_equal(m->token->class_, "aws");
 	assert_string_equal(m->token->kind, "k");
 	assert_int_equal(m->token->length, 20);
@@ -194,10 +267,12 @@ static void longest_fits(void **state)
 
 	memset(u.carrier, 'c', sizeof(u.carrier) - 1);
 	memset(u.path, 'p', sizeof(u.path) - 1);
+	memset(u.mcp_method, 'm', sizeof(u.mcp_method) - 1);
+	memset(u.mcp_name, 'n', sizeof(u.mcp_name) - 1);
 	memset(u.executable, 'e', sizeof(u.executable) - 1);
 	memset(u.container_id, 'a', sizeof(u.container_id) - 1);
 	memset(u.server_address, 's', sizeof(u.server_address) - 1);
-	assert_true(record_use(&u, "worker-17", bytes, sizeof(bytes)) > 700);
+	assert_true(record_use(&u, "worker-17", bytes, sizeof(bytes)) > 800);
 }
 
 int main(void)
@@ -205,6 +280,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(use_comes_back_whole),
 		cmocka_unit_test(unknown_is_absent),
+		cmocka_unit_test(zero_and_half),
+		cmocka_unit_test(unreadable_says_so),
 		cmocka_unit_test(token_comes_back_whole),
 		cmocka_unit_test(loss_comes_back_whole),
 		cmocka_unit_test(never_writes_past_the_buffer),

@@ -23,7 +23,7 @@ static void on_use(void *ctx, const struct tt_ev_use *ev)
 
 static void on_status(void *ctx, const struct tt_ev_status *ev)
 {
-	assert_int_equal(ev->status, 404);
+	assert_true(ev->status == 404 || ev->status == 0);
 	statuses++;
 }
 
@@ -74,6 +74,44 @@ static struct tt_ev_status good_status(uint16_t type, uint16_t code)
 				   .status = code };
 
 	return ev;
+}
+
+static struct tt_cred unreadable(uint32_t entry)
+{
+	return (struct tt_cred){ .token = { 1, 2 }, .flags = TT_CRED_UNREADABLE, .entry = entry };
+}
+
+static void http2_records_arrive(void **state)
+{
+	struct tt_ev_use use = good_use();
+	struct tt_ev_status status = good_status(TT_EV_STATUS, 404);
+
+	use.version = 20;
+	use.h.seq = TT_SEQ_STREAM | 0x7fffffff;
+	use.mcp_method_len = TT_MCP_METHOD_LEN;
+	use.mcp_name_len = TT_MCP_NAME_LEN;
+	use.flags = TT_USE_PATH_CUT | TT_USE_HOST_CUT | TT_USE_MORE_CREDS;
+	use.creds = 4;
+	use.cred[0].flags = TT_CRED_DUP_SCHEME;
+	use.cred[1] = unreadable(1);
+	use.cred[2] = unreadable(UINT32_MAX);
+	use.cred[3] = unreadable(0);
+	feed(&use, sizeof(use));
+	assert_int_equal(uses, 1);
+	for (unsigned int grpc = 0; grpc <= 16; grpc++) {
+		status.flags = TT_STATUS_GRPC;
+		status.grpc = (uint8_t)grpc;
+		feed(&status, sizeof(status));
+	}
+	status.grpc = 255;
+	feed(&status, sizeof(status));
+	/* A status that could not be read, then a request that ended without a response. */
+	status.status = 0;
+	feed(&status, sizeof(status));
+	status.flags = status.grpc = 0;
+	feed(&status, sizeof(status));
+	assert_int_equal(statuses, 20);
+	assert_int_equal(agent_drops[TT_DROP_bad_record], 0);
 }
 
 static void good_records_arrive(void **state)
@@ -131,7 +169,13 @@ static void wrong_insides(void **state)
 	BAD_USE(ev.dir = 0);
 	BAD_USE(ev.dir = 3);
 	BAD_USE(ev.tls = TT_TLS_OPENSSL + 1);
-	BAD_USE(ev.version = 20);
+	BAD_USE(ev.version = 0);
+	BAD_USE(ev.version = 12);
+	BAD_USE(ev.version = 21);
+	BAD_USE(ev.flags = TT_USE_MORE_CREDS << 1);
+	BAD_USE(ev.mcp_method_len = TT_MCP_METHOD_LEN + 1);
+	BAD_USE(ev.mcp_name_len = TT_MCP_NAME_LEN + 1);
+	BAD_USE(ev.mcp_method_len = ev.mcp_name_len = 255);
 	BAD_USE(ev.creds = 0);
 	BAD_USE(ev.creds = TT_CREDS_MAX + 1);
 	BAD_USE(ev.method_len = TT_METHOD_LEN + 1);
@@ -139,6 +183,22 @@ static void wrong_insides(void **state)
 	BAD_USE(ev.host_len = TT_HOST_LEN + 1);
 	BAD_USE(ev.cred[0].carrier = 0);
 	BAD_USE(ev.creds = 2);
+}
+
+static void wrong_credentials(void **state)
+{
+	BAD_USE(ev.cred[0].entry = 1);
+	BAD_USE(ev.cred[0].flags = TT_CRED_UNREADABLE);
+	BAD_USE(ev.cred[0].flags = 4);
+	BAD_USE(ev.cred[0].flags = 0x80);
+	BAD_USE(ev.cred[0] = unreadable(1); ev.cred[0].carrier = 1);
+	BAD_USE(ev.cred[0] = unreadable(1); ev.cred[0].class_id = 1);
+	BAD_USE(ev.cred[0] = unreadable(1); ev.cred[0].scheme = 1);
+	BAD_USE(ev.cred[0] = unreadable(1); ev.cred[0].length = 1);
+	BAD_USE(ev.cred[0] = unreadable(1); ev.cred[0].flags |= TT_CRED_DUP_SCHEME);
+	BAD_USE(ev.cred[0] = unreadable(1); ev.cred[0].flags = 0);
+	/* The first one is good, the last one of four is not. */
+	BAD_USE(ev.creds = 4; ev.cred[1] = ev.cred[2] = unreadable(1));
 }
 
 static void every_shorter_length(void **state)
@@ -158,7 +218,7 @@ static void every_shorter_length(void **state)
 
 static void wrong_statuses(void **state)
 {
-	const uint16_t codes[] = { 0, 99, 1000, 65535 };
+	const uint16_t codes[] = { 1, 99, 1000, 65535 };
 
 	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
 		struct tt_ev_status ev = good_status(TT_EV_STATUS, codes[i]);
@@ -167,6 +227,29 @@ static void wrong_statuses(void **state)
 	}
 	struct tt_ev_status end = good_status(TT_EV_CLOSE, 200);
 	bad(&end, sizeof(end));
+	end = good_status(TT_EV_CLOSE, 0);
+	end.flags = TT_STATUS_GRPC;
+	bad(&end, sizeof(end));
+	end.flags = 0;
+	end.grpc = 1;
+	bad(&end, sizeof(end));
+}
+
+static void wrong_grpc_statuses(void **state)
+{
+	for (unsigned int grpc = 0; grpc <= 255; grpc++) {
+		struct tt_ev_status ev = good_status(TT_EV_STATUS, 404);
+
+		ev.grpc = (uint8_t)grpc;
+		if (grpc)	/* without the flag it must be 0 */
+			bad(&ev, sizeof(ev));
+		ev.flags = TT_STATUS_GRPC;
+		if (grpc > 16 && grpc < 255)
+			bad(&ev, sizeof(ev));
+		ev.flags = (uint8_t)(TT_STATUS_GRPC | (grpc + 1) << 1);
+		if (ev.flags != TT_STATUS_GRPC)
+			bad(&ev, sizeof(ev));
+	}
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, NULL)
@@ -174,8 +257,9 @@ static void wrong_statuses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(good_records_arrive), TEST(wrong_headers),	 TEST(wrong_insides),
-		TEST(every_shorter_length), TEST(wrong_statuses),
+		TEST(good_records_arrive),  TEST(http2_records_arrive), TEST(wrong_headers),
+		TEST(wrong_insides),	    TEST(wrong_credentials),	TEST(every_shorter_length),
+		TEST(wrong_statuses),	    TEST(wrong_grpc_statuses),
 	};
 
 	return cmocka_run_group_tests_name("ring", tests, NULL, NULL);

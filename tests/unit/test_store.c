@@ -23,6 +23,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "sinks/sinks.h"
+#include "store_v1.h"
 
 #define S 1000000000ull
 #define MIB (1024ull * 1024)
@@ -205,8 +206,131 @@ static void sums(void **state)
 			 number(p, "SELECT sum(count) FROM use"));
 	assert_text(p, "PRAGMA integrity_check", "ok");
 	assert_text(p, "PRAGMA journal_mode", "wal");
-	assert_int_equal(number(p, "PRAGMA user_version"), 1);
+	assert_int_equal(number(p, "PRAGMA user_version"), 2);
+	assert_text(p, "SELECT value FROM meta WHERE name = 'schema'", "2");
 	assert_text(p, "SELECT value FROM meta WHERE name = 'node'", "n1");
+}
+
+/* gRPC calls and MCP requests: what they have more is part of the key, and they add up as any. */
+static void calls(void **state)
+{
+	struct place *p = *state;
+	struct sink s = open_store(p, 64 * MIB);
+	struct use plain = make_use(1, 1), call = plain, u;
+	int rows = 1;
+
+	call.has_grpc = true;
+	call.version = 20;
+	s.ops->use(s.self, &plain);
+	s.ops->use(s.self, &call);
+#define CALL(change)                                                                               \
+	(u = call, change, s.ops->use(s.self, &u), s.ops->tick(s.self, (uint64_t)++rows * S))
+	CALL(u.grpc_status = 16);
+	CALL(u.grpc_status = 255);
+	CALL(strcpy(u.mcp_method, "tools/call"));
+	CALL(strcpy(u.mcp_name, "search"));
+	CALL((u.has_grpc = false, strcpy(u.mcp_method, "tools/call")));
+	CALL((u.has_grpc = false, strcpy(u.mcp_name, "search")));
+	CALL(u.status = 0);
+	CALL(u.path[0] = 'x');
+	assert_int_equal(number(p, "SELECT count(*) FROM use"), 1);
+	assert_int_equal(number(p, "SELECT count(*) FROM call"), rows);
+	for (int i = 0; i < 2; i++) {	/* once in memory, once in the file */
+		call.count = 10;
+		call.pid = 7;
+		call.last_ns++;
+		s.ops->use(s.self, &call);
+		s.ops->use(s.self, &call);
+		s.ops->tick(s.self, (uint64_t)(100 + i) * S);
+	}
+	close_store(&s, 0);
+	assert_int_equal(number(p, "SELECT count(*) FROM call"), rows);
+	assert_text(p, "SELECT count || ' ' || pid || ' ' || (last - first) || ' ' || http_version FROM "
+		       "call WHERE grpc_status = 0 AND mcp_method = '' AND mcp_name = '' AND status = "
+		       "200 AND path = '/v1/1'", "41 7 2 20");
+	assert_int_equal(number(p, "SELECT uses FROM token"), rows + 1 + 40);
+	assert_int_equal(number(p, "SELECT sum(count) FROM uses"), rows + 1 + 40);
+	assert_text(p, "SELECT http_version || ' ' || grpc_status || coalesce(mcp_method, ' -') FROM "
+		       "uses WHERE grpc_status = 16", "2 16 -");
+	assert_text(p, "SELECT mcp_method || mcp_name FROM (SELECT max(mcp_method) AS mcp_method, "
+		       "max(mcp_name) AS mcp_name FROM uses)", "tools/callsearch");
+	assert_text(p, "SELECT coalesce(grpc_status, mcp_method, mcp_name) FROM uses WHERE "
+		       "http_version = '1.1'", "NULL");
+}
+
+static void unreadable(void **state)
+{
+	struct place *p = *state;
+	struct sink s = open_store(p, 64 * MIB);
+	struct use u = make_use(1, 1);
+
+	s.ops->use(s.self, &u);
+	u = make_use(2, 1);
+	u.unreadable = true;
+	u.entry = 61;
+	u.length = 0;
+	u.class_name = u.kind = u.scheme = "";
+	u.carrier[0] = '\0';
+	s.ops->use(s.self, &u);
+	s.ops->tick(s.self, S);
+	s.ops->use(s.self, &u);
+	close_store(&s, 0);
+	assert_int_equal(number(p, "SELECT count(*) FROM tokens WHERE readable"), 1);
+	assert_text(p, "SELECT uses || ' ' || entry || coalesce(class, kind, length, ' -') FROM tokens "
+		       "WHERE NOT readable", "2 61 -");
+	assert_text(p, "SELECT count || ' ' || entry || path || coalesce(class, carrier, scheme, ' -') "
+		       "FROM uses WHERE NOT readable", "2 61/v1/1 -");
+	assert_text(p, "SELECT coalesce(entry, '-') FROM uses WHERE readable", "-");
+}
+
+/* A store as version 1 left it, with a row that goes on being counted. */
+static void make_v1(struct place *p, const struct use *u)
+{
+	char sql[2048];
+
+	run_sql(p, store_v1);
+	snprintf(sql, sizeof(sql),
+		 "PRAGMA journal_mode = WAL; BEGIN;"
+		 "INSERT INTO meta VALUES ('node', 'before');"
+		 "INSERT INTO loss VALUES ('ring_full', 5, 1, 2);"
+		 "INSERT INTO token VALUES ('%s', '%s', '%s', '%s', 40, %llu, %llu, 7, 7, 0);"
+		 "INSERT INTO use VALUES ('%s', 'egress', '%s', '%s', 1000, '%s', '%s', '%s', '%s', "
+		 "'%s', 200, '%s', 443, '%s', 443, 1, 7, %llu, %llu, 100, '%s', 11); COMMIT",
+		 u->token_id, u->key_id, u->class_name, u->kind, T0 - S, T0 - S, u->token_id,
+		 u->process_name, u->executable, u->container_id, u->carrier, u->scheme, u->method,
+		 u->path, u->server_address, u->peer_ip, T0 - S, T0 - S, u->client_ip);
+	run_sql(p, sql);
+}
+
+static void upgrades_in_place(void **state)
+{
+	struct place *p = *state;
+	struct use u = make_use(1, 1);
+	struct sink s;
+
+	make_v1(p, &u);
+	for (int i = 0; i < 2; i++) {	/* the second time there is nothing left to do */
+		s = open_store(p, 64 * MIB);
+		close_store(&s, 0);
+		assert_int_equal(number(p, "PRAGMA user_version"), 2);
+	}
+	s = open_store(p, 64 * MIB);
+	u.count = 10;
+	s.ops->use(s.self, &u);
+	u.has_grpc = true;
+	u.grpc_status = 16;
+	u.count = 100;
+	s.ops->use(s.self, &u);
+	close_store(&s, 0);
+	assert_text(p, "SELECT group_concat(value, ' ') FROM (SELECT value FROM meta ORDER BY name)",
+		    "n1 2");
+	assert_text(p, "PRAGMA integrity_check", "ok");
+	assert_int_equal(number(p, "SELECT count FROM use"), 17);
+	assert_int_equal(number(p, "SELECT first FROM use"), T0 - S);
+	assert_int_equal(number(p, "SELECT uses FROM tokens WHERE readable"), 117);
+	assert_int_equal(number(p, "SELECT count FROM losses"), 5);
+	assert_int_equal(number(p, "SELECT count FROM uses WHERE grpc_status = 16"), 100);
+	assert_int_equal(number(p, "SELECT sum(count) FROM uses WHERE readable"), 117);
 }
 
 /* Every column of the key makes another row, nothing else does. */
@@ -594,9 +718,9 @@ static void newer_version(void **state)
 	struct sink s = open_store(p, 64 * MIB);
 
 	close_store(&s, 0);
-	run_sql(p, "PRAGMA user_version = 2");
-	assert_refused(p, -EPROTONOSUPPORT, "newer tokentrail (schema 2, this one knows 1)");
-	assert_int_equal(number(p, "PRAGMA user_version"), 2);
+	run_sql(p, "PRAGMA user_version = 3");
+	assert_refused(p, -EPROTONOSUPPORT, "newer tokentrail (schema 3, this one knows 2)");
+	assert_int_equal(number(p, "PRAGMA user_version"), 3);
 }
 
 static void not_a_store(void **state)
@@ -655,6 +779,9 @@ int main(void)
 		WITH_PLACE(disk_full_for_a_while),
 		WITH_PLACE(locked_by_another),
 		WITH_PLACE(killed),
+		WITH_PLACE(calls),
+		WITH_PLACE(unreadable),
+		WITH_PLACE(upgrades_in_place),
 		WITH_PLACE(newer_version),
 		WITH_PLACE(not_a_store),
 		WITH_PLACE(no_directory),

@@ -17,6 +17,7 @@
 #include "base/cleanup.h"
 #include "sinks/sinks.h"
 #include "sinks/store_query.h"
+#include "store_v1.h"
 
 #define S 1000000000ull
 #define T0 (1700000000 * S)
@@ -216,6 +217,110 @@ static void every_field_of_a_use(void **state)
 	store_query_free(q);
 }
 
+static void assert_comes_back(struct place *p, const struct use *want)
+{
+	struct store_query *q = open_query(p);
+	struct seen s = { 0 };
+
+	assert_int_equal(store_query_uses(q, &(struct store_filter){ .limit = 1 }, on_use, &s), 0);
+	s.use.class_name = want->class_name;
+	s.use.kind = want->kind;
+	s.use.scheme = want->scheme;
+	assert_memory_equal(&s.use, want, sizeof(*want));
+	store_query_free(q);
+}
+
+static void calls_come_back(void **state)
+{
+	struct place *p = *state;
+	struct use want = make_use("cccc5555", "java", 40);
+
+	want.version = 20;
+	want.has_grpc = true;
+	put(p, &want);
+	assert_comes_back(p, &want);
+	want.last_ns += S;
+	want.grpc_status = 255;
+	put(p, &want);
+	assert_comes_back(p, &want);
+	want.last_ns += S;
+	want.has_grpc = false;
+	want.grpc_status = 0;
+	memset(want.mcp_method, 'm', sizeof(want.mcp_method) - 1);
+	memset(want.mcp_name, 'n', sizeof(want.mcp_name) - 1);
+	put(p, &want);
+	assert_comes_back(p, &want);
+	/* Both tables are searched. */
+	assert_uses(p, (struct store_filter){ .token = "tt1_cccc" }, "java java java ");
+	assert_tokens(p, (struct store_filter){ .process = "java" }, "cccc5555 ");
+	assert_uses(p, (struct store_filter){ 0 }, "java java java nginx curl curl wget ");
+}
+
+static void unreadable_comes_back(void **state)
+{
+	struct place *p = *state;
+	struct use want = make_use("ffff7777", "node", 40);
+	struct store_query *q;
+	struct seen s = { 0 };
+
+	want.unreadable = true;
+	want.entry = UINT32_MAX;
+	want.length = 0;
+	want.class_name = want.kind = want.scheme = "";
+	memset(want.carrier, 0, sizeof(want.carrier));
+	put(p, &want);
+	assert_comes_back(p, &want);
+	q = open_query(p);
+	assert_int_equal(store_query_tokens(q, &(struct store_filter){ .limit = 1 }, on_token, &s),
+			 0);
+	assert_true(s.token.unreadable);
+	assert_int_equal(s.token.entry, UINT32_MAX);
+	store_query_free(q);
+	assert_tokens(p, (struct store_filter){ .class_name = "unreadable" }, "ffff7777 ");
+	assert_uses(p, (struct store_filter){ .class_name = "unreadable" }, "node ");
+	assert_tokens(p, (struct store_filter){ .class_name = "" }, "");
+}
+
+/* A store that no agent has upgraded yet, from a read-only place perhaps: read as it is. */
+static void version_1_is_read(void **state)
+{
+	static const struct store_filter all = { .token = "tt1_aaaa", .class_name = "github_pat",
+						 .process = "wget", .since_ns = 1, .limit = 5 };
+	struct place *p = *state;
+	struct store_query *q;
+	struct seen s = { 0 };
+	sqlite3 *db = NULL;
+	char file[128];
+
+	snprintf(file, sizeof(file), "%s/v1.db", p->dir);
+	assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, store_v1, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "INSERT INTO token VALUES ('tt1_aaaa2222', 'k', 'github_pat', "
+				      "'api_key', 40, 1, 2, 7, 7, 0); INSERT INTO use VALUES ("
+				      "'tt1_aaaa2222', 'egress', 'wget', '', 0, '', 'x', '', 'GET', '/', "
+				      "200, '', 0, '', 0, 0, 7, 1, 2, 3, '', 11)", NULL, NULL, NULL),
+			 SQLITE_OK);
+	sqlite3_close(db);
+	assert_int_equal(store_query_open(file, &q, &(struct config_error){ "" }), 0);
+	for (int i = 0; i < 2; i++) {
+		const struct store_filter *f = i ? &all : &(struct store_filter){ 0 };
+
+		memset(&s, 0, sizeof(s));
+		assert_int_equal(store_query_tokens(q, f, on_token, &s), 0);
+		assert_string_equal(s.text, "aaaa2222 ");
+		assert_int_equal(s.token.uses, 7);
+		assert_false(s.token.unreadable);
+		assert_int_equal(store_query_uses(q, f, on_use, &s), 0);
+		assert_string_equal(s.text, "aaaa2222 wget ");
+		assert_int_equal(s.use.count, 7);
+		assert_false(s.use.has_grpc);
+		assert_false(s.use.unreadable);
+		assert_string_equal(s.use.mcp_name, "");
+	}
+	store_query_free(q);
+	assert_int_equal(unlink(file), 0);
+}
+
 static void nothing_known_comes_back_so(void **state)
 {
 	struct place *p = *state;
@@ -331,7 +436,7 @@ static void refused(void **state)
 	assert_int_equal(sqlite3_open(p->path, &db), SQLITE_OK);
 	assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 7", NULL, NULL, NULL), SQLITE_OK);
 	sqlite3_close(db);
-	assert_refused(p->path, -EPROTONOSUPPORT, "newer tokentrail (schema 7, this one knows 1)");
+	assert_refused(p->path, -EPROTONOSUPPORT, "newer tokentrail (schema 7, this one knows 2)");
 }
 
 int main(void)
@@ -340,6 +445,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_STORE(filters),
 		WITH_STORE(every_field_of_a_use),
+		WITH_STORE(calls_come_back),
+		WITH_STORE(unreadable_comes_back),
+		WITH_STORE(version_1_is_read),
 		WITH_STORE(nothing_known_comes_back_so),
 		WITH_STORE(stops_when_told),
 		WITH_STORE(while_the_sink_writes),

@@ -212,6 +212,76 @@ static void shows_what_is_in_use(void **state)
 	assert_non_null(strstr(t->lines[4], " 2m"));
 }
 
+static const char *line_with(const struct terminal *t, const char *text)
+{
+	for (size_t i = 3; i < t->count; i++)
+		if (strstr(t->lines[i], text))
+			return t->lines[i];
+	fail_msg("no row with %s", text);
+	return "";
+}
+
+/* Beside the tokens, not one of them: the head does not count it. */
+static void unreadable_is_no_token(void **state)
+{
+	struct terminal *t = *state;
+	struct use u = make_use(1), other = make_use(2);
+	struct token row = { .unreadable = true };
+
+	u.unreadable = true;
+	u.entry = 3;
+	u.class_name = u.kind = u.scheme = "";
+	strcpy(row.token_id, u.token_id);
+	t->sink.ops->use(t->sink.self, &u);
+	t->sink.ops->token(t->sink.self, &row);
+	t->sink.ops->use(t->sink.self, &other);
+	assert_true(tick(t, 1000 * MS) > 0);
+	parse(t);
+	assert_int_equal(t->count, 5);
+	assert_non_null(strstr(t->lines[0], "tokens 1  uses 2"));
+	assert_non_null(line_with(t, "tt1_00000~ unreadable curl(4242)"));
+	assert_non_null(line_with(t, "tt1_00000~ github_pa~ curl(4242)"));
+}
+
+static void grpc_status_and_mcp(void **state)
+{
+	static const struct {
+		uint16_t http;
+		bool has_grpc;
+		uint8_t grpc;
+		const char *shown;
+	} cases[] = {
+		{ 200, true, 0, " g0 " },    { 200, true, 16, " g16 " }, { 0, true, 5, " g5 " },
+		{ 200, true, 255, " g? " },  { 503, true, 14, " 503 " }, { 200, false, 0, " 200 " },
+		{ 0, false, 0, " - " },
+	};
+	struct terminal *t = *state;
+	struct use u = make_use(1);
+
+	resize(t, 140, 24);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		u.status = cases[i].http;
+		u.has_grpc = cases[i].has_grpc;
+		u.grpc_status = cases[i].grpc;
+		t->sink.ops->use(t->sink.self, &u);
+		assert_true(tick(t, (i + 1) * 1000 * MS) > 0);
+		parse(t);
+		assert_int_equal(t->count, 4);
+		assert_non_null(line_with(t, cases[i].shown));
+	}
+	strcpy(u.mcp_method, "tools/call");
+	strcpy(u.mcp_name, "search");
+	strcpy(u.path, "/m");
+	t->sink.ops->use(t->sink.self, &u);
+	u.mcp_name[0] = 'S';	/* another tool is another row */
+	t->sink.ops->use(t->sink.self, &u);
+	assert_true(tick(t, 20000 * MS) > 0);
+	parse(t);
+	assert_int_equal(t->count, 6);
+	assert_non_null(line_with(t, "GET /m tools/call search "));
+	assert_non_null(line_with(t, "GET /m tools/call Search "));
+}
+
 /* All windows, also absurdly small ones: every line exactly as wide, never more lines than rows. */
 static void fits_every_window(void **state)
 {
@@ -352,6 +422,21 @@ static void colours_unless_refused(void **state)
 	t->sink.ops->use(t->sink.self, &u);
 	tick(t, 1000 * MS);
 	assert_non_null(strstr(t->text, "\033[31mtt1_"));
+	u.status = 200;
+	u.has_grpc = true;
+	u.grpc_status = 14;
+	t->sink.ops->use(t->sink.self, &u);
+	tick(t, 2000 * MS);
+	assert_non_null(strstr(t->text, "\033[31mtt1_"));
+	u.grpc_status = 16;
+	t->sink.ops->use(t->sink.self, &u);
+	tick(t, 3000 * MS);
+	assert_non_null(strstr(t->text, "\033[33mtt1_"));
+	u.grpc_status = 0;
+	t->sink.ops->use(t->sink.self, &u);
+	tick(t, 4000 * MS);
+	assert_null(strstr(t->text, "\033[33m"));
+	assert_null(strstr(t->text, "\033[31m"));
 	parse(t);
 	assert_int_equal(columns_width(t->lines[3]), 80);
 }
@@ -415,6 +500,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ON_TERMINAL(started_again_is_one_row),
 		ON_TERMINAL(shows_what_is_in_use),
+		ON_TERMINAL(unreadable_is_no_token),
+		ON_TERMINAL(grpc_status_and_mcp),
 		ON_TERMINAL(fits_every_window),
 		ON_TERMINAL(everything_has_a_place_at_80),
 		ON_TERMINAL(draws_when_something_changed),
