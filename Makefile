@@ -31,16 +31,21 @@ PROTO := $(wildcard schemas/tokentrail/v1/*.proto)
 PB := $(PROTO:schemas/%.proto=$(G)/%.pb-c.c)
 GEN_C := $(PB) $(G)/tokens_tables.c $(G)/store_sql.c
 OBJ := $(SRC:src/%.c=$(B)/obj/%.o) $(GEN_C:$(G)/%.c=$(B)/obj/gen/%.o)
-HDR := $(wildcard src/*/*.h include/tokentrail/* bpf/readers/*.h)
+HUFFMAN := $(G)/huffman_table.inc
+HDR := $(HUFFMAN) $(wildcard src/*/*.h include/tokentrail/* bpf/readers/*.h)
 UNIT := $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
 
 .PHONY: all
 all: build/tokentrail
 
 # ---- BPF ----
-build/bpf/%.o: bpf/%.bpf.c $(BPF_HDR) Makefile
+$(HUFFMAN): bpf/readers/huffman.awk
 	@mkdir -p $(@D)
-	$(Q)$(CLANG) -target bpf -mcpu=v2 -O2 -g -Wall -Werror -D__TARGET_ARCH_$(ARCH) -Iinclude -Ibpf $(BPF_INC:%=-idirafter /usr/include/%) -c $< -o $@
+	$(Q)awk -f $< >$@.new && mv $@.new $@
+
+build/bpf/%.o: bpf/%.bpf.c $(BPF_HDR) $(HUFFMAN) Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) -target bpf -mcpu=v2 -O2 -g -Wall -Werror -D__TARGET_ARCH_$(ARCH) -Iinclude -Ibpf -I$(G) $(BPF_INC:%=-idirafter /usr/include/%) -c $< -o $@
 	$(Q)llvm-strip -g $@
 
 build/bpf/tokentrail.bpf.o: $(BPF_OBJ)

@@ -55,4 +55,17 @@ static __always_inline void emit_status(struct tt_ev_status *e, const struct con
 	emit(e, sizeof(*e));
 }
 
+/* A request's end: its status, for gRPC that of the call too; 0 = there was none. */
+static __always_inline void emit_answer(struct tt_ev_status *e, const struct conn *c, __u32 seq,
+					__u32 status, __u32 grpc)
+{
+	__builtin_memset(e, 0, sizeof(*e));
+	emit_header(&e->h, TT_EV_STATUS, sizeof(*e));
+	emit_conn(&e->h, c, seq);
+	e->status = status;
+	e->grpc = grpc ? grpc - 1 : 0;
+	e->flags = grpc ? TT_STATUS_GRPC : 0;
+	emit(e, sizeof(*e));
+}
+
 #endif

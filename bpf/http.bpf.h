@@ -1,193 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Runs the HTTP/1 reader over what a program wrote or read on a connection, looks up what it asks
- * for, pairs responses with requests, and reports. The steps are global functions with scalar
- * arguments: the verifier checks each once, by itself, whatever the loops around it.
+ * Runs the readers over what a program wrote or read on a connection. The steps are global functions
+ * with scalar arguments: the verifier checks each once, by itself, whatever the loops around it.
  */
 #ifndef TT_HTTP_BPF_H
 #define TT_HTTP_BPF_H
 
-#include "emit.bpf.h"
+#include "http1.bpf.h"
+#include "http2.bpf.h"
 
-#define PUMP_STEPS 64
+#define PUMP_STEPS 256
 #define PUMPS_MAX 1024		/* times PUMP_STEPS: steps for one piece of input */
-#define LATE_NS 5000000		/* a request so soon after a response that began a row may be its own */
-
-enum { RUN_ON, RUN_STOP };
-
-/* ---- looking up ---- */
-
-__weak __noinline int http_ask_name(__u32 slot)
-{
-	struct scratch *s = scratch_get(slot);
-	struct tt_name_key key = {};
-	struct tt_name_val *val;
-
-	if (!s)
-		return 0;
-	key.hash = s->w.h.name_hash;
-	key.length = s->w.h.name_len;
-	key.space = s->w.ask;	/* the two enums agree */
-	val = bpf_map_lookup_elem(&names, &key);
-	s->w.answer.id = val ? val->id : 0;
-	s->w.answer.unwrap = val ? val->unwrap : 0;
-	return 0;
-}
-_Static_assert((int)H1_ASK_HEADER == TT_NAME_HEADER && (int)H1_ASK_PARAM == TT_NAME_PARAM &&
-		       (int)H1_ASK_SCHEME == TT_NAME_SCHEME,
-	       "http_ask_name() takes one for the other");
-
-__weak __noinline int http_ask_class(__u32 slot)
-{
-	struct scratch *s = scratch_get(slot);
-	struct tt_class_val *val;
-	__u32 len;
-
-	if (!s)
-		return 0;
-	len = s->w.ask_len;
-	s->prefix.prefix_bits = 8 * (len < TT_PREFIX_LEN ? len : TT_PREFIX_LEN);
-	__builtin_memcpy(s->prefix.prefix, s->w.h.carry, TT_PREFIX_LEN);
-	val = bpf_map_lookup_elem(&classes, &s->prefix);
-	s->w.answer.id = val && len >= val->min_len && len <= val->max_len ? val->class_id : 0;
-	return 0;
-}
-
-/* ---- heads ---- */
-
-static __always_inline void http_fill_use(struct scratch *s, struct conn *c, __u32 seq)
-{
-	struct tt_ev_use *e = &s->use;
-	struct h1_head *h = &s->w.h;
-	__u32 n;
-
-	__builtin_memset(e, 0, sizeof(*e) - sizeof(e->cred));
-	emit_header(&e->h, TT_EV_USE, sizeof(*e));
-	emit_conn(&e->h, c, seq);
-	e->dir = s->dir == OUT ? TT_DIR_EGRESS : TT_DIR_INGRESS;
-	e->tls = c->tls;
-	e->version = h->version;
-	e->flags = h->use_flags;
-	e->creds = h->creds;
-	e->method_len = h->method_len;
-	e->path_len = h->path_len;
-	e->host_len = h->host_len;
-	/* Only the valid bytes are copied: behind them may lie those of a hidden segment. */
-	n = h->method_len;
-	bpf_probe_read_kernel(e->method, n < TT_METHOD_LEN ? n : TT_METHOD_LEN, h->method);
-	n = h->path_len;
-	bpf_probe_read_kernel(e->path, n < TT_PATH_LEN ? n : TT_PATH_LEN, h->path);
-	n = h->host_len;
-	bpf_probe_read_kernel(e->host, n < TT_HOST_LEN ? n : TT_HOST_LEN, h->host);
-	__builtin_memcpy(e->cred, h->cred, sizeof(e->cred));
-	for (int i = 0; i < TT_CREDS_MAX; i++) {
-		if (i >= h->creds)
-			__builtin_memset(&e->cred[i], 0, sizeof(e->cred[i]));
-	}
-}
-
-static __always_inline void http_request(struct scratch *s, struct conn *c)
-{
-	struct h1_head *h = &s->w.h;
-	__u32 seq = c->sent;
-	__u64 i = seq & (PIPELINE_MAX - 1);
-	__u8 pending = 0;
-
-	if (c->late_ns && bpf_ktime_get_boot_ns() - c->late_ns < LATE_NS && !seq && !c->unpaired) {
-		/* The response seen first may belong to this request or to one never seen. */
-		c->unpaired = 1;
-		drop(TT_DROP_joined_late);
-	}
-	if ((__s32)(seq - c->answered) >= PIPELINE_MAX && !c->unpaired) {
-		c->unpaired = 1;
-		drop(TT_DROP_pipeline_full);
-	}
-	if (h->flags & H1_F_METHOD_HEAD)
-		pending |= PENDING_HEAD;
-	if (h->flags & H1_F_CONNECT)
-		pending |= PENDING_CONNECT;
-	if (h->creds) {
-		http_fill_use(s, c, seq);
-		if (!emit(&s->use, sizeof(s->use)))
-			pending |= PENDING_CRED;
-	}
-	c->pending[i] = pending;
-	c->sent = seq + 1;
-	if (!c->early_status)
-		return;
-	if ((pending & PENDING_CRED) && !c->unpaired)
-		emit_status(&s->status, c, seq, c->early_status);
-	c->early_status = 0;
-}
-
-/* A response before any request of its own: it overtook the request on another CPU, or the request
- * was never seen. */
-static __always_inline void http_response_first(struct conn *c, __u32 status)
-{
-	if (!c->sent) {
-		c->late_ns = bpf_ktime_get_boot_ns();
-		return;
-	}
-	if (c->early_status)
-		c->unpaired = 1;
-	c->early_status = status;
-	c->answered++;
-}
-
-/* Whether the response has no body whatever its fields say. */
-static __always_inline int http_response(struct scratch *s, struct conn *c)
-{
-	__u32 status = s->w.h.status, seq = c->answered;
-	__u64 i = seq & (PIPELINE_MAX - 1);
-	__u8 pending;
-
-	if (status < 200 && status != 101)
-		return 1;	/* interim: the final one is still to come (RFC 9110, 15.2) */
-	if (seq == c->sent) {
-		http_response_first(c, status);
-		return status == 101 || status == 204 || status == 304;
-	}
-	pending = c->pending[i];
-	c->answered = seq + 1;
-	if ((pending & PENDING_CRED) && !c->unpaired)
-		emit_status(&s->status, c, seq, status);
-	if (status == 101 || ((pending & PENDING_CONNECT) && status < 300)) {
-		c->dir[OUT].state = H1_S_OPAQUE;
-		c->dir[IN].state = H1_S_OPAQUE;
-		s->w.d.state = H1_S_OPAQUE;
-	}
-	return (pending & PENDING_HEAD) || status == 204 || status == 304;
-}
-
-__weak __noinline int http_head(__u32 slot)
-{
-	struct scratch *s = scratch_get(slot);
-	struct conn *c;
-	int no_body = 0;
-
-	if (!s)
-		return RUN_STOP;
-	c = bpf_map_lookup_elem(&conns, &s->key);
-	if (!c)
-		return RUN_STOP;
-	if (s->w.d.kind == H1_REQUESTS)
-		http_request(s, c);
-	else
-		no_body = http_response(s, c);
-	if (s->w.d.state != H1_S_OPAQUE)
-		h1_body(&s->w, no_body);
-	return RUN_ON;
-}
 
 /* ---- the loop ---- */
 
 /* Loads the next window. */
-__weak __noinline int http_fill(__u32 slot)
+static __always_inline int http_fill(struct scratch *s)
 {
-	struct scratch *s = scratch_get(slot);
 	__u32 n;
 
-	if (!s || s->w.pos >= s->w.total)
+	if (s->w.pos >= s->w.total)
 		return RUN_STOP;
 	n = s->w.total - s->w.pos;
 	if (n > H1_WINDOW)
@@ -212,17 +44,68 @@ static __always_inline int http_bad(struct scratch *s)
 	return RUN_STOP;
 }
 
+/* A value is read, as far as it goes. */
+static __always_inline int http_inner_done(struct scratch *s, int failed)
+{
+	h2_inner_done(&s->w, &s->x, failed);
+	s->reader = READ_H2;
+	return RUN_ON;
+}
+
+static __always_inline __u64 http_epoch(const struct scratch *s)
+{
+	return tt_name_mix(s->partial.conn, bpf_ktime_get_boot_ns() ^ s->dir);
+}
+
+/* HTTP/2 goes on where HTTP/1 has stopped. */
+__weak __noinline int http_to_reader2(__u32 slot)
+{
+	struct scratch *s = scratch_get(slot);
+
+	if (!s)
+		return RUN_STOP;
+	s->x.pos = s->w.pos;
+	s->x.base = 0;
+	s->x.fill = 0;
+	h2_begin(&s->x, s->w.d.digits, http_epoch(s));
+	s->w.fill = 0;
+	s->reader = READ_H2;
+	return RUN_ON;
+}
+
+__weak __noinline int http_used_up(__u32 slot)
+{
+	struct scratch *s = scratch_get(slot);
+
+	if (!s)
+		return RUN_STOP;
+	return s->reader == READ_INNER ? http_inner_done(s, 0) : http_fill(s);
+}
+
+__weak __noinline int http_no_more(__u32 slot)
+{
+	struct scratch *s = scratch_get(slot);
+
+	if (!s)
+		return RUN_STOP;
+	return s->reader == READ_INNER ? http_inner_done(s, 1) : http_bad(s);
+}
+
 __weak __noinline int http_step(__u32 slot)
 {
 	struct scratch *s = scratch_get(slot);
 
 	if (!s)
 		return RUN_STOP;
+	if (s->reader == READ_INNER && h2_inner_over(&s->w, &s->x))
+		return http_used_up(slot);
 	switch (h1_step(&s->w)) {
 	case H1_NEXT:
 		return RUN_ON;
 	case H1_FILL:
-		return http_fill(slot);
+		return http_used_up(slot);
+	case H1_H2:
+		return http_to_reader2(slot);
 	case H1_ASK:
 		return s->w.ask == H1_ASK_CLASS ? http_ask_class(slot) : http_ask_name(slot);
 	case H1_NOTE:
@@ -230,14 +113,18 @@ __weak __noinline int http_step(__u32 slot)
 	case H1_HEAD:
 		return http_head(slot);
 	default:
-		return http_bad(s);
+		return http_no_more(slot);
 	}
 }
 
 __weak __noinline int http_pump(__u32 slot)
 {
+	struct scratch *s = scratch_get(slot);
+
+	if (!s)
+		return RUN_STOP;
 	for (int i = 0; i < PUMP_STEPS; i++) {
-		if (http_step(slot) != RUN_ON)
+		if ((s->reader == READ_H2 ? h2_one(slot) : http_step(slot)) != RUN_ON)
 			return RUN_STOP;
 	}
 	return RUN_ON;
@@ -245,25 +132,52 @@ __weak __noinline int http_pump(__u32 slot)
 
 /* ---- parking a split head ---- */
 
-/* Hides the message's bytes in a parked head from whoever dumps the table: at most 24 bytes of an
+/* Hides the message's bytes in what is parked from whoever dumps the tables: at most 24 bytes of an
  * unfinished credential or path segment are among them. Its own inverse. */
+static __always_inline __u64 http_mask_word(const struct scratch *s, __u32 i)
+{
+	__u64 x = (s->partial.conn ^ conf_mask[i & 3]) + (__u64)(i + 1) * TT_NAME_SEED;
+
+	x = tt_name_mix(x, conf_mask[(i + 1) & 3]);
+	return tt_name_mix(x, conf_mask[(i + 2) & 3]);
+}
+
+#define MASKED_FROM __builtin_offsetof(struct h1_head, carry)
+#define MASKED_WORDS ((sizeof(struct h1_head) - MASKED_FROM) / 8)
+#define BLOCK_WORDS (sizeof(struct h2_block) / 8)
+
 __weak __noinline int http_mask(__u32 slot)
 {
 	struct scratch *s = scratch_get(slot);
-	__u64 *words, x;
+	__u64 *words;
 
 	if (!s)
 		return 0;
 	words = (__u64 *)s->w.h.carry;
-	for (int i = 0; i < (sizeof(struct h1_head) - __builtin_offsetof(struct h1_head, carry)) / 8; i++) {
-		x = (s->partial.conn ^ conf_mask[i & 3]) + (__u64)(i + 1) * TT_NAME_SEED;
-		x = tt_name_mix(x, conf_mask[(i + 1) & 3]);
-		words[i] ^= tt_name_mix(x, conf_mask[(i + 2) & 3]);
-	}
+	for (int i = 0; i < MASKED_WORDS; i++)
+		words[i] ^= http_mask_word(s, i);
+	if (s->reader == READ_H1)
+		return 0;
+	words = (__u64 *)&s->x.b;
+	for (int i = 0; i < BLOCK_WORDS; i++)
+		words[i] ^= http_mask_word(s, MASKED_WORDS + i);
 	return 0;
 }
-_Static_assert(__builtin_offsetof(struct h1_head, carry) % 8 == 0 && sizeof(struct h1_head) % 8 == 0,
+_Static_assert(MASKED_FROM % 8 == 0 && sizeof(struct h1_head) % 8 == 0 && sizeof(struct h2_block) % 8 == 0,
 	       "http_mask() goes by words");
+
+static __always_inline int http_parked(struct scratch *s, int failed)
+{
+	if (!failed) {
+		if (s->reader == READ_H1)
+			s->w.d.split = 1;
+		else
+			s->x.f.split = 1;
+		return 0;
+	}
+	s->w.d.state = H1_S_LOST;
+	return drop(TT_DROP_partial_lost);
+}
 
 __weak __noinline int http_park(__u32 slot)
 {
@@ -277,29 +191,44 @@ __weak __noinline int http_park(__u32 slot)
 		return drop(TT_DROP_head_too_long);
 	}
 	http_mask(slot);
-	if (bpf_map_update_elem(&partials, &s->partial, &s->w.h, BPF_ANY)) {
-		s->w.d.state = H1_S_LOST;
-		return drop(TT_DROP_partial_lost);
-	}
-	s->w.d.split = 1;
-	return 0;
+	return http_parked(s, bpf_map_update_elem(&partials, &s->partial, &s->w.h, BPF_ANY));
+}
+
+__weak __noinline int http_park_block(__u32 slot)
+{
+	struct scratch *s = scratch_get(slot);
+
+	if (!s)
+		return 0;
+	s->x.b.inner = s->w.d.state;
+	http_mask(slot);
+	return http_parked(s, bpf_map_update_elem(&partials, &s->partial, &s->w.h, BPF_ANY) ||
+				      bpf_map_update_elem(&blocks, &s->partial, &s->x.b, BPF_ANY));
 }
 
 __weak __noinline int http_unpark(__u32 slot)
 {
 	struct scratch *s = scratch_get(slot);
+	struct h2_block *b = 0;
 	struct h1_head *h;
 
 	if (!s)
 		return 0;
 	s->w.d.split = 0;
+	s->x.f.split = 0;
 	h = bpf_map_lookup_elem(&partials, &s->partial);
-	if (!h) {
+	if (h && s->reader != READ_H1)
+		b = bpf_map_lookup_elem(&blocks, &s->partial);
+	if (!h || (!b && s->reader != READ_H1)) {
 		s->w.d.state = H1_S_LOST;
 		return drop(TT_DROP_partial_lost);
 	}
 	bpf_probe_read_kernel(&s->w.h, sizeof(s->w.h), h);
 	bpf_map_delete_elem(&partials, &s->partial);
+	if (b) {
+		bpf_probe_read_kernel(&s->x.b, sizeof(s->x.b), b);
+		bpf_map_delete_elem(&blocks, &s->partial);
+	}
 	http_mask(slot);
 	return 0;
 }
@@ -312,7 +241,8 @@ static __always_inline int http_passes(struct http1 *d, __u64 len)
 {
 	if (d->state == H1_S_UNTIL_CLOSE || d->state == H1_S_OPAQUE)
 		return 1;
-	if ((d->state != H1_S_BODY && d->state != H1_S_CHUNK_DATA) || d->left <= len)
+	if ((d->state != H1_S_BODY && d->state != H1_S_CHUNK_DATA && d->state != H1_S_H2) ||
+	    d->left <= len)
 		return 0;
 	d->left -= len;
 	return 1;
@@ -321,12 +251,14 @@ static __always_inline int http_passes(struct http1 *d, __u64 len)
 /* May these first bytes of a call begin a message? */
 static __always_inline int http_may_begin(__u64 addr, __u64 len)
 {
-	__u64 word[2] = {}, n = len < 8 ? len : 8;
+	__u64 word[4] = {}, n = len < 16 ? len : 16;
 
 	if (!addr || !len)
 		return 0;
-	H1_MASK(n, 15);		/* 15 bytes fit too, which is what the mask can prove */
-	return !bpf_probe_read_user(word, n, (void *)addr) && h1_may_begin(word[0], len);
+	H1_MASK(n, 31);		/* 31 bytes fit too, which is what the mask can prove */
+	if (bpf_probe_read_user(word, n, (void *)addr))
+		return 0;
+	return h1_may_begin(word[0], len) || h2_may_begin(word, len);
 }
 
 /* Nothing in this call has to be read. */
@@ -345,24 +277,165 @@ static __always_inline void http_unreachable(struct http1 *d, __u64 len)
 		d->state = d->state == H1_S_BODY ? H1_S_START : H1_S_CHUNK_END;
 		return;
 	}
+	if (d->state == H1_S_H2 && d->left == len) {
+		d->left = 0;
+		return;
+	}
 	d->state = H1_S_LOST;
 	drop(TT_DROP_sock_unreadable);
 }
 
-/* One piece of what was written or read in a call. */
-__weak __noinline int http_piece(__u32 slot, __u32 i)
+/* Bytes of a connection were missed: what comes next can't be told. */
+static __always_inline void http_gap(struct http1 *d)
+{
+	if (d->state == H1_S_OPAQUE || d->state == H1_S_LOST || d->state == H1_S_UNTIL_CLOSE)
+		return;
+	if (d->state == H1_S_H2)
+		drop(TT_DROP_gap);
+	d->state = H1_S_LOST;
+	d->split = 0;
+}
+
+/* Has this direction to be HTTP/2, since the other one began with the preface and this one begins now? */
+static __always_inline int http_prefaced(const struct http1 *d, const struct http1 *other)
+{
+	return d->state == H1_S_START && d->kind == H1_UNKNOWN && other->state == H1_S_H2 &&
+	       other->digits == H2_FROM_PREFACE;
+}
+
+static __always_inline void http_begin_answers(struct scratch *s)
+{
+	s->x.f.table.inserted = 0;
+	h2_begin(&s->x, H2_FROM_FRAME, http_epoch(s));
+	h2_begin_answers(&s->x.f);
+	s->w.d.state = H1_S_H2;
+	s->w.d.digits = H2_FROM_FRAME;
+	s->reader = READ_H2;
+}
+
+/* Where a direction that nobody follows begins anew: HTTP/1 if it looks like that, else HTTP/2. */
+static __always_inline void http_resume(struct scratch *s)
+{
+	__u64 word[2] = {};
+	struct h2 *kept;
+
+	s->reader = READ_H1;
+	h1_resume(&s->w.d);
+	if (s->w.total < H2_FRAME_HEADER || bpf_probe_read_user(word, 9, (void *)s->addr) ||
+	    !h2_may_begin(word, s->w.total))
+		return;
+	kept = bpf_map_lookup_elem(&h2s, &s->partial);
+	s->x.f.table.inserted = kept ? kept->table.inserted : 0;
+	h2_begin(&s->x, H2_FROM_FRAME, http_epoch(s));
+	s->w.d.state = H1_S_H2;
+	s->w.d.digits = H2_FROM_FRAME;
+	s->reader = READ_H2;
+}
+
+/* HTTP/2 goes on. */
+static __always_inline void http_continue(struct scratch *s)
+{
+	struct h2 *kept = bpf_map_lookup_elem(&h2s, &s->partial);
+
+	if (!kept) {
+		s->w.d.state = H1_S_LOST;
+		drop(TT_DROP_h2_evicted);
+		return;
+	}
+	s->reader = READ_H2;
+	s->x.f = *kept;
+	if (s->x.f.state == H2_S_SKIP) {
+		s->x.f.left = s->w.d.left;
+		h2_skip(&s->x);
+	}
+}
+
+/* The state of a direction for this piece. Whether there is anything to read. */
+__weak __noinline int http_open(__u32 slot)
+{
+	struct scratch *s = scratch_get(slot);
+	struct conn *c;
+
+	if (!s)
+		return RUN_STOP;
+	c = bpf_map_lookup_elem(&conns, &s->key);
+	if (!c)
+		return RUN_STOP;
+	s->w.d = s->dir == OUT ? c->dir[OUT] : c->dir[IN];
+	s->w.base = 0;
+	s->w.fill = 0;
+	s->w.pos = 0;
+	s->w.head_at = 0;
+	s->w.key[0] = conf_kernel_key[0];
+	s->w.key[1] = conf_kernel_key[1];
+	s->x.base = 0;
+	s->x.fill = 0;
+	s->x.pos = 0;
+	s->x.total = s->w.total;
+	s->x.dir = s->dir;
+	s->x.limit = h2_limit(c, s->dir);
+	s->x.f.split = 0;
+	s->partial.conn = c->id;
+	s->partial.dir = s->dir;
+	s->reader = READ_H1;
+	if (http_prefaced(&s->w.d, s->dir == OUT ? &c->dir[IN] : &c->dir[OUT]))
+		http_begin_answers(s);
+	else if (s->w.d.state == H1_S_LOST || (s->w.d.state == H1_S_START && s->w.d.kind == H1_UNKNOWN))
+		http_resume(s);
+	else if (s->w.d.state == H1_S_H2)
+		http_continue(s);
+	if (s->w.d.split || s->x.f.split) {
+		http_unpark(slot);
+		if (s->reader == READ_H2 && s->w.d.state != H1_S_LOST) {
+			s->w.d.kind = H1_REQUESTS;
+			s->w.d.state = s->x.b.inner;
+		}
+	}
+	return s->w.d.state == H1_S_LOST ? RUN_STOP : RUN_ON;
+}
+
+/* Keeps what the next piece needs. */
+__weak __noinline int http_close(__u32 slot)
+{
+	struct scratch *s = scratch_get(slot);
+	struct conn *c;
+
+	if (!s)
+		return 0;
+	if (s->reader == READ_H1) {
+		if (h1_in_head(&s->w.d))
+			http_park(slot);
+	} else if (s->w.d.state != H1_S_LOST && s->w.d.state != H1_S_OPAQUE) {
+		if (h2_in_block(&s->x.f))
+			http_park_block(slot);
+		if (s->w.d.state != H1_S_LOST)
+			s->w.d.state = H1_S_H2;
+	}
+	if (s->reader != READ_H1) {
+		s->w.d.split = 0;
+		s->w.d.left = s->x.f.state == H2_S_SKIP ? s->x.f.left : 0;
+		if (bpf_map_update_elem(&h2s, &s->partial, &s->x.f, BPF_ANY))
+			s->w.d.state = H1_S_LOST;
+	}
+	c = bpf_map_lookup_elem(&conns, &s->key);
+	if (!c)
+		return 0;
+	if (s->dir == OUT)
+		c->dir[OUT] = s->w.d;
+	else
+		c->dir[IN] = s->w.d;
+	return 0;
+}
+
+/* Is this piece to be read at all? A function of its own, so that its stack is gone before the pump. */
+__weak __noinline int http_wanted(__u32 slot)
 {
 	struct scratch *s = scratch_get(slot);
 	struct http1 *d;
 	struct conn *c;
-	__u64 at = i;
-	int first;
 
 	if (!s)
 		return 0;
-	H1_MASK(at, PIECES_MAX - 1);
-	s->addr = s->piece[at].addr;
-	s->w.total = s->piece[at].len;
 	c = bpf_map_lookup_elem(&conns, &s->key);
 	if (!c)
 		return 0;
@@ -373,36 +446,39 @@ __weak __noinline int http_piece(__u32 slot, __u32 i)
 	}
 	if (http_passes(d, s->w.total))
 		return 0;
-	first = d->state == H1_S_START && d->kind == H1_UNKNOWN;
-	if (first || d->state == H1_S_LOST) {
-		if (!http_may_begin(s->addr, s->w.total)) {
-			d->state = H1_S_LOST;
-			return 0;
+	if (d->state != H1_S_LOST && !(d->state == H1_S_START && d->kind == H1_UNKNOWN))
+		return 1;
+	if (http_prefaced(d, s->dir == OUT ? &c->dir[IN] : &c->dir[OUT]) ||
+	    http_may_begin(s->addr, s->w.total))
+		return 1;
+	d->state = H1_S_LOST;
+	return 0;
+}
+
+/* One piece of what was written or read in a call. */
+__weak __noinline int http_piece(__u32 slot, __u32 i)
+{
+	struct scratch *s = scratch_get(slot);
+	__u64 at = i;
+
+	if (!s)
+		return 0;
+	H1_MASK(at, PIECES_MAX - 1);
+	s->addr = s->piece[at].addr;
+	s->w.total = s->piece[at].len;
+	if (!http_wanted(slot))
+		return 0;
+	if (http_open(slot) == RUN_ON) {
+		for (int n = 0; n < PUMPS_MAX; n++) {
+			if (http_pump(slot) != RUN_ON)
+				break;
 		}
-		h1_resume(d);
 	}
-	s->w.d = *d;
-	s->w.base = 0;
-	s->w.fill = 0;
-	s->w.pos = 0;
-	s->w.head_at = 0;
-	s->w.key[0] = conf_kernel_key[0];
-	s->w.key[1] = conf_kernel_key[1];
-	s->partial.conn = c->id;
-	s->partial.dir = s->dir;
-	if (s->w.d.split)
-		http_unpark(slot);
-	for (int n = 0; n < PUMPS_MAX; n++) {
-		if (http_pump(slot) != RUN_ON)
-			break;
-	}
-	if (s->w.pos < s->w.total && s->w.d.state != H1_S_LOST) {
+	if ((s->reader == READ_H1 ? s->w.pos : s->x.pos) < s->x.total && s->w.d.state < H1_S_OPAQUE) {
 		s->w.d.state = H1_S_LOST;
 		drop(TT_DROP_head_too_long);
 	}
-	if (h1_in_head(&s->w.d))
-		http_park(slot);
-	*d = s->w.d;
+	http_close(slot);
 	return 0;
 }
 

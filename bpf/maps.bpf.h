@@ -9,7 +9,7 @@
 #include "kernel_types.h"
 #include <bpf/bpf_helpers.h>
 #include <tokentrail/abi.h>
-#include "readers/http1.h"
+#include "readers/http2.h"
 
 #define PIPELINE_MAX 64		/* requests outstanding on a connection; power of two */
 
@@ -41,7 +41,40 @@ struct conn {
 	__u8 unpaired;		/* statuses can't be told apart any more */
 	__u8 tls;
 	__u8 pad_[4];
+	/* HTTP/2 */
+	__u32 last_stream;	/* of the requests so far */
+	__u32 pad2_;
+	__u32 limit[2];		/* SETTINGS_HEADER_TABLE_SIZE for this direction's table, plus 1; 0 = default */
+	__u32 offer[2];		/* the same, not acknowledged yet */
 	__u8 pending[PIPELINE_MAX];
+};
+
+/* A request with a credential that waits for its response, or a response that overtook its request. */
+struct stream_key {
+	__u64 conn;
+	__u64 stream;
+};
+
+struct stream {
+	__u32 seq;
+	__u16 status;		/* of a response that is not complete; 0 = none yet */
+	__u8 grpc;		/* grpc-status + 1 */
+	__u8 flags;		/* STREAM_* */
+};
+
+#define STREAM_GRPC 1		/* the status is in the trailers */
+#define STREAM_EARLY 2		/* the response came first */
+#define STREAM_DONE 4		/* and is complete */
+
+struct hpack_key {
+	__u64 conn;
+	__u32 seq;
+	__u16 dir;
+	__u16 part;
+};
+
+struct hpack_text {
+	__u8 text[TT_PATH_LEN];
 };
 
 /* A thread that has called a TLS library. */
@@ -112,6 +145,53 @@ struct {
 	__type(key, struct partial_key);
 	__type(value, struct h1_head);
 } partials __weak SEC(".maps");
+
+/* Directions that speak HTTP/2. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 32768);
+	__type(key, struct partial_key);
+	__type(value, struct h2);
+} h2s __weak SEC(".maps");
+
+/* Header blocks that are split over calls, masked; what they share with HTTP/1 is in `partials`. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct partial_key);
+	__type(value, struct h2_block);
+} blocks __weak SEC(".maps");
+
+/* Entries of all dynamic tables: memory is used by the entry, not by the connection. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct hpack_key);
+	__type(value, struct hpack_entry);
+} entries __weak SEC(".maps");
+
+/* Methods, redacted paths, hosts and MCP fields in them. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct hpack_key);
+	__type(value, struct hpack_text);
+} texts __weak SEC(".maps");
+
+/* Huffman-coded credentials that were decoded before. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct hpack_memo);
+	__type(value, struct hpack_entry);
+} memos __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 32768);
+	__type(key, struct stream_key);
+	__type(value, struct stream);
+} streams __weak SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

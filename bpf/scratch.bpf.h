@@ -11,20 +11,28 @@
 
 #define SLOTS_PER_CPU 4
 #define SLOTS 512
-#define PIECES_MAX 16
+#define PIECES_MAX 32		/* power of two */
+#define IOVS_MAX (PIECES_MAX - 1)	/* the last piece stands for all that are not followed */
 
 struct piece {
 	__u64 addr;		/* in the program's memory; 0 = bytes that can't be reached */
 	__u64 len;
 };
 
+/* Which machine goes on. */
+enum { READ_H1, READ_H2, READ_INNER };	/* INNER: HTTP/1's, on a value that HTTP/2's decoded */
+
 struct scratch {
 	struct h1_work w;
+	struct h2_work x;
+	struct hpack_text text;
 	struct conn_key key;
 	struct partial_key partial;
 	__u64 addr;		/* of the piece being read */
 	__u32 dir;		/* OUT, IN */
 	__u32 pieces;
+	__u32 reader;		/* READ_* */
+	__u32 used_h2;		/* x has bytes of a message in it */
 	struct piece piece[PIECES_MAX];
 	struct tt_class_key prefix;
 	__u32 pad_;
@@ -74,6 +82,16 @@ static __always_inline void scratch_release(__u32 slot, struct scratch *s)
 	asm volatile("" ::: "memory");
 	__builtin_memset(s->w.h.carry, 0, sizeof(struct h1_head) - __builtin_offsetof(struct h1_head, carry));
 	__builtin_memset(&s->prefix, 0, sizeof(s->prefix));
+	if (s->used_h2) {
+		asm volatile("" ::: "memory");
+		__builtin_memset(s->x.in, 0, H2_WINDOW / 2);
+		asm volatile("" ::: "memory");
+		__builtin_memset(s->x.in + H2_WINDOW / 2, 0, H2_WINDOW / 2 + 8);
+		asm volatile("" ::: "memory");
+		__builtin_memset(&s->x.sip, 0, sizeof(s->x.sip));
+		__builtin_memset(&s->x.b, 0, sizeof(s->x.b));
+		s->used_h2 = 0;
+	}
 	bpf_map_delete_elem(&claims, &slot);
 }
 

@@ -92,8 +92,10 @@ static __always_inline int buffers_msghdr(__u64 addr, struct buffers *b)
 {
 	struct user_msghdr m;
 
-	if (bpf_probe_read_user(&m, sizeof(m), (void *)addr))
-		return drop(TT_DROP_user_fault);
+	if (bpf_probe_read_user(&m, sizeof(m), (void *)addr)) {
+		drop(TT_DROP_user_fault);
+		return 1;	/* not reachable */
+	}
 	b->iov = m.iov;
 	b->iovs = m.iovlen;
 	return 1;
@@ -109,14 +111,17 @@ static __always_inline int buffers_mmsg(__u64 vector, __u64 messages, __u64 sent
 	index = m && m->vector == vector && m->next < messages ? m->next : 0;
 	first.next = index + 1;
 	bpf_map_update_elem(&mmsgs, &id, &first, BPF_ANY);
-	if (!buffers_msghdr(vector + index * MMSGHDR_SIZE, b))
-		return 0;
-	for (int i = 0; i < PIECES_MAX; i++) {
+	buffers_msghdr(vector + index * MMSGHDR_SIZE, b);
+	for (int i = 0; i < IOVS_MAX; i++) {
 		if (i >= b->iovs || bpf_probe_read_user(&v, sizeof(v), b->iov + i))
 			break;
 		total += v.len;
 	}
-	return total == sent ? 1 : drop(TT_DROP_sendmmsg_unsure);
+	if (total != sent) {
+		drop(TT_DROP_sendmmsg_unsure);
+		b->iov = 0;
+	}
+	return 1;
 }
 
 /* 1: b is filled; 0: nothing to read. */
@@ -174,7 +179,7 @@ static __noinline void buffers_to_pieces(const struct buffers *b, struct scratch
 	s->piece[0].len = left;
 	if (!b->iov)
 		return;
-	for (; n < PIECES_MAX && left && n < b->iovs; n++) {
+	for (; n < IOVS_MAX && left && n < b->iovs; n++) {
 		if (bpf_probe_read_user(&v, sizeof(v), b->iov + n))
 			break;
 		if (v.len > left)
@@ -184,8 +189,13 @@ static __noinline void buffers_to_pieces(const struct buffers *b, struct scratch
 		left -= v.len;
 	}
 	s->pieces = n;
-	if (left)		/* more pieces than are followed: what is in them is not known */
-		drop(TT_DROP_iov_too_many);
+	if (!left)
+		return;
+	drop(TT_DROP_iov_too_many);	/* what is in the others is not known */
+	H1_MASK(n, PIECES_MAX - 1);
+	s->piece[n].addr = 0;
+	s->piece[n].len = left;
+	s->pieces = n + 1;
 }
 
 /* ---- what was sent or received ---- */
@@ -230,8 +240,10 @@ static __noinline int plain_io(struct sock *sk, __u64 len, __u32 dir, const stru
 		sock_tuple(sk, &c->tuple);
 	}
 	slot = scratch_claim();
-	if (slot < 0)
+	if (slot < 0) {
+		http_gap(dir == OUT ? &c->dir[OUT] : &c->dir[IN]);
 		return 0;
+	}
 	s = scratch_get(slot);
 	if (!s)
 		return 0;

@@ -41,6 +41,18 @@ static __always_inline int call_inside(struct pt_regs *ctx, struct thread *t)
 	return ++t->ignored < CALLS_INSIDE_MAX;
 }
 
+/* A call's return was missed, and the bytes it moved with it. */
+static __always_inline void call_missed(const struct thread *t)
+{
+	struct conn_key key = { .object = t->object, .tls = TT_TLS_OPENSSL };
+	struct conn *c;
+
+	key.tgid = bpf_get_current_pid_tgid() >> 32;
+	c = bpf_map_lookup_elem(&conns, &key);
+	if (c)
+		http_gap(t->dir == OUT ? &c->dir[OUT] : &c->dir[IN]);
+}
+
 static __always_inline int call_begin(struct pt_regs *ctx, __u8 dir, __u8 ex)
 {
 	struct thread *t;
@@ -52,6 +64,8 @@ static __always_inline int call_begin(struct pt_regs *ctx, __u8 dir, __u8 ex)
 		return drop(TT_DROP_call_lost);
 	if (call_inside(ctx, t))
 		return 0;
+	if (t->in_call)
+		call_missed(t);
 	t->object = PT_REGS_PARM1(ctx);
 	t->buf = PT_REGS_PARM2(ctx);
 	t->num = PT_REGS_PARM3(ctx);
@@ -137,13 +151,16 @@ static __always_inline void call_adjacent(const struct conn_key *key, struct thr
 		conn_candidate(key, t->received_sock, &t->received_tuple);
 }
 
-static __always_inline int call_read(const struct conn_key *key, struct thread *t, __u64 bytes)
+static __always_inline int call_read(const struct conn_key *key, struct conn *c, struct thread *t,
+				     __u64 bytes)
 {
 	struct scratch *s;
 	int slot = scratch_claim();
 
-	if (slot < 0)
+	if (slot < 0) {
+		http_gap(t->dir == OUT ? &c->dir[OUT] : &c->dir[IN]);
 		return 0;
+	}
 	s = scratch_get(slot);
 	if (!s)
 		return 0;
@@ -191,7 +208,7 @@ int ossl_out(struct pt_regs *ctx)
 		call_adjacent(&key, t, bytes);
 	if (http_idle(t->dir == OUT ? &c->dir[OUT] : &c->dir[IN], t->buf, bytes))
 		return 0;
-	return call_read(&key, t, bytes);
+	return call_read(&key, c, t, bytes);
 }
 
 /* The object's memory may be the next one's. */

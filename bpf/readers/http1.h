@@ -13,6 +13,8 @@
  *     H1_ASK     a name or a prefix has to be looked up: put the answer into w->answer
  *     H1_NOTE    something was not reported, the reason is in w->reason; call again
  *     H1_HEAD    a head is complete: take it, then call h1_body()
+ *     H1_H2      the direction goes on as HTTP/2: readers/http2.h has to take over at w->pos;
+ *                w->d.digits says how (enum h2_beginning)
  *     H1_BAD     not HTTP/1, or a head that can't be followed; the reason is in w->reason.
  *                The direction is H1_S_LOST until h1_resume()
  *
@@ -214,7 +216,10 @@ static __always_inline int h1_step_field(struct h1_work *w, __u8 c, __u64 word, 
 	case H1_S_LENGTH:
 		return h1_length(w, c);
 	case H1_S_CODING:
+	case H1_S_UPGRADE:
 		return h1_coding(w, c);
+	case H1_S_TEXT:
+		return h1_text(w, c);
 	case H1_S_SCHEME_ASKED:
 		return h1_scheme_asked(w);
 	case H1_S_USER_ASKED:
@@ -262,6 +267,11 @@ static __always_inline int h1_step(struct h1_work *w)
 	if (off >= w->fill)
 		return H1_FILL;
 	word = h1_word(w, 0);
+	if (w->d.state == H1_S_UPGRADED) {
+		w->d.state = H1_S_H2;
+		w->d.digits = H2_FROM_UPGRADE;
+		return H1_H2;
+	}
 	if (w->d.state < H1_S_LINE)
 		return h1_step_start_line(w, word, word, have);
 	if (w->d.state < H1_S_HEAD_END)

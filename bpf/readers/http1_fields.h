@@ -21,6 +21,8 @@ static __always_inline int h1_field_end(struct h1_work *w)
 		else
 			h->flags = (h->flags | H1_F_CODING) & ~H1_F_CHUNKED;
 	}
+	if (state == H1_S_UPGRADE && h->name_len == 3 && h->name_word == 0x633268ULL)	/* "h2c" */
+		h->flags |= H1_F_H2C;
 	if (state != H1_S_CRED)
 		return H1_NEXT;
 	if ((h->value & H1_V_SCHEME) && !h->words && h->name_len <= H1_SCHEME_MAX &&
@@ -94,8 +96,8 @@ static __always_inline int h1_name(struct h1_work *w, __u8 c)
 	}
 	if (!h->name_len)
 		return h1_bad(w, TT_DROP_bad_header);
-	/* Of a response only its framing matters: Content-Length and Transfer-Encoding. */
-	if (w->d.kind == H1_RESPONSES && h->name_len != 14 && h->name_len != 17) {
+	/* Of a response only what follows it matters: Content-Length, Transfer-Encoding, Upgrade. */
+	if (w->d.kind == H1_RESPONSES && h->name_len != 14 && h->name_len != 17 && h->name_len != 7) {
 		w->pos++;
 		h1_value_start(w, H1_S_SKIP);
 		return H1_NEXT;
@@ -103,6 +105,79 @@ static __always_inline int h1_name(struct h1_work *w, __u8 c)
 	h1_name_end(h);
 	/* The colon is left for the next step: an answer must not have to outlive a call. */
 	return h1_ask(w, H1_ASK_HEADER, H1_S_NAME_ASKED);
+}
+
+/* ---- values that are reported as they are ---- */
+
+#define H1_TEXT_RUN_MAX 20	/* so many letters and digits in a row are taken for a secret */
+
+static __always_inline void h1_text_start(struct h1_head *h, __u8 control)
+{
+	h->idx = control;
+	h->segment = 0;
+	h->segment_run = 0;
+	if (control == TT_CONTROL_MCP_METHOD)
+		h->mcp_method_len = 0;
+	else
+		h->mcp_name_len = 0;
+}
+
+static __always_inline void h1_text_put(struct h1_head *h, __u8 c)
+{
+	__u64 i;
+
+	if (h->idx == TT_CONTROL_MCP_METHOD) {
+		i = h->mcp_method_len;
+		if (i >= TT_MCP_METHOD_LEN)
+			return;
+		H1_MASK(i, TT_MCP_METHOD_LEN - 1);
+		h->mcp_method[i] = c;
+		h->mcp_method_len++;
+		return;
+	}
+	i = h->mcp_name_len;
+	if (i >= TT_MCP_NAME_LEN)
+		return;
+	H1_MASK(i, TT_MCP_NAME_LEN - 1);
+	h->mcp_name[i] = c;
+	h->mcp_name_len++;
+}
+
+/* Nothing of it may stay: the name of a resource can have a secret in it. */
+static __always_inline void h1_text_hide(struct h1_head *h)
+{
+	if (h->idx == TT_CONTROL_MCP_METHOD)
+		h->mcp_method_len = 0;
+	else
+		h->mcp_name_len = 0;
+	h1_text_put(h, '{');
+	h1_text_put(h, '.');
+	h1_text_put(h, '.');
+	h1_text_put(h, '.');
+	h1_text_put(h, '}');
+}
+
+static __always_inline int h1_text(struct h1_work *w, __u8 c)
+{
+	struct h1_head *h = &w->h;
+	__u8 lower = c | 0x20;
+
+	w->pos++;
+	if (c == '\n') {
+		w->d.state = H1_S_LINE;
+		return H1_NEXT;
+	}
+	if (c <= ' ' || c >= 127 || (h->segment & H1_P_SECRET))
+		return H1_NEXT;	/* blanks lie around it: the names in use have none */
+	if (c != '=' && !h1_digit(c) && (lower < 'a' || lower > 'z')) {
+		h->segment_run = 0;
+	} else if (++h->segment_run >= H1_TEXT_RUN_MAX) {
+		h->segment |= H1_P_SECRET;
+		h1_text_hide(h);
+		return H1_NEXT;
+	}
+	h1_text_put(h, c);
+	return H1_NEXT;
 }
 
 static __always_inline int h1_name_asked(struct h1_work *w)
@@ -119,6 +194,12 @@ static __always_inline int h1_name_asked(struct h1_work *w)
 		h1_value_start(w, H1_S_LENGTH);
 	} else if (unwrap == TT_CONTROL_CODING) {
 		h1_value_start(w, H1_S_CODING);
+	} else if (unwrap == TT_CONTROL_UPGRADE) {
+		h1_value_start(w, H1_S_UPGRADE);
+	} else if ((unwrap == TT_CONTROL_MCP_METHOD || unwrap == TT_CONTROL_MCP_NAME) &&
+		   w->d.kind == H1_REQUESTS) {
+		h1_value_start(w, H1_S_TEXT);
+		h1_text_start(&w->h, unwrap);
 	} else if (unwrap == TT_CONTROL_HOST && w->d.kind == H1_REQUESTS && !h->host_len) {
 		h1_value_start(w, H1_S_HOST);
 	} else if ((unwrap == TT_UNWRAP_WHOLE || unwrap == TT_UNWRAP_SCHEME) &&

@@ -25,6 +25,8 @@ static __always_inline void h1_head_init(struct h1_head *h)
 	h->method_len = 0;
 	h->path_len = 0;
 	h->host_len = 0;
+	h->mcp_method_len = 0;
+	h->mcp_name_len = 0;
 	h->value_state = H1_S_SKIP;
 	h->idx = 0;
 }
@@ -43,6 +45,7 @@ static __always_inline int h1_start(struct h1_work *w, __u8 c)
 
 #define H1_WORD_HTTP 0x50545448ULL		/* "HTTP", first byte lowest */
 #define H1_WORD_HEAD 0x44414548ULL		/* "HEAD" */
+#define H1_WORD_PRI 0x495250ULL			/* "PRI": begins the preface of HTTP/2 (RFC 9113, 3.4) */
 #define H1_WORD_CONNECT 0x5443454e4e4f43ULL	/* "CONNECT" */
 
 /* The first word is not what this direction's messages begin with. */
@@ -58,6 +61,11 @@ static __always_inline int h1_method_end(struct h1_work *w)
 
 	if (!h->method_len || w->d.kind == H1_RESPONSES)
 		return h1_bad_start(w);
+	if (h->method_word == H1_WORD_PRI && h->method_len == 3 && w->d.kind == H1_UNKNOWN) {
+		w->d.state = H1_S_H2;
+		w->d.digits = H2_FROM_PREFACE;
+		return H1_H2;
+	}
 	if (h->method_word == H1_WORD_HEAD && h->method_len == 4)
 		h->flags |= H1_F_METHOD_HEAD;
 	if (h->method_word == H1_WORD_CONNECT && h->method_len == 7)

@@ -18,7 +18,14 @@
 #define H1_RUN_MAX 20		/* so many token characters in a row are taken for a secret */
 #define H1_HEX_MAX 16
 
-enum h1_result { H1_NEXT, H1_FILL, H1_ASK, H1_NOTE, H1_HEAD, H1_BAD };
+enum h1_result { H1_NEXT, H1_FILL, H1_ASK, H1_NOTE, H1_HEAD, H1_BAD, H1_H2 };
+
+/* How HTTP/2 begins; with H1_H2 in http1.digits. */
+enum h2_beginning {
+	H2_FROM_FRAME,		/* in the middle, in front of a frame header */
+	H2_FROM_PREFACE,	/* behind the first four bytes of the preface, which the HTTP/1 reader ate */
+	H2_FROM_UPGRADE,	/* behind a 101 response */
+};
 
 enum h1_kind { H1_UNKNOWN, H1_REQUESTS, H1_RESPONSES };
 
@@ -47,6 +54,8 @@ enum h1_state {
 	H1_S_HOST,
 	H1_S_LENGTH,
 	H1_S_CODING,
+	H1_S_UPGRADE,
+	H1_S_TEXT,		/* a value that is reported as it is */
 	H1_S_CRED,
 	H1_S_SCHEME_ASKED,
 	H1_S_USER_ASKED,
@@ -61,16 +70,18 @@ enum h1_state {
 	H1_S_CHUNK_END,
 	H1_S_TRAILER,
 	H1_S_TRAILER_LINE,
+	H1_S_UPGRADED,		/* after 101 with "Upgrade: h2c" */
+	H1_S_H2,		/* HTTP/2 from here on: readers/http2.h */
 	H1_S_OPAQUE,		/* tunnel or upgraded protocol: never HTTP/1 again */
 	H1_S_LOST,		/* out of step; looks for a head at the start of each call */
 };
 
 /* What stays with a direction of a connection between two calls. */
 struct http1 {
-	__u64 left;		/* bytes of body or chunk still to come */
+	__u64 left;		/* bytes of body, chunk or HTTP/2 frame still to come that nobody reads */
 	__u8 state;		/* enum h1_state */
 	__u8 kind;		/* enum h1_kind */
-	__u8 digits;		/* of a chunk size */
+	__u8 digits;		/* of a chunk size; enum h2_beginning */
 	__u8 split;		/* a head is parked */
 	__u8 pad_[4];
 };
@@ -105,6 +116,9 @@ struct h1_head {
 	__u8 use_flags;		/* TT_USE_* */
 	__u8 cred_flags;	/* TT_CRED_* */
 	__u8 pad_[1];
+	__u8 mcp_method_len, mcp_name_len;
+	__u8 pad3_[6];
+	struct tt_cred made;		/* the credential made last */
 	struct tt_cred cred[TT_CREDS_MAX];
 	/* From here on lie bytes of the message, or what they can be computed back from (a name's
 	 * hash can be inverted): masked while the head is parked. */
@@ -115,6 +129,8 @@ struct h1_head {
 	__u32 base64_bits;
 	__u32 pad2_;
 	__u8 method[TT_METHOD_LEN];
+	__u8 mcp_method[TT_MCP_METHOD_LEN];
+	__u8 mcp_name[TT_MCP_NAME_LEN];
 	__u8 host[H1_HOST_BUF + 8];	/* a word may be stored at any index */
 	__u8 path[H1_PATH_BUF];
 };
@@ -125,6 +141,7 @@ struct h1_head {
 #define H1_F_CODING 4		/* Transfer-Encoding without a final "chunked" */
 #define H1_F_CONNECT 8
 #define H1_F_METHOD_HEAD 16
+#define H1_F_H2C 64		/* "Upgrade: h2c" */
 #define H1_F_STARTED 32		/* the start line had the shape of HTTP: a fault from here on is counted */
 
 /* h1_head.value */
@@ -144,7 +161,8 @@ struct h1_head {
 struct h1_answer {
 	__u16 id;		/* 0 = not known */
 	__u8 unwrap;		/* enum tt_unwrap or enum tt_control */
-	__u8 pad_[5];
+	__u8 length;		/* of a name that was asked for by its index */
+	__u8 pad_[4];
 };
 
 enum h1_ask { H1_ASK_HEADER = 1, H1_ASK_PARAM, H1_ASK_SCHEME, H1_ASK_CLASS };

@@ -56,14 +56,27 @@ static __always_inline int h1_cred_end(struct h1_work *w, __u8 then)
 	return h1_ask(w, H1_ASK_CLASS, then);
 }
 
-static __always_inline void h1_cred_store(struct h1_work *w, const __u64 id[2], __u32 len)
+/* Enters the credential that was made into the head's list. */
+static __always_inline int h1_cred_add(struct h1_work *w)
 {
 	struct h1_head *h = &w->h;
 	__u64 i = h->creds;
-	struct tt_cred *c;
 
+	if (i >= TT_CREDS_MAX) {
+		h->use_flags |= TT_USE_MORE_CREDS;
+		return h1_note(w, TT_DROP_more_creds);
+	}
 	H1_MASK(i, TT_CREDS_MAX - 1);
-	c = &h->cred[i];
+	h->cred[i] = h->made;
+	h->creds++;
+	return H1_NEXT;
+}
+
+static __always_inline void h1_cred_make(struct h1_work *w, const __u64 id[2], __u32 len)
+{
+	struct h1_head *h = &w->h;
+	struct tt_cred *c = &h->made;
+
 	c->token[0] = id[0];
 	c->token[1] = id[1];
 	c->length = len;
@@ -71,10 +84,10 @@ static __always_inline void h1_cred_store(struct h1_work *w, const __u64 id[2], 
 	c->carrier = h->carrier;
 	c->scheme = h->scheme;
 	c->flags = h->cred_flags;
-	h->creds++;
+	c->entry = 0;
 }
 
-/* Enters the finished credential. */
+/* Makes the finished credential and enters it. */
 static __always_inline int h1_cred_done(struct h1_work *w)
 {
 	struct h1_head *h = &w->h;
@@ -94,12 +107,8 @@ static __always_inline int h1_cred_done(struct h1_work *w)
 	}
 	if (!len)
 		return h1_note(w, TT_DROP_empty_cred);
-	if (h->creds >= TT_CREDS_MAX) {
-		h->use_flags |= TT_USE_MORE_CREDS;
-		return h1_note(w, TT_DROP_more_creds);
-	}
-	h1_cred_store(w, id, len);
-	return H1_NEXT;
+	h1_cred_make(w, id, len);
+	return h1_cred_add(w);
 }
 
 /* ---- the value of a credential field ---- */

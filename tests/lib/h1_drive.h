@@ -142,6 +142,7 @@ static inline struct h1_answer drive_find_name(const struct drive_tables *t, uin
 			return (struct h1_answer){
 				.id = t->names[slot].val.id,
 				.unwrap = t->names[slot].val.unwrap,
+				.length = t->names[slot].val.length,
 			};
 		slot = (slot + 1) & (DRIVE_NAMES - 1);
 	}
@@ -392,6 +393,9 @@ static inline void drive_feed(struct drive *v, int dir, const void *data, size_t
 			break;
 		case H1_HEAD:
 			drive_take_head(v, dir);
+			break;
+		case H1_H2:
+			w->d.state = H1_S_OPAQUE; /* h2_drive.h goes on there */
 			break;
 		case H1_BAD:
 			drive_note(v, dir, true);

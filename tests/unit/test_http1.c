@@ -491,7 +491,6 @@ static void not_http(void **state)
 		BYTES("220 mail.example.com ESMTP\r\n"),
 		BYTES("*2\r\n$4\r\nAUTH\r\n$8\r\npassword\r\n"),
 		BYTES("AUTH password\r\n"),
-		BYTES("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
 		BYTES("SSH-2.0-OpenSSH_9.2\r\n"),
 		BYTES("HTTP/2 200\r\n"),
 		BYTES("HTTP/1.1\r\n"),

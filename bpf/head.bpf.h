@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the heads of both HTTP versions need: looking names and classes up, and the record of a use. */
+#ifndef TT_HEAD_BPF_H
+#define TT_HEAD_BPF_H
+
+#include "emit.bpf.h"
+
+enum { RUN_ON, RUN_STOP };
+
+/* ---- looking up ---- */
+
+__weak __noinline int http_ask_name(__u32 slot)
+{
+	struct scratch *s = scratch_get(slot);
+	struct tt_name_key key = {};
+	struct tt_name_val *val;
+
+	if (!s)
+		return 0;
+	key.hash = s->w.h.name_hash;
+	key.length = s->w.h.name_len;
+	key.space = s->w.ask;	/* the two enums agree */
+	val = bpf_map_lookup_elem(&names, &key);
+	s->w.answer.id = val ? val->id : 0;
+	s->w.answer.unwrap = val ? val->unwrap : 0;
+	return 0;
+}
+_Static_assert((int)H1_ASK_HEADER == TT_NAME_HEADER && (int)H1_ASK_PARAM == TT_NAME_PARAM &&
+		       (int)H1_ASK_SCHEME == TT_NAME_SCHEME,
+	       "http_ask_name() takes one for the other");
+
+__weak __noinline int http_ask_class(__u32 slot)
+{
+	struct scratch *s = scratch_get(slot);
+	struct tt_class_val *val;
+	__u32 len;
+
+	if (!s)
+		return 0;
+	len = s->w.ask_len;
+	s->prefix.prefix_bits = 8 * (len < TT_PREFIX_LEN ? len : TT_PREFIX_LEN);
+	__builtin_memcpy(s->prefix.prefix, s->w.h.carry, TT_PREFIX_LEN);
+	val = bpf_map_lookup_elem(&classes, &s->prefix);
+	s->w.answer.id = val && len >= val->min_len && len <= val->max_len ? val->class_id : 0;
+	return 0;
+}
+
+/* ---- a use ---- */
+
+static __always_inline void http_fill_use(struct scratch *s, struct conn *c, __u32 seq)
+{
+	struct tt_ev_use *e = &s->use;
+	struct h1_head *h = &s->w.h;
+	__u32 n;
+
+	__builtin_memset(e, 0, sizeof(*e) - sizeof(e->cred));
+	emit_header(&e->h, TT_EV_USE, sizeof(*e));
+	emit_conn(&e->h, c, seq);
+	e->dir = s->dir == OUT ? TT_DIR_EGRESS : TT_DIR_INGRESS;
+	e->tls = c->tls;
+	e->version = h->version;
+	e->flags = h->use_flags;
+	e->creds = h->creds;
+	e->method_len = h->method_len;
+	e->path_len = h->path_len;
+	e->host_len = h->host_len;
+	e->mcp_method_len = h->mcp_method_len;
+	e->mcp_name_len = h->mcp_name_len;
+	/* Only the valid bytes are copied: behind them may lie those of a hidden segment. */
+	n = h->method_len;
+	bpf_probe_read_kernel(e->method, n < TT_METHOD_LEN ? n : TT_METHOD_LEN, h->method);
+	n = h->path_len;
+	bpf_probe_read_kernel(e->path, n < TT_PATH_LEN ? n : TT_PATH_LEN, h->path);
+	n = h->host_len;
+	bpf_probe_read_kernel(e->host, n < TT_HOST_LEN ? n : TT_HOST_LEN, h->host);
+	n = h->mcp_method_len;
+	bpf_probe_read_kernel(e->mcp_method, n < TT_MCP_METHOD_LEN ? n : TT_MCP_METHOD_LEN, h->mcp_method);
+	n = h->mcp_name_len;
+	bpf_probe_read_kernel(e->mcp_name, n < TT_MCP_NAME_LEN ? n : TT_MCP_NAME_LEN, h->mcp_name);
+	__builtin_memcpy(e->cred, h->cred, sizeof(e->cred));
+	for (int i = 0; i < TT_CREDS_MAX; i++) {
+		if (i >= h->creds)
+			__builtin_memset(&e->cred[i], 0, sizeof(e->cred[i]));
+	}
+}
+
+#endif

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* HTTP/1 heads: pairs responses with requests by their order, and reports. */
+#ifndef TT_HTTP1_BPF_H
+#define TT_HTTP1_BPF_H
+
+#include "head.bpf.h"
+
+#define LATE_NS 5000000		/* a request so soon after a response that began a row may be its own */
+
+static __always_inline void http_request(struct scratch *s, struct conn *c)
+{
+	struct h1_head *h = &s->w.h;
+	__u32 seq = c->sent;
+	__u64 i = seq & (PIPELINE_MAX - 1);
+	__u8 pending = 0;
+
+	if (c->late_ns && bpf_ktime_get_boot_ns() - c->late_ns < LATE_NS && !seq && !c->unpaired) {
+		/* The response seen first may belong to this request or to one never seen. */
+		c->unpaired = 1;
+		drop(TT_DROP_joined_late);
+	}
+	if ((__s32)(seq - c->answered) >= PIPELINE_MAX && !c->unpaired) {
+		c->unpaired = 1;
+		drop(TT_DROP_pipeline_full);
+	}
+	if (h->flags & H1_F_METHOD_HEAD)
+		pending |= PENDING_HEAD;
+	if (h->flags & H1_F_CONNECT)
+		pending |= PENDING_CONNECT;
+	if (h->creds) {
+		http_fill_use(s, c, seq);
+		if (!emit(&s->use, sizeof(s->use)))
+			pending |= PENDING_CRED;
+	}
+	c->pending[i] = pending;
+	c->sent = seq + 1;
+	if (!c->early_status)
+		return;
+	if ((pending & PENDING_CRED) && !c->unpaired)
+		emit_status(&s->status, c, seq, c->early_status);
+	c->early_status = 0;
+}
+
+/* A response before any request of its own: it overtook the request on another CPU, or the request
+ * was never seen. */
+static __always_inline void http_response_first(struct conn *c, __u32 status)
+{
+	if (!c->sent) {
+		c->late_ns = bpf_ktime_get_boot_ns();
+		return;
+	}
+	if (c->early_status)
+		c->unpaired = 1;
+	c->early_status = status;
+	c->answered++;
+}
+
+/* HTTP/2 by Upgrade: the request is answered on stream 1 (RFC 7540, 3.2). What the client's
+ * HTTP2-Settings field offers is not read. */
+static __always_inline void http_to_h2(struct scratch *s, struct conn *c, __u32 seq, __u8 pending)
+{
+	struct stream_key key = { .conn = c->id, .stream = 1 };
+	struct stream row = { .seq = seq };
+
+	if ((pending & PENDING_CRED) && !c->unpaired)
+		bpf_map_update_elem(&streams, &key, &row, BPF_ANY);
+	c->last_stream = 1;
+	c->limit[OUT] = HPACK_KEEP_MAX + 1;
+	c->limit[IN] = HPACK_KEEP_MAX + 1;
+	c->dir[OUT].state = H1_S_UPGRADED;
+	c->dir[IN].state = H1_S_UPGRADED;
+	s->w.d.state = H1_S_UPGRADED;
+}
+
+/* Whether the response has no body whatever its fields say. */
+static __always_inline int http_response(struct scratch *s, struct conn *c)
+{
+	__u32 status = s->w.h.status, seq = c->answered;
+	__u64 i = seq & (PIPELINE_MAX - 1);
+	__u8 pending;
+
+	if (status < 200 && status != 101)
+		return 1;	/* interim: the final one is still to come (RFC 9110, 15.2) */
+	if (seq == c->sent) {
+		http_response_first(c, status);
+		return status == 101 || status == 204 || status == 304;
+	}
+	pending = c->pending[i];
+	if (status == 101 && (s->w.h.flags & H1_F_H2C)) {
+		http_to_h2(s, c, seq, pending);
+		return 1;
+	}
+	c->answered = seq + 1;
+	if ((pending & PENDING_CRED) && !c->unpaired)
+		emit_status(&s->status, c, seq, status);
+	if (status == 101 || ((pending & PENDING_CONNECT) && status < 300)) {
+		c->dir[OUT].state = H1_S_OPAQUE;
+		c->dir[IN].state = H1_S_OPAQUE;
+		s->w.d.state = H1_S_OPAQUE;
+	}
+	return (pending & PENDING_HEAD) || status == 204 || status == 304;
+}
+
+__weak __noinline int http_head(__u32 slot)
+{
+	struct scratch *s = scratch_get(slot);
+	struct conn *c;
+	int no_body = 0;
+
+	if (!s)
+		return RUN_STOP;
+	c = bpf_map_lookup_elem(&conns, &s->key);
+	if (!c)
+		return RUN_STOP;
+	if (s->w.d.kind == H1_REQUESTS)
+		http_request(s, c);
+	else
+		no_body = http_response(s, c);
+	if (s->w.d.state < H1_S_UPGRADED)
+		h1_body(&s->w, no_body);
+	return RUN_ON;
+}
+
+#endif
