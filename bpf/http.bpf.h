@@ -375,6 +375,7 @@ __weak __noinline int http_open(__u32 slot)
 	s->x.dir = s->dir;
 	s->x.limit = h2_limit(c, s->dir);
 	s->x.f.split = 0;
+	s->x.remember = 0;	/* this slot's last user may have left it */
 	s->partial.conn = c->id;
 	s->partial.dir = s->dir;
 	s->reader = READ_H1;
