@@ -55,7 +55,9 @@ static __always_inline void emit_status(struct tt_ev_status *e, const struct con
 	emit(e, sizeof(*e));
 }
 
-/* A request's end: its status, for gRPC that of the call too; 0 = there was none. */
+#define GRPC_STATUS_MAX 16	/* gRPC, "Status codes and their use" */
+
+/* A request's end: its status, for gRPC that of the call plus 1 too; 0 = there was none. */
 static __always_inline void emit_answer(struct tt_ev_status *e, const struct conn *c, __u32 seq,
 					__u32 status, __u32 grpc)
 {
@@ -63,7 +65,8 @@ static __always_inline void emit_answer(struct tt_ev_status *e, const struct con
 	emit_header(&e->h, TT_EV_STATUS, sizeof(*e));
 	emit_conn(&e->h, c, seq);
 	e->status = status;
-	e->grpc = grpc ? grpc - 1 : 0;
+	if (grpc)
+		e->grpc = grpc - 1 <= GRPC_STATUS_MAX ? grpc - 1 : 255;
 	e->flags = grpc ? TT_STATUS_GRPC : 0;
 	emit(e, sizeof(*e));
 }

@@ -267,20 +267,28 @@ static __always_inline int http_idle(struct http1 *d, __u64 addr, __u64 len)
 	return http_passes(d, len) || (d->state == H1_S_LOST && !http_may_begin(addr, len));
 }
 
-/* Bytes that were moved without passing through the program: only as a body. */
-static __always_inline void http_unreachable(struct http1 *d, __u64 len)
+/* Bytes that nobody can read are no loss if they are all body. */
+static __always_inline int http_is_body(struct http1 *d, __u64 len)
 {
 	if (http_passes(d, len))
+		return 1;
+	if (d->left != len)
+		return 0;
+	if (d->state == H1_S_BODY)
+		d->state = H1_S_START;
+	else if (d->state == H1_S_CHUNK_DATA)
+		d->state = H1_S_CHUNK_END;
+	else if (d->state != H1_S_H2)
+		return 0;
+	d->left = 0;
+	return 1;
+}
+
+/* Bytes that were moved without passing through the program. */
+static __always_inline void http_unreachable(struct http1 *d, __u64 len)
+{
+	if (http_is_body(d, len))
 		return;
-	if ((d->state == H1_S_BODY || d->state == H1_S_CHUNK_DATA) && d->left == len) {
-		d->left = 0;
-		d->state = d->state == H1_S_BODY ? H1_S_START : H1_S_CHUNK_END;
-		return;
-	}
-	if (d->state == H1_S_H2 && d->left == len) {
-		d->left = 0;
-		return;
-	}
 	d->state = H1_S_LOST;
 	drop(TT_DROP_sock_unreadable);
 }
@@ -290,8 +298,7 @@ static __always_inline void http_gap(struct http1 *d)
 {
 	if (d->state == H1_S_OPAQUE || d->state == H1_S_LOST || d->state == H1_S_UNTIL_CLOSE)
 		return;
-	if (d->state == H1_S_H2)
-		drop(TT_DROP_gap);
+	drop(TT_DROP_gap);
 	d->state = H1_S_LOST;
 	d->split = 0;
 }

@@ -57,6 +57,12 @@ struct sock {
 	struct sock_common __sk_common;
 	struct socket *sk_socket;
 	__u16 sk_type;
+	__u16 sk_protocol;
+} TT_CORE;
+
+struct tcp_sock {
+	__u32 copied_seq;	/* of the next byte that the program will read */
+	__u32 write_seq;	/* of the next one that it will write */
 } TT_CORE;
 
 struct fdtable {

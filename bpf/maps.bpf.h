@@ -41,9 +41,10 @@ struct conn {
 	__u8 unpaired;		/* statuses can't be told apart any more */
 	__u8 tls;
 	__u8 pad_[4];
-	/* HTTP/2 */
-	__u32 last_stream;	/* of the requests so far */
-	__u32 pad2_;
+	__u32 last_stream;	/* HTTP/2: of the requests so far */
+	__u8 tcp_known[2];	/* tcp_next is */
+	__u8 pad2_[2];
+	__u32 tcp_next[2];	/* TCP's sequence number of the next byte of a plain socket */
 	__u32 limit[2];		/* SETTINGS_HEADER_TABLE_SIZE for this direction's table, plus 1; 0 = default */
 	__u32 offer[2];		/* the same, not acknowledged yet */
 	__u8 pending[PIPELINE_MAX];

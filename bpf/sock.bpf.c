@@ -30,12 +30,14 @@ enum {
 #define MESSAGES_MAX 4		/* messages of one sendmmsg call that are followed */
 #define USER_CS 0x33		/* __USER_CS: 64-bit code; 32-bit callers have other numbers */
 #define MSG_PEEK_FLAG 2		/* MSG_PEEK, linux/socket.h */
+#define PROTOCOL_TCP 6
 #define S_IFMT_MASK 0170000
 #define S_IFSOCK_TYPE 0140000
 
 /* The registers of a system call that matter here. */
 struct call_regs {
 	__u64 nr, a0, a1, a2, a3, cs;
+	__u64 later;		/* bytes that the same call sent after those that are looked at */
 };
 
 struct user_iovec {
@@ -73,6 +75,7 @@ static __always_inline void regs_read(struct call_regs *to, const struct pt_regs
 	bpf_probe_read_kernel(&to->a2, 8, &regs->dx);
 	bpf_probe_read_kernel(&to->a3, 8, &regs->r10);
 	bpf_probe_read_kernel(&to->cs, 8, &regs->cs);
+	to->later = 0;
 }
 
 /*
@@ -216,6 +219,45 @@ static __noinline struct conn *plain_conn(const struct conn_key *key, struct soc
 	return 0;
 }
 
+static __always_inline void bytes_missed(struct http1 *d, __u32 len)
+{
+	if (len >> 31 || !http_is_body(d, len))
+		http_gap(d);
+}
+
+/*
+ * TCP's own count of bytes tells whether some went by unseen (io_uring, splice, a run that the kernel
+ * skipped because this program was preempted), and that bytes which were only peeked at are still to
+ * come. Whether these are new ones.
+ */
+static __noinline int tcp_in_step(struct conn *c, struct sock *sk, __u64 len, __u32 dir, __u32 later)
+{
+	struct tcp_sock *tp = (void *)sk;
+	__u32 now, before, known;
+
+	if (c->tuple.family == TT_AF_UNIX || BPF_CORE_READ(sk, sk_protocol) != PROTOCOL_TCP)
+		return 1;
+	if (dir == OUT) {
+		now = BPF_CORE_READ(tp, write_seq) - later;
+		before = c->tcp_next[OUT];
+		known = c->tcp_known[OUT];
+		c->tcp_next[OUT] = now;
+		c->tcp_known[OUT] = 1;
+	} else {
+		now = BPF_CORE_READ(tp, copied_seq);
+		before = c->tcp_next[IN];
+		known = c->tcp_known[IN];
+		c->tcp_next[IN] = now;
+		c->tcp_known[IN] = 1;
+	}
+	if (!known)
+		return 1;
+	before += len;
+	if (now != before - (__u32)len && now != before)
+		bytes_missed(dir == OUT ? &c->dir[OUT] : &c->dir[IN], now - before);
+	return now != before - (__u32)len;
+}
+
 static __noinline int plain_io(struct sock *sk, __u64 len, __u32 dir, const struct call_regs *regs)
 {
 	struct conn_key key = { .object = (__u64)sk, .tls = TT_TLS_NONE };
@@ -225,6 +267,8 @@ static __noinline int plain_io(struct sock *sk, __u64 len, __u32 dir, const stru
 	int slot;
 
 	c = plain_conn(&key, sk);
+	if (c && !tcp_in_step(c, sk, len, dir, regs->later))
+		return 0;
 	if (c && http_passes(dir == OUT ? &c->dir[OUT] : &c->dir[IN], len))
 		return 0;
 	if (!buffers_find(regs, len, &b))
@@ -238,6 +282,7 @@ static __noinline int plain_io(struct sock *sk, __u64 len, __u32 dir, const stru
 		if (!c)
 			return 0;
 		sock_tuple(sk, &c->tuple);
+		tcp_in_step(c, sk, len, dir, regs->later);
 	}
 	slot = scratch_claim();
 	if (slot < 0) {
@@ -361,11 +406,17 @@ static __always_inline int sent_messages(struct sock *sk, __u64 messages, struct
 
 	regs->nr = NR_SENDMSG;
 	for (int i = 0; i < MESSAGES_MAX; i++) {
+		if (i < messages && !bpf_probe_read_user(&bytes, 4, (void *)(vector + i * MMSGHDR_SIZE +
+									     sizeof(struct user_msghdr))))
+			regs->later += bytes;
+	}
+	for (int i = 0; i < MESSAGES_MAX; i++) {
 		if (i >= messages)
 			return 0;
 		regs->a1 = vector + i * MMSGHDR_SIZE;
 		if (bpf_probe_read_user(&bytes, 4, (void *)(regs->a1 + sizeof(struct user_msghdr))))
 			return drop(TT_DROP_user_fault);
+		regs->later -= bytes;
 		sock_io(sk, bytes, OUT, regs);
 	}
 	return messages > MESSAGES_MAX ? drop(TT_DROP_iov_too_many) : 0;

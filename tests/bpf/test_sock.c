@@ -234,6 +234,73 @@ static void test_sendfile_body(void **state)
 	}
 }
 
+/* splice() takes bytes from a socket and is seen by no hook. A body may go that way; what a head loses
+ * is noticed and counted, and the connection followed again from the next one on. */
+static void splice_away(size_t len)
+{
+	int pipe_fd[2];
+
+	assert_int_equal(pipe(pipe_fd), 0);
+	assert_int_equal(splice(fd[1], NULL, pipe_fd[1], NULL, len, 0), len);
+	close(pipe_fd[0]);
+	close(pipe_fd[1]);
+}
+
+static void test_spliced_body(void **state)
+{
+	static const char head[] = "PUT / HTTP/1.1\r\nContent-Length: 3000\r\n\r\n";
+	char body[3000];
+	uint64_t before = rig_dropped(&rig, TT_DROP_gap);
+
+	memset(body, 'b', sizeof(body));
+	for (int i = 0; i < 2; i++) {
+		put(fd[0], head);
+		assert_int_equal(write(fd[0], body, sizeof(body)), sizeof(body));
+		put(fd[0], REQUEST);
+		get(fd[1], strlen(head));
+		splice_away(sizeof(body));
+		get(fd[1], strlen(REQUEST));
+	}
+	rig_collect(&rig);
+	assert_int_equal(rig_dropped(&rig, TT_DROP_gap), before);
+	assert_int_equal(rig.uses, 4);
+	for (size_t i = 0; i < 4; i++)
+		rig_assert_token(&rig.use[i], TOKEN);
+}
+
+static void test_spliced_head(void **state)
+{
+	uint64_t before = rig_dropped(&rig, TT_DROP_gap);
+
+	for (int i = 0; i < 3; i++)
+		put(fd[0], REQUEST);
+	get(fd[1], strlen(REQUEST) + 20);
+	splice_away(strlen(REQUEST) - 20);
+	get(fd[1], strlen(REQUEST));
+	rig_collect(&rig);
+	assert_int_equal(rig_dropped(&rig, TT_DROP_gap), before + 1);
+	assert_int_equal(rig.uses, 5);	/* three sent, the first and the third received */
+	for (size_t i = 0; i < 5; i++)
+		rig_assert_token(&rig.use[i], TOKEN);
+}
+
+/* Peeked bytes come again. */
+static void test_peek(void **state)
+{
+	char buf[4096];
+
+	put(fd[0], REQUEST);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(recv(fd[1], buf, 40, MSG_PEEK), 40);
+	get(fd[1], 30);
+	assert_int_equal(recv(fd[1], buf, 10, MSG_PEEK), 10);
+	get(fd[1], strlen(REQUEST) - 30);
+	rig_collect(&rig);
+	assert_int_equal(rig.uses, 2);
+	rig_assert_token(&rig.use[0], TOKEN);
+	rig_assert_token(&rig.use[1], TOKEN);
+}
+
 /* A head over many calls, byte by byte, both ends reading them separately. */
 static void test_byte_by_byte(void **state)
 {
@@ -447,7 +514,8 @@ int main(void)
 		T(test_sendfile_body), T(test_byte_by_byte),	T(test_large_head),
 		T(test_split_behind_large_body), T(test_pipelining),    T(test_unix_socket),	T(test_close),
 		T(test_not_http),      T(test_bad_head),	T(test_tunnel),
-		T(test_chunked_body_like_a_head),
+		T(test_chunked_body_like_a_head), T(test_spliced_body), T(test_spliced_head),
+		T(test_peek),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
