@@ -21,7 +21,7 @@
 #define TLS_OVERHEAD_MIN 17	/* 5 header, 12 or more of tag and padding */
 #define TLS_OVERHEAD_MAX 1024	/* a Finished or session tickets may ride in front */
 #define SOCK_STREAM_TYPE 1	/* SOCK_STREAM, linux/net.h */
-#define TCP_CLOSE_STATE 7	/* TCP_CLOSE, net/tcp_states.h */
+enum { TCP_SYN_SENT_STATE = 2, TCP_SYN_RECV_STATE = 3, TCP_CLOSE_STATE = 7 };	/* net/tcp_states.h */
 
 /* ---- sockets ---- */
 

@@ -31,6 +31,7 @@ enum {
 #define USER_CS 0x33		/* __USER_CS: 64-bit code; 32-bit callers have other numbers */
 #define MSG_PEEK_FLAG 2		/* MSG_PEEK, linux/socket.h */
 #define PROTOCOL_TCP 6
+#define RCV_SHUTDOWN_BIT 1	/* RCV_SHUTDOWN, net/sock.h */
 #define S_IFMT_MASK 0170000
 #define S_IFSOCK_TYPE 0140000
 
@@ -233,7 +234,7 @@ static __always_inline void bytes_missed(struct http1 *d, __u32 len)
 static __noinline int tcp_in_step(struct conn *c, struct sock *sk, __u64 len, __u32 dir, __u32 later)
 {
 	struct tcp_sock *tp = (void *)sk;
-	__u32 now, before, known;
+	__u32 now, before, known, missed;
 
 	if (c->tuple.family == TT_AF_UNIX || BPF_CORE_READ(sk, sk_protocol) != PROTOCOL_TCP)
 		return 1;
@@ -252,10 +253,15 @@ static __noinline int tcp_in_step(struct conn *c, struct sock *sk, __u64 len, __
 	}
 	if (!known)
 		return 1;
-	before += len;
-	if (now != before - (__u32)len && now != before)
-		bytes_missed(dir == OUT ? &c->dir[OUT] : &c->dir[IN], now - before);
-	return now != before - (__u32)len;
+	if (now == before)
+		return 0;
+	missed = now - before - (__u32)len;
+	/* The peer's FIN has a number too, and may be taken along with data. */
+	if (missed == 1 && dir == IN && (BPF_CORE_READ(sk, sk_shutdown) & RCV_SHUTDOWN_BIT))
+		return 1;
+	if (missed)
+		bytes_missed(dir == OUT ? &c->dir[OUT] : &c->dir[IN], missed);
+	return 1;
 }
 
 static __noinline int plain_io(struct sock *sk, __u64 len, __u32 dir, const struct call_regs *regs)
@@ -276,7 +282,9 @@ static __noinline int plain_io(struct sock *sk, __u64 len, __u32 dir, const stru
 	if (c && b.addr && http_idle(dir == OUT ? &c->dir[OUT] : &c->dir[IN], b.addr, len))
 		return 0;
 	if (!c) {
-		if (!buffers_may_begin(&b) || !watched())
+		/* The end of a closed socket has been announced already: nobody would end its row. */
+		if (!buffers_may_begin(&b) || !watched() ||
+		    BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE_STATE)
 			return 0;
 		c = conn_new(&key);
 		if (!c)
@@ -458,8 +466,10 @@ int sock_state(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct conn_key key = {}, *tls;
 	__u64 sock = ctx->args[0];
+	int state = ctx->args[2];
 
-	if ((int)ctx->args[2] != TCP_CLOSE_STATE)
+	/* An end, or the beginning of another life of this struct sock, should the end have been missed. */
+	if (state != TCP_CLOSE_STATE && state != TCP_SYN_SENT_STATE && state != TCP_SYN_RECV_STATE)
 		return 0;
 	key.object = sock;
 	conn_end(&key);

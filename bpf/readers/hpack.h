@@ -49,7 +49,9 @@ static __always_inline void hp_mark(struct h2_work *x)
 		return;
 	}
 	bit = 1 << ((b->field - TT_CONTROL_METHOD) & 15);
-	if ((b->seen & bit) || (b->flags & H2_B_REGULAR))
+	if ((b->seen & bit) || (b->flags & H2_B_REGULAR) ||
+	    (x->f.kind != H1_UNKNOWN &&
+	     (b->field == TT_CONTROL_STATUS) != (x->f.kind == H1_RESPONSES && !x->f.promise)))
 		b->flags |= H2_B_BAD;
 	b->seen |= bit;
 	b->before += b->unknown;	/* what came before is of the same kind: no credential */

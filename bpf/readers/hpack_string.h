@@ -121,8 +121,9 @@ static __always_inline int hp_tail(struct h1_work *w, struct h2_work *x)
 
 static __always_inline int hp_is_request(const struct h2_work *x)
 {
-	return x->f.kind != H1_RESPONSES && !x->f.promise &&
-	       !(x->b.seen & 1 << (TT_CONTROL_STATUS - TT_CONTROL_METHOD));
+	if (x->f.kind != H1_UNKNOWN)
+		return x->f.kind == H1_REQUESTS;
+	return !x->f.promise && !(x->b.seen & 1 << (TT_CONTROL_STATUS - TT_CONTROL_METHOD));
 }
 
 /* Fields whose value the HTTP/1 reader reads. */

@@ -301,6 +301,52 @@ static void test_peek(void **state)
 	rig_assert_token(&rig.use[1], TOKEN);
 }
 
+/* A response that is read together with the end of the connection. */
+static void test_fin_along(void **state)
+{
+	uint64_t before = rig_dropped(&rig, TT_DROP_gap);
+	char buf[4096];
+
+	put(fd[0], REQUEST);
+	get(fd[1], strlen(REQUEST));
+	put(fd[1], RESPONSE);
+	get(fd[0], strlen(RESPONSE));
+	put(fd[0], REQUEST);
+	get(fd[1], strlen(REQUEST));
+	put(fd[1], RESPONSE);
+	assert_int_equal(shutdown(fd[1], SHUT_WR), 0);
+	/* Wants more than there is, so that it takes the FIN too. */
+	assert_int_equal(recv(fd[0], buf, sizeof(buf), MSG_WAITALL), strlen(RESPONSE));
+	rig_collect(&rig);
+	assert_int_equal(rig_dropped(&rig, TT_DROP_gap), before);
+	assert_int_equal(rig.uses, 4);
+	assert_int_equal(rig.statuses, 4);
+}
+
+/* A socket that is closed already and read to its end must leave nothing for the next one. */
+static void test_read_after_close(void **state)
+{
+	const struct linger reset = { .l_onoff = 1 };
+	char buf[4096];
+
+	for (int i = 0; i < 20; i++) {
+		put(fd[0], REQUEST);
+		assert_int_equal(setsockopt(fd[0], SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
+		assert_int_equal(shutdown(fd[1], SHUT_RDWR), 0);
+		close(fd[0]);
+		while (read(fd[1], buf, 50) > 0)
+			;
+		close(fd[1]);
+		rig_tcp(fd);
+		rig_clear(&rig);
+		put(fd[0], REQUEST);
+		get(fd[1], strlen(REQUEST));
+		put(fd[1], RESPONSE);
+		get(fd[0], strlen(RESPONSE));
+		assert_exchange();
+	}
+}
+
 /* A head over many calls, byte by byte, both ends reading them separately. */
 static void test_byte_by_byte(void **state)
 {
@@ -515,7 +561,7 @@ int main(void)
 		T(test_split_behind_large_body), T(test_pipelining),    T(test_unix_socket),	T(test_close),
 		T(test_not_http),      T(test_bad_head),	T(test_tunnel),
 		T(test_chunked_body_like_a_head), T(test_spliced_body), T(test_spliced_head),
-		T(test_peek),
+		T(test_peek),	       T(test_fin_along),	T(test_read_after_close),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
