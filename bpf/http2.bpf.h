@@ -312,6 +312,29 @@ __weak __noinline int h2_end(__u32 slot)
 	return RUN_ON;
 }
 
+/* A stream above the one that GOAWAY names is not processed (RFC 9113, 6.8). */
+__weak __noinline int h2_gone_one(__u32 slot)
+{
+	struct scratch *s = scratch_get(slot);
+	struct stream_key key = {};
+	struct stream *row;
+	struct conn *c;
+
+	if (!s)
+		return RUN_STOP;
+	c = h2_stream_of(s, &key);
+	if (!c)
+		return RUN_STOP;
+	s->x.found = c->last_stream > s->x.setting + 2 * s->x.part;
+	if (!s->x.found)
+		return RUN_ON;
+	key.stream = c->last_stream - 2 * s->x.part;
+	row = bpf_map_lookup_elem(&streams, &key);
+	if (row && !(row->flags & STREAM_EARLY))
+		h2_answer(s, c, &key, row, 0, 0);
+	return RUN_ON;
+}
+
 /* ---- settings ---- */
 
 __weak __noinline int h2_settings(__u32 slot, __u32 acknowledged)
@@ -451,6 +474,8 @@ __weak __noinline int h2_one(__u32 slot)
 		return h2_settings(slot, 1);
 	case H2_END:
 		return h2_end(slot);
+	case H2_GONE:
+		return h2_gone_one(slot);
 	default:
 		return h2_lost(s);
 	}

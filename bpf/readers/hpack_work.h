@@ -74,6 +74,8 @@ enum h2_state {
 	H2_S_BLOCK_END,
 	H2_S_UNKNOWN,		/* a use's unseen entries are entered as unreadable credentials */
 	H2_S_SETTING,		/* six bytes */
+	H2_S_GOAWAY,		/* the last stream that was or may be processed */
+	H2_S_GONE,		/* those above it are ended, one by one */
 	H2_S_SKIP,		/* a payload of no interest */
 };
 
@@ -162,6 +164,8 @@ enum h2_result {
 	H2_SETTINGS,	/* the other direction may make its table x->setting bytes large */
 	H2_ACK,		/* this direction accepts what the other one's SETTINGS said */
 	H2_END,		/* the frame's stream ends without a header block, or is reset */
+	H2_GONE,	/* no stream above x->setting of the other direction will be answered: the x->part-th
+			 * one of them; x->found = there was one */
 	H2_BAD,		/* no HTTP/2, or not any more; the reason is in x->reason */
 };
 #define H2_ASK_STATIC 5		/* w->ask: the name at index x->block.value of the static table */

@@ -278,12 +278,40 @@ static __always_inline int h2_setting(struct h2_work *x)
 	return id == H2_SETTINGS_TABLE ? H2_SETTINGS : H2_NEXT;
 }
 
+#define H2_GONE_MAX 128		/* streams that one GOAWAY ends; servers allow about 100 at a time */
+
+static __always_inline int h2_goaway(struct h2_work *x)
+{
+	struct h2 *f = &x->f;
+
+	x->setting = (__u32)(f->bytes[0] & 0x7f) << 24 | f->bytes[1] << 16 | f->bytes[2] << 8 | f->bytes[3];
+	x->part = 0;
+	if (f->kind != H1_RESPONSES) {
+		h2_skip(x);
+		return H2_NEXT;
+	}
+	f->state = H2_S_GONE;
+	return H2_GONE;
+}
+
+static __always_inline int h2_gone(struct h2_work *x)
+{
+	if (x->found && ++x->part < H2_GONE_MAX)
+		return H2_GONE;
+	h2_skip(x);
+	return H2_NEXT;
+}
+
 static __always_inline int h2_other_frame(struct h2_work *x)
 {
 	struct h2 *f = &x->f;
 
 	if (f->type == H2_SETTINGS_FRAME && f->left) {
 		h2_want(x, H2_S_SETTING, 6);
+		return H2_NEXT;
+	}
+	if (f->type == H2_GOAWAY) {
+		h2_want(x, H2_S_GOAWAY, 4);
 		return H2_NEXT;
 	}
 	h2_skip(x);
@@ -349,7 +377,9 @@ static __always_inline int h2_collect(struct h1_work *w, struct h2_work *x)
 		return H2_NEXT;
 	if (f->state == H2_S_HEADER)
 		return h2_header(w, x);
-	return f->state == H2_S_PREFIX ? h2_prefix(x) : h2_setting(x);
+	if (f->state == H2_S_PREFIX)
+		return h2_prefix(x);
+	return f->state == H2_S_GOAWAY ? h2_goaway(x) : h2_setting(x);
 }
 
 /* ---- the end of a header block ---- */
@@ -479,7 +509,10 @@ static __always_inline int h2_step(struct h1_work *w, struct h2_work *x)
 	case H2_S_HEADER:
 	case H2_S_PREFIX:
 	case H2_S_SETTING:
+	case H2_S_GOAWAY:
 		return h2_collect(w, x);
+	case H2_S_GONE:
+		return h2_gone(x);
 	case H2_S_BLOCK:
 		return h2_block(w, x);
 	case H2_S_BLOCK_END:
