@@ -49,6 +49,7 @@ struct drive_head {
 	char method[TT_METHOD_LEN + 1]; /* NUL-terminated, all three */
 	char path[TT_PATH_LEN + 1];
 	char host[TT_HOST_LEN + 1];
+	char mcp_method[TT_MCP_METHOD_LEN + 1], mcp_name[TT_MCP_NAME_LEN + 1];
 	struct tt_cred cred[TT_CREDS_MAX];
 };
 
@@ -212,7 +213,8 @@ static inline void drive_check_head(struct drive *v)
 {
 	const struct h1_head *h = &v->w.h;
 
-	if (h->path_len > TT_PATH_LEN || h->host_len > TT_HOST_LEN || h->method_len > TT_METHOD_LEN)
+	if (h->path_len > TT_PATH_LEN || h->host_len > TT_HOST_LEN || h->method_len > TT_METHOD_LEN ||
+	    h->mcp_method_len > TT_MCP_METHOD_LEN || h->mcp_name_len > TT_MCP_NAME_LEN)
 		v->broken = "a text is longer than its limit";
 	else if (h->creds > TT_CREDS_MAX)
 		v->broken = "more credentials than there is room for";
@@ -246,6 +248,8 @@ static inline void drive_keep_head(struct drive *v, int dir)
 	to->host_len = h->host_len;
 	memcpy(to->path, h->path, h->path_len);
 	memcpy(to->host, h->host, h->host_len);
+	memcpy(to->mcp_method, h->mcp_method, h->mcp_method_len);
+	memcpy(to->mcp_name, h->mcp_name, h->mcp_name_len);
 	if (v->w.d.kind == H1_REQUESTS) {
 		to->method_len = h->method_len;
 		memcpy(to->method, h->method, h->method_len);
