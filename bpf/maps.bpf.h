@@ -147,10 +147,10 @@ struct {
 	__type(value, struct h1_head);
 } partials __weak SEC(".maps");
 
-/* Directions that speak HTTP/2. */
+/* Directions that speak HTTP/2: room for both of every row of `conns`. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 32768);
+	__uint(max_entries, 65536);
 	__type(key, struct partial_key);
 	__type(value, struct h2);
 } h2s __weak SEC(".maps");
