@@ -64,7 +64,6 @@ static __always_inline int hp_unseen(struct h2_work *x)
 	struct h2_block *b = &x->b;
 	__u64 i = b->unknown;
 
-	b->flags |= H2_B_UNSEEN;
 	b->field = HPACK_UNKNOWN;
 	b->name_len = 0;
 	if (i < H2_UNKNOWN_MAX) {

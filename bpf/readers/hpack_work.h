@@ -112,7 +112,7 @@ struct h2_block {
 	__u32 left;		/* encoded bytes of the string still to come */
 	__u32 len;		/* decoded bytes so far */
 	__u32 name_len;
-	__u32 size;		/* of the block so far */
+	__u32 size;		/* of the block's frames so far */
 	__u32 need;		/* room to make in the table */
 	__u16 carrier;
 	__u16 number;
@@ -145,8 +145,6 @@ enum { HP_INDEXED = 1, HP_INSERTED, HP_PLAIN, HP_NEVER, HP_SIZE };
 #define H2_B_BAD 4		/* no valid message (RFC 9113, 8.1.1), but a valid block */
 #define H2_B_BAD_VALUE 8	/* this field's value can't be one */
 #define H2_B_GRPC 16		/* content-type: application/grpc */
-#define H2_B_UNSEEN 32		/* an entry was referred to that nobody has seen */
-#define H2_B_CONNECT 64
 
 enum h2_result {
 	H2_NEXT,	/* nothing; call again */

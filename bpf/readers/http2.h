@@ -238,6 +238,7 @@ static __always_inline int h2_headers(struct h1_work *w, struct h2_work *x)
 
 	f->block = f->stream;
 	h2_block_begin(w, x);
+	x->b.size = f->left;
 	if (f->flags & H2_FLAG_PADDED)
 		want = 1;
 	if (f->type == H2_PUSH_PROMISE)
@@ -246,6 +247,8 @@ static __always_inline int h2_headers(struct h1_work *w, struct h2_work *x)
 		want += 5;
 	if (want > f->left)
 		return h2_bad(x, TT_DROP_bad_frame);
+	if (f->left > H2_BLOCK_MAX)
+		return h2_bad(x, TT_DROP_head_too_long);
 	if (want)
 		h2_want(x, H2_S_PREFIX, want);
 	else
@@ -342,8 +345,9 @@ static __always_inline int h2_header(struct h1_work *w, struct h2_work *x)
 	if (f->block ? f->type != H2_CONTINUATION || f->stream != f->block : f->type == H2_CONTINUATION)
 		return h2_bad(x, TT_DROP_bad_frame);
 	if (f->type == H2_CONTINUATION) {
+		x->b.size += f->left;
 		f->state = H2_S_BLOCK;
-		return H2_NEXT;
+		return x->b.size <= H2_BLOCK_MAX ? H2_NEXT : h2_bad(x, TT_DROP_head_too_long);
 	}
 	if (f->type == H2_HEADERS || f->type == H2_PUSH_PROMISE)
 		return h2_headers(w, x);
@@ -436,16 +440,33 @@ static __always_inline int h2_block_end(struct h1_work *w, struct h2_work *x)
 		return H2_NEXT;
 	}
 	b->part = f->kind == H1_REQUESTS ? h2_pseudo_unseen(w, x) : H2_UNKNOWN_MAX;
+	b->creds = w->h.creds;
 	f->state = H2_S_UNKNOWN;
 	return H2_NEXT;
 }
 
-/* A use's fields that nobody can read, one by one; then the message is complete. */
-static __always_inline int h2_unknown(struct h1_work *w, struct h2_work *x)
+/* Makes an unreadable credential of an unseen entry. */
+static __always_inline void h2_unreadable(struct h1_work *w, struct h2_work *x, __u32 seq)
 {
 	struct hpack *t = &x->f.table;
-	struct h2_block *b = &x->b;
 	struct tt_cred *c = &w->h.made;
+
+	siphash_init(&x->sip, w->key[0], w->key[1]);
+	siphash_put8(&x->sip, t->epoch);
+	siphash_put8(&x->sip, (__u64)x->dir << 32 | seq);
+	__builtin_memset(c, 0, sizeof(*c));
+	siphash_final(&x->sip, c->token);
+	c->flags = TT_CRED_UNREADABLE;
+	c->entry = seq < t->base ? t->base - seq : 0;
+}
+
+/*
+ * A use's fields that nobody can read, one by one; then the message is complete. All are counted, but
+ * reported only if no credential was read, and of too many the last ones: clients put theirs late.
+ */
+static __always_inline int h2_unknown(struct h1_work *w, struct h2_work *x)
+{
+	struct h2_block *b = &x->b;
 	__u64 i = b->part;
 	__u32 seq;
 
@@ -458,16 +479,13 @@ static __always_inline int h2_unknown(struct h1_work *w, struct h2_work *x)
 	b->part++;
 	H1_MASK(i, H2_UNKNOWN_MAX - 1);
 	seq = b->unseen[i];
-	siphash_init(&x->sip, w->key[0], w->key[1]);
-	siphash_put8(&x->sip, t->epoch);
-	siphash_put8(&x->sip, (__u64)x->dir << 32 | seq);
-	__builtin_memset(c, 0, sizeof(*c));
-	siphash_final(&x->sip, c->token);
-	c->flags = TT_CRED_UNREADABLE;
-	c->entry = seq < t->base ? t->base - seq : 0;
-	if (h1_cred_add(w) == H1_NOTE)
-		return h2_note(x, w->reason);
-	return h2_note(x, seq < t->base ? TT_DROP_hpack_unknown : TT_DROP_hpack_evicted);
+	if (!b->creds && b->unknown - b->part < TT_CREDS_MAX) {
+		h2_unreadable(w, x, seq);
+		h1_cred_add(w);
+	} else if (!b->creds) {
+		w->h.use_flags |= TT_USE_MORE_CREDS;
+	}
+	return h2_note(x, seq < x->f.table.base ? TT_DROP_hpack_unknown : TT_DROP_hpack_evicted);
 }
 
 /* ---- the step ---- */
