@@ -383,6 +383,7 @@ __weak __noinline int http_open(__u32 slot)
 	s->x.limit = h2_limit(c, s->dir);
 	s->x.f.split = 0;
 	s->x.remember = 0;	/* this slot's last user may have left it */
+	s->x.skim = 1;
 	s->partial.conn = c->id;
 	s->partial.dir = s->dir;
 	s->reader = READ_H1;
@@ -406,6 +407,7 @@ __weak __noinline int http_open(__u32 slot)
 __weak __noinline int http_close(__u32 slot)
 {
 	struct scratch *s = scratch_get(slot);
+	struct h2 *kept;
 	struct conn *c;
 
 	if (!s)
@@ -422,7 +424,10 @@ __weak __noinline int http_close(__u32 slot)
 	if (s->reader != READ_H1) {
 		s->w.d.split = 0;
 		s->w.d.left = s->x.f.state == H2_S_SKIP ? s->x.f.left : 0;
-		if (bpf_map_update_elem(&h2s, &s->partial, &s->x.f, BPF_ANY))
+		kept = bpf_map_lookup_elem(&h2s, &s->partial);
+		if (kept)	/* an update would take a new element each time */
+			*kept = s->x.f;
+		else if (bpf_map_update_elem(&h2s, &s->partial, &s->x.f, BPF_ANY))
 			s->w.d.state = H1_S_LOST;
 	}
 	c = bpf_map_lookup_elem(&conns, &s->key);

@@ -22,6 +22,12 @@ static __always_inline int hp_prefix(struct h2_work *x, __u8 c, __u8 mask, __u8 
 	return h2_to(x, b->value == mask ? HP_INT : then);
 }
 
+/* Is the integer that began with the last byte known already? Then its use need not wait a step. */
+static __always_inline int hp_prefix_done(const struct h2_work *x, __u8 then)
+{
+	return x->b.state == then;
+}
+
 static __always_inline int hp_int(struct h2_work *x, __u8 c)
 {
 	struct h2_block *b = &x->b;
@@ -66,7 +72,7 @@ static __always_inline int hp_unseen(struct h2_work *x)
 
 	b->field = HPACK_UNKNOWN;
 	b->name_len = 0;
-	if (i < H2_UNKNOWN_MAX) {
+	if (i < 255) {	/* the last H2_UNKNOWN_MAX are kept */
 		H1_MASK(i, H2_UNKNOWN_MAX - 1);
 		b->unseen[i] = x->seq;
 		b->unknown++;
@@ -296,6 +302,13 @@ static __always_inline int hp_got_part(struct h1_work *w, struct h2_work *x)
 	return H2_GET;
 }
 
+/* Would a response's head that refers to this field tell anything? */
+static __always_inline int hp_of_interest(const struct h2_work *x)
+{
+	return x->b.field == TT_CONTROL_STATUS || x->b.field == TT_CONTROL_GRPC_STATUS ||
+	       (x->b.field == TT_CONTROL_TYPE && x->b.number == 16);
+}
+
 static __always_inline int hp_field(struct h1_work *w, struct h2_work *x)
 {
 	struct h2_block *b = &x->b;
@@ -315,6 +328,10 @@ static __always_inline int hp_field(struct h1_work *w, struct h2_work *x)
 		b->field = 0;
 	} else {
 		hp_number(x, b->number);
+	}
+	if (b->how == HP_INSERTED && x->skim && x->f.kind == H1_RESPONSES && !hp_of_interest(x)) {
+		x->f.table.inserted++;
+		return h2_to(x, HP_START);
 	}
 	h2_to(x, b->how == HP_INSERTED ? HP_INSERT : HP_START);
 	if (!x->remember || !h->made.length || !b->field)
@@ -375,7 +392,7 @@ static __always_inline int hp_insert(struct h1_work *w, struct h2_work *x)
 	b->part = e->creds;
 	b->need = e->size;
 	b->then = HP_PUT;
-	return h2_to(x, HP_EVICT);
+	return h2_to(x, x->skim && x->f.kind == H1_RESPONSES ? HP_PUT : HP_EVICT);
 }
 
 /* RFC 7541, 4.3 and 4.4 */
@@ -419,7 +436,8 @@ static __always_inline int hp_put(struct h2_work *x)
 
 	x->seq = t->inserted++;
 	x->part = 0;
-	t->size += x->entry.size;
+	if (!x->skim || x->f.kind != H1_RESPONSES)
+		t->size += x->entry.size;
 	x->b.state = x->b.part ? HP_PUT_PART : HP_START;
 	return H2_PUT;
 }
@@ -445,6 +463,7 @@ static __always_inline int hp_put_part(struct h1_work *w, struct h2_work *x)
 static __always_inline int hp_hungry(const struct h1_work *w, const struct h2_block *b)
 {
 	return b->state == HP_START || b->state == HP_INT || b->state == HP_STR ||
+	       (b->state == HP_SKIP && b->left) ||
 	       (b->state == HP_BYTES && hp_string_hungry(w, b));
 }
 
@@ -476,6 +495,8 @@ static __always_inline int hp_step_string(struct h1_work *w, struct h2_work *x)
 		return hp_memo(x);
 	case HP_MEMO_GOT:
 		return hp_memo_got(w, x);
+	case HP_SKIP:
+		return hp_skip(x);
 	case HP_BYTES:
 		return hp_bytes(w, x);
 	case HP_TAIL:
@@ -496,12 +517,14 @@ static __always_inline int hp_step_string(struct h1_work *w, struct h2_work *x)
 static __always_inline int hp_step(struct h1_work *w, struct h2_work *x)
 {
 	__u8 c = h2_word(x, 0);
+	int r;
 
 	if (x->b.state >= HP_STR_LEN && x->b.state <= HP_STR_END)
 		return hp_step_string(w, x);
 	switch (x->b.state) {
 	case HP_START:
-		return hp_start(x, c);
+		r = hp_start(x, c);
+		return r == H2_NEXT && hp_prefix_done(x, HP_REP) ? hp_rep(w, x) : r;
 	case HP_INT:
 		return hp_int(x, c);
 	case HP_REP:
@@ -513,7 +536,8 @@ static __always_inline int hp_step(struct h1_work *w, struct h2_work *x)
 	case HP_NAMED:
 		return hp_named(w, x);
 	case HP_STR:
-		return hp_str(x, c);
+		r = hp_str(x, c);
+		return r == H2_NEXT && hp_prefix_done(x, HP_STR_LEN) ? hp_string_begin(w, x) : r;
 	case HP_FIELD:
 		return hp_field(w, x);
 	case HP_INSERT:

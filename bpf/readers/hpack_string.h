@@ -176,6 +176,31 @@ static __always_inline void hp_value_begin(struct h1_work *w, struct h2_work *x)
 	}
 }
 
+/* Does anybody need this value, or its length? */
+static __always_inline int hp_needed(const struct h2_work *x)
+{
+	if (!x->skim || hp_for_eating(x))
+		return 1;
+	if (x->f.kind == H1_RESPONSES)
+		return 0;
+	return hp_for_inner(x) || x->b.how == HP_INSERTED;
+}
+
+static __always_inline int hp_skip(struct h2_work *x)
+{
+	__u32 n = x->total - x->pos;
+
+	if (n > x->f.left)
+		n = x->f.left;
+	if (n > x->b.left)
+		n = x->b.left;
+	h2_take(x, n);
+	x->b.left -= n;
+	if (x->b.left)
+		return H2_FILL;
+	return h2_to(x, HP_FIELD);
+}
+
 static __always_inline int hp_string_begin(struct h1_work *w, struct h2_work *x)
 {
 	struct h2_block *b = &x->b;
@@ -194,6 +219,8 @@ static __always_inline int hp_string_begin(struct h1_work *w, struct h2_work *x)
 		h1_name_start(&w->h);
 		return h2_to(x, HP_BYTES);
 	}
+	if (!hp_needed(x))
+		return b->left ? h2_to(x, HP_SKIP) : h2_to(x, HP_FIELD);
 	hp_value_begin(w, x);
 	if ((b->field != TT_UNWRAP_WHOLE && b->field != TT_UNWRAP_SCHEME) || !b->coded ||
 	    b->left < HPACK_MEMO_MIN || b->left > x->f.left || b->left > x->total - x->pos)
@@ -223,18 +250,26 @@ static __always_inline int hp_memo(struct h2_work *x)
 	if (have > x->memo_left)
 		have = x->memo_left;
 	/* No loop: kernels before 6.3 refuse the shape that clang gives to this one. */
-	if (have >= 32) {
+	if (have >= 64) {
 		siphash_put8(&x->sip, h2_word(x, 0));
 		siphash_put8(&x->sip, h2_word(x, 8));
 		siphash_put8(&x->sip, h2_word(x, 16));
 		siphash_put8(&x->sip, h2_word(x, 24));
-		done = 32;
+		siphash_put8(&x->sip, h2_word(x, 32));
+		siphash_put8(&x->sip, h2_word(x, 40));
+		siphash_put8(&x->sip, h2_word(x, 48));
+		siphash_put8(&x->sip, h2_word(x, 56));
+		done = 64;
+	} else if (have >= 16) {
+		siphash_put8(&x->sip, h2_word(x, 0));
+		siphash_put8(&x->sip, h2_word(x, 8));
+		done = 16;
 	} else if (have >= 8) {
 		siphash_put8(&x->sip, h2_word(x, 0));
 		done = 8;
 	} else {
-		siphash_put(&x->sip, h2_word(x, 0));
-		done = 1;
+		siphash_put_some(&x->sip, h2_word(x, 0) & ((1ULL << (8 * have & 63)) - 1), have);
+		done = have;
 	}
 	x->pos += done;
 	x->memo_left -= done;
@@ -320,7 +355,7 @@ static __always_inline int hp_eat(struct h1_work *w, struct h2_work *x)
 	__u32 left = w->fill - x->at;
 	__u64 at = x->at, word;
 
-	if (!left) {
+	if (!left || (x->b.value_part && x->b.field == TT_CONTROL_TYPE && x->b.number > 16)) {
 		w->fill = 0;
 		return h2_to(x, x->b.last ? HP_STR_END : HP_BYTES);
 	}

@@ -90,6 +90,7 @@ enum hpack_state {
 	HP_STR_LEN,
 	HP_MEMO,		/* hashing a string to see whether it was decoded before */
 	HP_MEMO_GOT,
+	HP_SKIP,		/* a value that nobody needs */
 	HP_BYTES,		/* the string, a chunk at a time into h1_work.buf */
 	HP_TAIL,		/* the last bits of a Huffman-coded one */
 	HP_CHUNK,
@@ -189,7 +190,8 @@ struct h2_work {
 	__u8 found;
 	__u8 dir;		/* which direction of the connection: tells their unseen entries apart */
 	__u8 remember;		/* this string goes into the memo */
-	__u8 pad_[1];
+	__u8 skim;		/* decode and keep only what is reported: of what is not, faults are not
+				 * noticed, and a response's table is not kept in size */
 	struct hpack_memo memo;
 	struct siphash sip;
 	struct hpack_entry entry;

@@ -439,7 +439,7 @@ static __always_inline int h2_block_end(struct h1_work *w, struct h2_work *x)
 		h2_skip(x);
 		return H2_NEXT;
 	}
-	b->part = f->kind == H1_REQUESTS ? h2_pseudo_unseen(w, x) : H2_UNKNOWN_MAX;
+	b->part = f->kind == H1_REQUESTS ? h2_pseudo_unseen(w, x) : b->unknown;
 	b->creds = w->h.creds;
 	f->state = H2_S_UNKNOWN;
 	return H2_NEXT;
@@ -505,7 +505,7 @@ static __always_inline int h2_block(struct h1_work *w, struct h2_work *x)
 			h2_skip(x);
 			return H2_NEXT;
 		}
-		if (!h2_have(x))
+		if (!h2_have(x) && x->b.state != HP_SKIP)
 			return H2_FILL;
 	}
 	return hp_step(w, x);

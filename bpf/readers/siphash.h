@@ -85,6 +85,21 @@ static __always_inline void siphash_put8(struct siphash *s, __u64 w)
 	siphash_word(s, m);
 }
 
+/* n bytes (1 to 7) at once, first byte lowest; those above them are zero. */
+static __always_inline void siphash_put_some(struct siphash *s, __u64 w, __u32 n)
+{
+	__u32 have = s->len & 7;
+	__u64 m = s->tail | w << (8 * have);
+
+	s->len += n;
+	if (have + n < 8) {
+		s->tail = m;
+		return;
+	}
+	s->tail = (w >> 1) >> (63 - 8 * have);
+	siphash_word(s, m);
+}
+
 /* Ends the message; the state is of no further use. */
 static __always_inline void siphash_final(struct siphash *s, __u64 out[2])
 {
