@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Fetches what the tests need beyond packages, once: kernels for tests/vm (Debian's packages) and
-# the broker of the Kafka tests (Maven). Kept under $TOKENTRAIL_CACHE, else the user's cache folder.
+# Fetches what the tests need beyond packages, once: kernels for tests/vm (Debian's packages), the
+# broker of the Kafka tests (Maven), and the HTTP/2 and gRPC peers, which are built here. Kept under
+# $TOKENTRAIL_CACHE, else the user's cache folder.
 set -euo pipefail
 
 here=$(dirname "$(readlink -f "$0")")
@@ -11,3 +12,5 @@ done < <(grep -v '^#' "$here/../vm/kernels.txt")
 if [ -x "$here/kafka-up.sh" ]; then
 	"$here/kafka-up.sh" fetch
 fi
+(cd "$here/hpack" && go mod download)
+"$here/../peers/build.sh"

@@ -244,30 +244,34 @@ http {{
 	large_client_header_buffers 8 64k;
 	default_type text/plain;
 	server {{
-		listen 127.0.0.1:{tls} ssl backlog=1024;
-		listen 127.0.0.1:{plain} backlog=1024;
+		listen 127.0.0.1:{tls} ssl {http2} backlog=1024;
+		listen 127.0.0.1:{plain} {http2} backlog=1024;
 		server_name localhost;
 		ssl_certificate {cert};
 		ssl_certificate_key {key};
-		location / {{ return 200 "ok\\n"; }}
-		location /denied {{ return 403 "no\\n"; }}
-		location /gone {{ return 404 "not here\\n"; }}
+		location / {{ return 200 "{body}\\n"; }}
+		location /denied {{ return 403 "{body}\\n"; }}
+		location /gone {{ return 404 "{body}\\n"; }}
 		location /empty {{ return 204; }}
+		{more}
 	}}
 }}
 """
 
 
 class Nginx:
-    """An unchanged nginx with a TLS and a plain listener on 127.0.0.1, keep-alive without limit."""
+    """An unchanged nginx with a TLS and a plain listener on 127.0.0.1, keep-alive without limit. With
+    http2 the plain one speaks nothing but HTTP/2, and the body of an answer is the client's port."""
 
-    def __init__(self, directory, authority, workers=1, env=None):
+    def __init__(self, directory, authority, workers=1, env=None, http2=False, more=""):
         self.dir = tempfile.mkdtemp(prefix="nginx-", dir=directory)
         self.tls, self.plain = free_port(), free_port()
         conf = os.path.join(self.dir, "nginx.conf")
         with open(conf, "w", encoding="ascii") as f:
             f.write(NGINX_CONF.format(dir=self.dir, workers=workers, tls=self.tls,
-                                      plain=self.plain, cert=authority.cert, key=authority.key))
+                                      plain=self.plain, cert=authority.cert, key=authority.key,
+                                      http2="http2" if http2 else "", more=more,
+                                      body="$remote_port" if http2 else "ok"))
         self.process = spawn(["nginx", "-p", self.dir, "-e", f"{self.dir}/error.log", "-c", conf,
                               "-g", "daemon off;"], env=env)
         wait_until(lambda: listening(self.tls) and listening(self.plain), 10, "nginx listens")
@@ -282,9 +286,12 @@ class Nginx:
 
 
 def listening(port):
-    want = f"0100007F:{port:04X}"
-    with open("/proc/net/tcp", encoding="ascii") as f:
-        return any(line.split()[1] == want and line.split()[3] == "0A" for line in f)
+    """On 127.0.0.1, by a socket of either family."""
+    for table, address in (("tcp", "0100007F"), ("tcp6", "0000000000000000FFFF00000100007F")):
+        with open(f"/proc/net/{table}", encoding="ascii") as f:
+            if any(line.split()[1] == f"{address}:{port:04X}" and line.split()[3] == "0A" for line in f):
+                return True
+    return False
 
 
 # ---- the sensor ----

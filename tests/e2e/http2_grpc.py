@@ -1,0 +1,70 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""gRPC of Go and of the C core (Python's grpcio) with a credential for each call, unary and streaming,
+with OK and other outcomes: plain between all of them, and over TLS to an nginx that hands the calls on."""
+import os
+import sys
+
+for _place in ("lib", "peers"):
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", _place))
+import peers  # noqa: E402  pylint: disable=wrong-import-position,import-error
+import rig  # noqa: E402  pylint: disable=wrong-import-position,import-error
+import seen  # noqa: E402  pylint: disable=wrong-import-position,import-error
+
+KINDS = ("grpc-go", "grpcio")
+# (kind, grpc-status): Trailers-Only answers, trailers after messages, and the same token again and again.
+CALLS = (("unary", 0), ("unary", 0), ("unary", 16), ("stream", 0), ("stream", 7), ("unary", 5), ("stream", 16))
+
+
+def wants_of(client):
+    """Makes the calls, each outcome with a token of its own, and says what they were."""
+    tokens = {code: rig.token() for _, code in CALLS}
+    answers = client.ask_all([(kind, str(code), tokens[code]) for kind, code in CALLS])
+    rig.need_equal([code for code, _ in answers], [code for _, code in CALLS], "codes at the client")
+    rig.need(all(port for _, port in answers), "an answer without the client's port")
+    return [seen.Want(tokens[code], "POST", f"/tokentrail.Peer/{kind.capitalize()}", 200, port, grpc=code)
+            for (kind, code), (_, port) in zip(CALLS, answers)]
+
+
+def plain(sensor):
+    for server_name in KINDS:
+        with rig.case(f"{server_name} serves"):
+            server = peers.Server(server_name)
+            for name in KINDS:
+                with rig.case(f"{name} to {server_name}, plain"):
+                    client = peers.client(name, f"localhost:{server.port}")
+                    seen.check(sensor, wants_of(client), [
+                        seen.End("egress", client.exe, client.pids, "none", server.port),
+                        seen.End("ingress", server.exe, server.pids, "none", server.port)])
+            server.stop()
+
+
+def through_nginx(sensor, work, authority):
+    for name in KINDS:
+        with rig.case(f"{name} over TLS to nginx, which asks {name} in turn"):
+            server = peers.Server(name)
+            nginx = rig.Nginx(work, authority, http2=True,
+                              more=f"location /tokentrail.Peer/ {{ grpc_pass grpc://localhost:{server.port}; }}")
+            client = peers.client(name, f"localhost:{nginx.tls}", authority.ca)
+            workers, exe = set(nginx.workers), "/usr/sbin/nginx"
+            seen.check(sensor, wants_of(client), [
+                seen.End("ingress", exe, workers, "openssl", nginx.tls),
+                seen.End("egress", exe, workers, "none", server.port, behind=True),
+                seen.End("ingress", server.exe, server.pids, "none", server.port, behind=True)], ports_behind=True)
+            nginx.stop()
+            server.stop()
+
+
+def main():
+    rig.need_root()
+    work = rig.work_dir("grpc")
+    authority = rig.Authority(work)
+    sensor = rig.Sensor(work)
+    plain(sensor)
+    through_nginx(sensor, work, authority)
+    with rig.case("the sensor ends with status 0, and nothing was lost"):
+        seen.nothing_lost(sensor)
+    rig.finish()
+
+
+main()
