@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the sensor costs a TLS service, beside no probes and beside empty probes at entry and return
 of the same functions. The three take turns inside each round, since the machine's speed drifts; each
-has its own copy of libssl, so that no probe of one touches another. Ratios are within a round.
+has its own copy of libssl, so that no probe of one touches another. Ratios are within a round. Once with
+HTTP/1.1 for so many seconds, then with HTTP/2 for so many requests.
 
-    bench.py [--rounds N] [--seconds S]      as root; writes build/bench.json too
+    bench.py [--rounds N] [--seconds S] [--requests N]      as root; writes build/bench.json too
 """
 import argparse
 import base64
@@ -12,6 +13,7 @@ import contextlib
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import statistics
@@ -25,6 +27,7 @@ import rig  # noqa: E402  pylint: disable=wrong-import-position,import-error
 LOADGEN = os.path.join(rig.TOOLS, "loadgen")
 EMPTY = os.path.join(rig.BUILD, "tests", "bench", "empty")
 CONNECTIONS = 16
+STREAMS = 8
 VARIANTS = ("none", "empty", "sensor")
 
 
@@ -46,6 +49,11 @@ def cpu_seconds(pid):
         return int(f.read().split()[0]) / 1e9
 
 
+def children_cpu_seconds():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def peak_mib(pid):
     with open(f"/proc/{pid}/status", encoding="ascii") as f:
         return int(re.search(r"VmHWM:\s+(\d+)", f.read()).group(1)) / 1024
@@ -53,27 +61,52 @@ def peak_mib(pid):
 
 class Variant:
     """An nginx and its clients on a private copy of the library."""
+    http2 = False
 
     def __init__(self, name, work, authority):
         self.name = name
-        self.dir = os.path.join(work, name)
-        os.mkdir(self.dir)
+        self.dir = os.path.join(work, self.protocol.replace("/", "-"), name)
+        os.makedirs(self.dir)
         self.library = os.path.join(self.dir, "libssl.so.3")
         shutil.copy(libssl(), self.library)
         self.env = {**os.environ, "LD_LIBRARY_PATH": self.dir}
-        self.nginx = rig.Nginx(self.dir, authority, env=self.env)
+        self.nginx = rig.Nginx(self.dir, authority, env=self.env, http2=self.http2)
         self.token = made_up_jwt()
 
-    def load(self, seconds):
+    def load(self, amount):
         before = cpu_seconds(self.nginx.workers[0])
-        code, out, err = rig.run([LOADGEN, "-t", "-c", str(CONNECTIONS), "-d", str(seconds),
+        requests, seconds, cpu = self.clients(amount)
+        cpu += cpu_seconds(self.nginx.workers[0]) - before
+        return {"requests": requests, "rate": requests / seconds, "cpu_us": cpu / requests * 1e6}
+
+
+class Http1(Variant):
+    """Keep-alive connections, one request on each at a time; the amount is in seconds."""
+    protocol, key, few = "HTTP/1.1", "http1", 0.5
+
+    def clients(self, amount):
+        code, out, err = rig.run([LOADGEN, "-t", "-c", str(CONNECTIONS), "-d", str(amount),
                                   str(self.nginx.tls)], stdin=self.token + "\n", env=self.env,
-                                 seconds=seconds + 60, check=False)
+                                 seconds=amount + 60, check=False)
         rig.need_equal(code, 0, f"loadgen ({err} {out}); status")
         said = json.loads(out)
-        cpu = cpu_seconds(self.nginx.workers[0]) - before + said["cpu_seconds"]
-        return {"requests": said["requests"], "rate": said["requests"] / said["seconds"],
-                "cpu_us": cpu / said["requests"] * 1e6}
+        return said["requests"], said["seconds"], said["cpu_seconds"]
+
+
+class Http2(Variant):
+    """h2load, streams side by side; the amount is in requests. It sends the token as a literal that is
+    never indexed, Huffman-coded, each time anew."""
+    protocol, key, few, http2 = "HTTP/2", "http2", 2000, True
+
+    def clients(self, amount):
+        before = children_cpu_seconds()
+        out = rig.run(["h2load", "-n", str(amount), "-c", str(CONNECTIONS), "-m", str(STREAMS),
+                       f"--connect-to=127.0.0.1:{self.nginx.tls}", "-H", f"authorization: Bearer {self.token}",
+                       f"https://localhost:{self.nginx.tls}/"], env=self.env, seconds=300)[1]
+        rig.need("Application protocol: h2\n" in out, "h2load speaks no HTTP/2")
+        rig.need_equal(int(re.search(r"status codes: (\d+) 2xx", out).group(1)), amount, "answers of h2load")
+        rate = float(re.search(r"finished in .*, ([\d.]+) req/s", out).group(1))
+        return amount, amount / rate, children_cpu_seconds() - before
 
 
 @contextlib.contextmanager
@@ -105,19 +138,19 @@ def sensor_on(variant, work, totals):
         totals["losses"][reason] = totals["losses"].get(reason, 0) + count
 
 
-def one_round(variants, work, seconds, totals):
+def one_round(variants, work, amount, totals):
     """Measurements by variant; the order is turned in each round."""
     got = {}
     for v in variants:
         if v.name == "empty":
             with empty_probes(v):
-                got[v.name] = v.load(seconds)
+                got[v.name] = v.load(amount)
         elif v.name == "sensor":
             with sensor_on(v, work, totals):
-                got[v.name] = v.load(seconds)
+                got[v.name] = v.load(amount)
             totals["requests"] += got[v.name]["requests"]
         else:
-            got[v.name] = v.load(seconds)
+            got[v.name] = v.load(amount)
     return got
 
 
@@ -135,18 +168,25 @@ def bpf_statistics():
             f.write(before)
 
 
-def program_costs(variant, work, seconds):
-    """ns a run of each program of the sensor, kernel statistics on (their own cost is inside)."""
+def program_costs(variant, work, amount):
+    """ns a run of each program of the sensor, kernel statistics on (their own cost is inside), and for how
+    many requests."""
     with bpf_statistics(), sensor_on(variant, work, fresh_totals()) as s:
         ids = set()
         for name in os.listdir(f"/proc/{s.monitor}/fdinfo"):
             with contextlib.suppress(OSError):
                 with open(f"/proc/{s.monitor}/fdinfo/{name}", encoding="ascii") as f:
                     ids |= {int(i) for i in re.findall(r"^prog_id:\s*(\d+)", f.read(), re.M)}
-        variant.load(seconds)
+        requests = variant.load(amount)["requests"]
         shown = json.loads(rig.run(["bpftool", "-j", "prog", "show"])[1])
     return {p["name"]: {"runs": p["run_cnt"], "ns": p["run_time_ns"] / p["run_cnt"]}
-            for p in shown if p["id"] in ids and p.get("run_cnt")}
+            for p in shown if p["id"] in ids and p.get("run_cnt")}, requests
+
+
+def was_probed(variant):
+    """Has a probe ever been hit in this nginx? The kernel then has a page in it for what it steps over."""
+    with open(f"/proc/{variant.nginx.workers[0]}/maps", encoding="utf-8") as f:
+        return "[uprobes" in f.read()
 
 
 def fresh_totals():
@@ -172,37 +212,52 @@ def compare(rounds):
 
 
 def show(report):
-    print(f"nginx with TLS, 1 worker, {CONNECTIONS} keep-alive connections, a JWT of 900 bytes in each request, both")
-    print(f"ends probed; {report['rounds']} rounds of {report['seconds']} s for each variant, taking turns.\n")
-    print("                     requests/s              CPU per request")
-    print("                     min / median / max      min / median / max")
-    for name, r in report["ratios"].items():
-        print(f"  {name:16}   {shown(r['requests_per_second']):22}  {shown(r['cpu_per_request'])}")
+    print(f"nginx with TLS, 1 worker, {CONNECTIONS} kept-alive connections, a JWT of 900 bytes in each request, both")
+    print(f"ends probed; {report['rounds']} rounds for each variant, taking turns: {report['seconds']} s of HTTP/1.1, and "
+          f"{report['requests']} requests of")
+    print(f"HTTP/2 by h2load, {STREAMS} streams at a time on each connection.\n")
+    print("                               requests/s              CPU per request")
+    print("                               min / median / max      min / median / max")
+    for way in WAYS:
+        for name, r in report[way.key]["ratios"].items():
+            print(f"  {way.protocol:8}  {name:16}   {shown(r['requests_per_second']):22}  "
+                  f"{shown(r['cpu_per_request'])}")
     print("\n  CPU added to each request, us (both ends, min / median / max):")
-    for name, s in report["added_us"].items():
-        print(f"    {name:8} {shown(s, 1)}")
-    t = report["sensor"]
-    print(f"\n  The sensor's own processes: {t['cpu'] / t['requests'] * 1e5:.2f} s of CPU for 100,000 requests, "
-          f"{t['mib']:.1f} MiB at most in one process.")
+    for way in WAYS:
+        for name, s in report[way.key]["added_us"].items():
+            print(f"    {way.protocol:8}  {name:8} {shown(s, 1)}")
+    for way in WAYS:
+        show_sensor(way.protocol, report[way.key])
+
+
+def show_sensor(protocol, part):
+    t = part["sensor"]
+    print(f"\n{protocol}: the sensor's own processes: {t['cpu'] / t['requests'] * 1e5:.2f} s of CPU for 100,000 "
+          f"requests, {t['mib']:.1f} MiB at most in one process.")
     print(f"  Uses reported for {t['requests']} requests: {t['egress']} egress, {t['ingress']} ingress; "
           f"losses: {t['losses'] or 'none'}.")
     print("\n  BPF programs, kernel statistics on:")
-    runs = sum(p["runs"] for p in report["programs"].values())
-    for name, p in sorted(report["programs"].items(), key=lambda x: -x[1]["runs"] * x[1]["ns"]):
-        print(f"    {name:16} {p['ns']:8.0f} ns a run, {p['runs']} runs")
-    mean = sum(p["runs"] * p["ns"] for p in report["programs"].values()) / max(runs, 1)
-    print(f"    {'all':16} {mean:8.0f} ns a run\n")
-    for text, good in verdicts(report, mean):
+    programs, counted = part["programs"], part["programs_requests"]
+    spent = {name: p["runs"] * p["ns"] for name, p in programs.items()}
+    runs = sum(p["runs"] for p in programs.values())
+    for name in sorted(programs, key=lambda n: -spent[n]):
+        print(f"    {name:16} {programs[name]['ns']:8.0f} ns a run, {programs[name]['runs']:7} runs, "
+              f"{spent[name] / counted:6.0f} ns a request")
+    mean = sum(spent.values()) / max(runs, 1)
+    print(f"    {'all':16} {mean:8.0f} ns a run, {runs:7} runs, "
+          f"{sum(spent.values()) / counted:6.0f} ns a request\n")
+    for text, good in verdicts(part, mean):
         print(f"  {'met    ' if good else 'NOT MET'} {text}")
 
 
-def verdicts(report, mean):
+def verdicts(part, mean):
     """The goals of the design, each with what was measured."""
-    r, t = report["ratios"], report["sensor"]
+    r, t = part["ratios"], part["sensor"]
     cpu_empty = r["sensor / empty"]["cpu_per_request"]["median"]
     rate = r["sensor / none"]["requests_per_second"]["median"]
     cpu = r["sensor / none"]["cpu_per_request"]["median"]
     return [
+        ("measured alone: nobody else's probes were on the library that has none", part["alone"]),
         (f"costs no more than empty probes at the symbols: {cpu_empty:.2f} times their CPU per request", cpu_empty <= 1),
         (f"at least 0.70 of the bare request rate: {rate:.2f}", rate >= 0.70),
         (f"at most 1.6 times the bare CPU per request: {cpu:.2f}", cpu <= 1.6),
@@ -214,26 +269,40 @@ def verdicts(report, mean):
     ]
 
 
+def measure(way, work, authority, rounds, amount):
+    """One way of talking HTTP, all variants."""
+    variants = [way(name, work, authority) for name in VARIANTS]
+    totals, got = fresh_totals(), []
+    for v in variants:
+        v.load(way.few)
+    for i in range(rounds):
+        turn = i % len(variants)
+        got.append(one_round(variants[turn:] + variants[:turn], work, amount, totals))
+        print(f"{way.protocol}: round {i + 1} of {rounds}", end="\r", file=sys.stderr, flush=True)
+    ratios, added = compare(got)
+    alone = not was_probed(variants[0])
+    programs, requests = program_costs(variants[2], work, amount)
+    for v in variants:
+        v.nginx.stop()
+    return {"ratios": ratios, "added_us": added, "sensor": totals, "each": got, "programs": programs,
+            "programs_requests": requests, "alone": alone}
+
+
+WAYS = (Http1, Http2)
+
+
 def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("--rounds", type=int, default=int(os.environ.get("ROUNDS", "7")))
     ap.add_argument("--seconds", type=float, default=float(os.environ.get("SECONDS_EACH", "3")))
+    ap.add_argument("--requests", type=int, default=int(os.environ.get("REQUESTS_EACH", "20000")))
     opt = ap.parse_args()
     rig.need_root()
     work = rig.work_dir("bench")
     authority = rig.Authority(work)
-    variants = [Variant(name, work, authority) for name in VARIANTS]
-    totals, rounds = fresh_totals(), []
-    for v in variants:
-        v.load(0.5)
-    for i in range(opt.rounds):
-        turn = i % len(variants)
-        rounds.append(one_round(variants[turn:] + variants[:turn], work, opt.seconds, totals))
-        print(f"round {i + 1} of {opt.rounds}", end="\r", file=sys.stderr, flush=True)
-    ratios, added = compare(rounds)
-    report = {"rounds": opt.rounds, "seconds": opt.seconds, "kernel": os.uname().release, "ratios": ratios,
-              "added_us": added, "sensor": totals, "each": rounds,
-              "programs": program_costs(variants[2], work, opt.seconds)}
+    report = {"rounds": opt.rounds, "seconds": opt.seconds, "requests": opt.requests, "kernel": os.uname().release}
+    for way, amount in zip(WAYS, (opt.seconds, opt.requests)):
+        report[way.key] = measure(way, work, authority, opt.rounds, amount)
     with open(os.path.join(rig.BUILD, "bench.json"), "w", encoding="ascii") as f:
         json.dump(report, f, indent=1)
     show(report)

@@ -70,6 +70,15 @@ static int load(const char *path)
 	return 0;
 }
 
+/* In hex: the Huffman code of a text is none. */
+static void report(const char *target, uint64_t at, const struct needle *n)
+{
+	printf("found: %s at %#llx: ", target, (unsigned long long)at);
+	for (size_t i = 0; i < n->len; i++)
+		printf("%02x", n->bytes[i]);
+	printf("\n");
+}
+
 /* Looks at each place in buf; `from` is where buf lies in the target, for the message. */
 static void look(const char *target, uint64_t from, const uint8_t *buf, size_t len)
 {
@@ -78,8 +87,7 @@ static void look(const char *target, uint64_t from, const uint8_t *buf, size_t l
 			if (i + n->len > len || memcmp(buf + i, n->bytes, n->len) != 0)
 				continue;
 			if (found++ < 20)
-				printf("found: %s at %#llx: %.*s\n", target,
-				       (unsigned long long)(from + i), (int)n->len, n->bytes);
+				report(target, from + i, n);
 			break;
 		}
 	}
