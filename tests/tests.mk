@@ -8,6 +8,7 @@ BPF_TESTS := $(patsubst tests/bpf/%.c,build/tests/bpf/%,$(wildcard tests/bpf/tes
 FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 TOOLS := $(patsubst tests/lib/%.c,build/tests/tools/%,tests/lib/loadgen.c tests/lib/lockstep.c tests/lib/canary.c) \
 	build/tests/tools/lockstep-static
+HPACK_TOOLS := $(addprefix build/tests/tools/hpack/,plan encode_nghttp2 encode_go)
 
 .PHONY: deps deps-build deps-demo deps-test test check fuzz bench vm-check tools unit-tests
 deps-build:
@@ -18,13 +19,18 @@ deps-test deps:
 	@tests/lib/deps.sh build test
 	@tests/lib/fetch.sh
 
-tools: $(TOOLS)
+tools: $(TOOLS) $(HPACK_TOOLS)
 unit-tests: $(UNIT)
 
 # Tools of the tests are programs of their own: plain C and OpenSSL, nothing of ours.
 build/tests/tools/%: tests/lib/%.c tests/tests.mk
 	@mkdir -p $(@D)
-	$(Q)$(CC) -std=gnu11 -O2 -g $(WARN) -Werror -D_GNU_SOURCE -o $@ $< -lssl -lcrypto
+	$(Q)$(CC) -std=gnu11 -O2 -g $(WARN) -Werror -D_GNU_SOURCE -o $@ $< $(TOOL_LIBS) -lssl -lcrypto
+
+build/tests/tools/hpack/encode_nghttp2: TOOL_LIBS := -lnghttp2
+build/tests/tools/hpack/encode_go: $(addprefix tests/lib/hpack/,encode_go.go go.mod go.sum)
+	@mkdir -p $(@D)
+	$(Q)cd $(<D) && go build -buildvcs=false -trimpath -o $(CURDIR)/$@ $(<F)
 
 build/tests/tools/lockstep-static: tests/lib/lockstep.c tests/tests.mk
 	@mkdir -p $(@D)
@@ -36,10 +42,11 @@ build/tests/bpf/%: tests/bpf/%.c build/libtokentrail.a $(HDR)
 	$(Q)$(CC) $(CPPFLAGS_ALL) -Itests/lib $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< build/libtokentrail.a \
 		$(LIBS) -lssl -lcmocka
 
-build/fuzz/%: tests/fuzz/%.c $(BPF_HDR) $(wildcard tests/fuzz/*.h)
+build/fuzz/fuzz_hpack: FUZZ_LIBS := -lnghttp2
+build/fuzz/%: tests/fuzz/%.c $(BPF_HDR) $(HUFFMAN) $(wildcard tests/fuzz/*.h tests/lib/h*.h)
 	@mkdir -p $(@D)
-	$(Q)$(CLANG) -std=gnu11 -O1 -g -D_GNU_SOURCE -Isrc -Iinclude -Ibpf -fno-sanitize-recover=all \
-		-fsanitize=fuzzer,address,undefined -o $@ $<
+	$(Q)$(CLANG) -std=gnu11 -O1 -g -D_GNU_SOURCE -Isrc -Iinclude -Ibpf -I$(G) -fno-sanitize-recover=all \
+		-fsanitize=fuzzer,address,undefined -o $@ $< $(FUZZ_LIBS)
 
 test: all unit-tests
 	@tests/run.sh unit
@@ -50,7 +57,7 @@ check: deps
 	@$(MAKE) --no-print-directory SAN=address,undefined unit-tests
 	@tests/run.sh lint unit san fuzz bpf e2e kafka vm
 
-vm-check: deps all
+vm-check: deps all tools build/tests/bpf/test_http2_blocks
 	@tests/run.sh vm
 
 fuzz: $(FUZZERS)

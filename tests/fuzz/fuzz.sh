@@ -7,12 +7,13 @@ set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/../.." || exit 1
 CLANG=${CLANG:-clang} CC=${CC:-cc}
 OUT=build/fuzz
-FLAGS=(-std=gnu11 -O1 -g -D_GNU_SOURCE -Isrc -Iinclude -Ibpf -fno-sanitize-recover=all)
+FLAGS=(-std=gnu11 -O1 -g -D_GNU_SOURCE -Isrc -Iinclude -Ibpf -Ibuild/gen -fno-sanitize-recover=all)
+declare -A LIBS=([hpack]=-lnghttp2)
 
 replay() { # NAME: with the other compiler, and no fuzzer
 	local corpus=(tests/fuzz/corpus/"$1"/*)
 	if ! "$CC" "${FLAGS[@]}" -Wall -Wextra -Werror -fsanitize=address,undefined -o "$OUT/onefile_$1" \
-		tests/fuzz/onefile.c "tests/fuzz/fuzz_$1.c"; then
+		tests/fuzz/onefile.c "tests/fuzz/fuzz_$1.c" ${LIBS[$1]+"${LIBS[$1]}"}; then
 		echo "not ok corpus of $1: does not compile"
 		return 1
 	fi
@@ -29,7 +30,7 @@ fuzz() { # NAME SECONDS
 	local log=$OUT/$1.log runs
 	mkdir -p "$OUT/found/$1"
 	if ! "$CLANG" "${FLAGS[@]}" -fsanitize=fuzzer,address,undefined -o "$OUT/fuzz_$1" \
-		"tests/fuzz/fuzz_$1.c"; then
+		"tests/fuzz/fuzz_$1.c" ${LIBS[$1]+"${LIBS[$1]}"}; then
 		echo "not ok fuzz $1: does not compile"
 		return 1
 	fi

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes the hand-made seeds of the fuzzers: tests/fuzz/seeds.py, then look at the difference.
 
-A seed of http1 is one connection; its format is told in fuzz_http1.c.
+A seed of http1 and http2 is one connection, one of hpack a row of blocks; their formats are told in
+fuzz_*.c.
 """
 import base64
 import pathlib
@@ -69,15 +70,113 @@ HTTP1 = {
 }
 
 
-def http1(calls):
-    return b"\x2a" + b"".join(bytes([d]) + len(p).to_bytes(2, "little") + p for d, p in calls)
+# ---- HTTP/2: header fields and frames by hand ----
+
+ADD, PLAIN, NEVER = 0x40, 0x00, 0x10
+CODED_URL = bytes.fromhex("9d29ad171863c78f0b97c8e9ae82ae43d3")  # RFC 7541, C.6.1: a URL
+PADDED, WITH_PRIORITY, END_HEADERS, END_STREAM = 8, 0x20, 4, 1
+
+
+def number(first, prefix, n):
+    most = (1 << prefix) - 1
+    if n < most:
+        return bytes([first | n])
+    out, n = [first | most], n - most
+    while n >= 128:
+        out.append(0x80 | n & 0x7F)
+        n >>= 7
+    return bytes(out + [n])
+
+
+def text(b):
+    return number(0, 7, len(b)) + b
+
+
+def index(n):
+    return number(0x80, 7, n)
+
+
+def value(kind, name_index, b):
+    return number(kind, 6 if kind == ADD else 4, name_index) + text(b)
+
+
+def field(kind, name, b):
+    return bytes([kind]) + text(name) + text(b)
+
+
+def size(n):
+    return number(0x20, 5, n)
+
+
+def frame(kind, flags, stream, payload=b""):
+    return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+
+
+def headers(stream, block, flags=END_HEADERS | END_STREAM):
+    return frame(1, flags, stream, block)
+
+
+PSEUDO = index(2) + index(7) + index(4) + value(ADD, 1, b"h.example")
+TOKEN = value(ADD, 23, b"Bearer ghp_0123456789abcdef")
+CODED = bytes([0x0F, 0x08]) + b"\x91" + CODED_URL
+BLOCKS = {
+    "request": [PSEUDO + TOKEN, index(2) + index(7) + index(4) + index(63) + index(62)],
+    "kinds": [PSEUDO + value(PLAIN, 23, b"Bearer x") + value(NEVER, 23, b"Basic " + BASIC)
+              + field(NEVER, b"x-api-key", b"k") + field(ADD, b"key", b"") + CODED],
+    "path": [index(2) + index(6) + value(ADD, 5, b"/a/7?token=x&access_token=%41") + value(ADD, 1, b"u:p@h"),
+             index(2) + index(6) + index(63) + index(62)],
+    "sizes": [size(0) + PSEUDO, size(4096) + PSEUDO + index(62), size(64) + size(128) + PSEUDO + TOKEN + index(62)],
+    "eviction": [size(100)] + [field(ADD, b"x-%d" % i, b"v") + index(62) + index(63) for i in range(8)],
+    "large": [field(ADD, b"x-long", b"v" * 4100) + field(ADD, b"a", b"b") + index(62)],
+    "integers": [bytes.fromhex("0f11") + b"\x7f\x80\x80\x00" + b"w" * 127, bytes.fromhex("ff8080808001")],
+    "padding": [bytes.fromhex("0001618107"), bytes.fromhex("000161821fff")],
+    "mcp": [PSEUDO + field(ADD, b"mcp-method", b"tools/call") + field(ADD, b"mcp-name", b"a" * 30), index(63) + index(62)],
+    "zero_index": [index(0)],
+}
+
+SETTINGS = frame(4, 0, 0, b"\0\1\0\0\x20\0\0\4\0\0\xff\xff")
+ACK = frame(4, 1, 0)
+ASK = headers(1, PSEUDO + TOKEN)
+ANSWER = headers(1, index(8) + value(ADD, 31, b"application/grpc"), END_HEADERS)
+HTTP2 = {  # (begins with the preface, calls)
+    "exchange": (1, [c(SETTINGS, ASK), s(SETTINGS, ACK, ANSWER, frame(0, 0, 1, b"body"),
+                                         headers(1, field(ADD, b"grpc-status", b"0"))), c(ACK)]),
+    "split": (1, [c(bytes([b])) for b in frame(4, 0, 0) + headers(1, PSEUDO)]),
+    "shapes": (1, [c(frame(1, PADDED | WITH_PRIORITY, 1, b"\2\0\0\0\3\x10" + PSEUDO[:3] + b"\0\0"),
+                     frame(9, 0, 1, PSEUDO[3:5]), frame(9, END_HEADERS, 1, PSEUDO[5:]),
+                     frame(0, PADDED | END_STREAM, 1, b"\1x\0"))]),
+    "others": (1, [c(frame(6, 0, 0, b"01234567"), frame(8, 0, 0, b"\0\0\1\0"), frame(2, 0, 3, b"\0\0\0\0\x10"),
+                     frame(3, 0, 1, b"\0\0\0\x08"), frame(7, 0, 0, b"\0\0\0\1\0\0\0\0"), frame(0xFA, 0xFF, 9, b"x"))]),
+    "promise": (1, [s(frame(4, 0, 0), frame(5, END_HEADERS, 1, b"\0\0\0\2" + PSEUDO + TOKEN), headers(2, index(8)))]),
+    "interim": (1, [c(ASK), s(headers(1, value(PLAIN, 8, b"103"), END_HEADERS), headers(1, index(13)))]),
+    "limits": (1, [s(SETTINGS), c(ACK, headers(1, size(8192) + PSEUDO), headers(3, size(9000) + PSEUDO))]),
+    "faults": (1, [c(frame(9, 4, 1, b"\x82")), c(ASK), c(frame(3, 0, 1, b"x")), c(ASK)]),
+    "no_message": (1, [c(headers(1, index(2) + index(2)), headers(3, index(8)), ASK)]),
+    "middle": (0, [c(frame(8, 0, 0, b"\0\0\1\0")), c(headers(101, index(2) + index(7) + index(4) + index(62) + index(66)),
+                                                       headers(103, PSEUDO + index(63))), s(ANSWER)]),
+    "within_a_frame": (0, [c(ASK[5:], ASK), c(ASK, ASK)]),
+    "http1": (0, [c(get(b"/")), s(OK)]),
+}
+
+
+def connection(seed, calls):
+    return bytes([seed]) + b"".join(bytes([d]) + len(p).to_bytes(2, "little") + p for d, p in calls)
+
+
+def blocks(rows):
+    return b"\x2a" + b"".join(len(b).to_bytes(2, "little") + b for b in rows)
+
+
+def write(folder, seeds):
+    (HERE / "corpus" / folder).mkdir(parents=True, exist_ok=True)
+    for name, seed in seeds.items():
+        (HERE / "corpus" / folder / name).write_bytes(seed)
 
 
 def main():
-    folder = HERE / "corpus" / "http1"
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, calls in HTTP1.items():
-        (folder / name).write_bytes(http1(calls))
+    write("http1", {name: connection(0x2A, calls) for name, calls in HTTP1.items()})
+    write("http2", {name: connection(0x2A + preface, calls) for name, (preface, calls) in HTTP2.items()})
+    write("hpack", {name: blocks(rows) for name, rows in BLOCKS.items()})
 
 
 main()

@@ -152,6 +152,41 @@ static void words_at_all_alignments(void **state)
 		}
 }
 
+/* Portions of one to seven bytes at every alignment, and words between them. */
+static void portions_at_all_alignments(void **state)
+{
+	uint8_t m[64];
+
+	for (size_t i = 0; i < sizeof(m); i++)
+		m[i] = i;
+	for (size_t len = 0; len < 64; len++)
+		for (size_t lead = 0; lead <= len && lead < 9; lead++)
+			for (uint32_t n = 1; n < 8; n++) {
+				struct siphash s;
+				__u64 out[2];
+				size_t i;
+
+				siphash_init(&s, KEY0, KEY1);
+				for (i = 0; i < lead; i++)
+					siphash_put(&s, m[i]);
+				for (size_t k = 0; i + n <= len; k++, i += n) {
+					uint8_t word[8] = { 0 };
+
+					memcpy(word, m + i, n);
+					siphash_put_some(&s, load8(word), n);
+					if (k % 3 == 2 && i + n + 8 <= len) {
+						siphash_put8(&s, load8(m + i + n));
+						i += 8;
+					}
+				}
+				for (; i < len; i++)
+					siphash_put(&s, m[i]);
+				assert_int_equal(s.len, len);
+				siphash_final(&s, out);
+				expect_vector(out, len);
+			}
+}
+
 static void openssl_siphash(const uint8_t key[16], const uint8_t *m, size_t len, uint8_t ret[16])
 {
 	size_t size = 16, got = 0;
@@ -222,6 +257,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(byte_by_byte),
 		cmocka_unit_test(words_at_all_alignments),
+		cmocka_unit_test(portions_at_all_alignments),
 		cmocka_unit_test(mixed_portions_equal_openssl),
 		cmocka_unit_test(state_keeps_no_whole_word),
 	};

@@ -94,9 +94,28 @@ for d in egress ingress; do
 	result $? "40 more TLS requests are 40 whole $d uses" "$n"
 done
 
+# Five requests on one HTTP/2 connection: after the first the token is an entry of the table.
+curl -s -o /dev/null --http2 --cacert /t/ca.crt -H "Authorization: Bearer $token" "https://localhost:8444/h2/[1-5]"
+h2() { # DIRECTION
+	grep "\"id\":\"$want\"" /tmp/out | grep "\"direction\":\"$1\"" | grep -c '"path":"/h2/{...}","status":200'
+}
+both_h2() {
+	[ "$(h2 egress)" -ge 5 ] && [ "$(h2 ingress)" -ge 5 ]
+}
+await 20 both_h2
+for d in egress ingress; do
+	n=$(h2 $d)
+	[ "$n" = 5 ]
+	result $? "5 HTTP/2 requests over TLS are 5 whole $d uses" "$n"
+done
+
 kill -TERM $sensor
 wait $sensor
 result $? "the sensor ends with status 0" "status $?"
+
+# The same programs, loaded by a test that looks at every field of every record.
+HPACK_BLOCKS=/t/blocks /t/test_http2_blocks >/tmp/blocks 2>&1 && grep -q 'PASSED.* [1-9][0-9]* test' /tmp/blocks
+result $? "10,000 HTTP/2 header blocks of three encoders" "$(grep -m1 -E 'ERROR|error' /tmp/blocks)"
 if [ $bad != 0 ]; then
 	echo "--- standard error:"
 	cat /tmp/err

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Boots a Debian suite's kernel (tests/vm/kernels.txt) with the sensor as it was built, and checks in
-# the guest that one TLS and one plain request are reported with the right id. guest.sh has the steps.
+# the guest that TLS, plain and HTTP/2 requests are reported with the right id, and that 10,000 HTTP/2
+# header blocks come out right. guest.sh has the steps.
 #   vm-check.sh SUITE
 set -euo pipefail
 
-[ $# -eq 1 ] || { sed -n '5p' "$0"; exit 2; }
+[ $# -eq 1 ] || { sed -n '6p' "$0"; exit 2; }
 here=$(dirname "$(readlink -f "$0")")
 root=$(readlink -f "$here/../..")
 tokentrail=${TOKENTRAIL:-$root/build/tokentrail}
@@ -29,6 +30,7 @@ http {
 	uwsgi_temp_path /tmp/nginx/d; scgi_temp_path /tmp/nginx/e;
 	server {
 		listen 127.0.0.1:8443 ssl;
+		listen 127.0.0.1:8444 ssl http2;
 		ssl_certificate /t/ca.crt;
 		ssl_certificate_key /t/server.key;
 		location / { return 200 "ok\n"; }
@@ -36,8 +38,15 @@ http {
 }
 CONF
 
-files=("$tokentrail=/usr/bin/tokentrail" /usr/bin/curl /usr/sbin/nginx)
-for f in token id fleet.key ca.crt server.key nginx.conf; do
+# The blocks of tests/bpf/test_http2_blocks.c: the guest has no encoders.
+mkdir "$t/blocks"
+hpack=$root/build/tests/tools/hpack
+"$hpack/plan" 11 3400 | "$hpack/encode_nghttp2" >"$t/blocks/nghttp2"
+"$hpack/plan" 12 3400 | "$hpack/encode_go" >"$t/blocks/go"
+"$hpack/plan" 13 3400 | "$root/tests/lib/hpack/encode_python.py" >"$t/blocks/python"
+
+files=("$tokentrail=/usr/bin/tokentrail" "$root/build/tests/bpf/test_http2_blocks=/t/test_http2_blocks" /usr/bin/curl /usr/sbin/nginx)
+for f in token id fleet.key ca.crt server.key nginx.conf blocks/{nghttp2,go,python}; do
 	files+=("$t/$f=/t/$f")
 done
 VM_MEM=${VM_MEM:-768} VM_TIMEOUT=${VM_TIMEOUT:-400} "$here/vm-run.sh" run "$1" "$here/guest.sh" "${files[@]}"

@@ -1,0 +1,5 @@
+module tokentrail/tests/hpack
+
+go 1.18
+
+require golang.org/x/net v0.35.0
