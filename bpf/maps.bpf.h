@@ -15,7 +15,7 @@
 
 /* Which connection: the TLS object of a process, or a plain socket. */
 struct conn_key {
-	__u64 object;		/* SSL *, or struct sock * */
+	__u64 object;		/* SSL * or the like, or struct sock * */
 	__u32 tgid;		/* 0 for a socket */
 	__u32 tls;		/* enum tt_tls */
 };
@@ -40,7 +40,7 @@ struct conn {
 	__u16 early_status;	/* of a response that overtook its request */
 	__u8 unpaired;		/* statuses can't be told apart any more */
 	__u8 tls;
-	__u8 pad_[4];
+	__u32 held;		/* bytes that a failed write left in the library, read already */
 	__u32 last_stream;	/* HTTP/2: of the requests so far */
 	__u8 tcp_known[2];	/* tcp_next is */
 	__u8 pad2_[2];
@@ -89,9 +89,10 @@ struct thread {
 	__u8 in_call;
 	__u8 mixed;		/* nested I/O on more than one socket */
 	__u8 dir;
-	__u8 ex;		/* the _ex form: 1 or 0 is returned, the count is in *size_out */
+	__u8 result;		/* RESULT_* */
+	__u8 tls;		/* enum tt_tls */
+	__u8 pad_[3];
 	__u32 ignored;		/* calls inside this one */
-	__u32 pad_;
 	/* for TLS over memory buffers: the send that follows a write, the receive before a read */
 	struct conn_key wrote;
 	__u64 received_sock;

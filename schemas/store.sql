@@ -61,7 +61,7 @@ CREATE TABLE use (
 	server_port INTEGER NOT NULL,
 	peer_ip TEXT NOT NULL,
 	peer_port INTEGER NOT NULL,
-	tls INTEGER NOT NULL,		-- enum tt_tls: 0 none, 1 openssl
+	tls INTEGER NOT NULL,		-- number in tls.def; 0 none
 	count INTEGER NOT NULL,
 	first INTEGER NOT NULL,
 	last INTEGER NOT NULL,
@@ -178,7 +178,8 @@ SELECT u.token,
 	nullif(u.client_ip, '') AS last_client_ip,
 	CASE u.http_version WHEN 10 THEN '1.0' WHEN 11 THEN '1.1' WHEN 20 THEN '2' END
 		AS http_version,
-	CASE u.tls WHEN 0 THEN 'none' WHEN 1 THEN 'openssl' END AS tls_library,
+	CASE u.tls WHEN 0 THEN 'none' WHEN 1 THEN 'openssl' WHEN 2 THEN 'gnutls' WHEN 3 THEN 'wolfssl'
+		WHEN 4 THEN 'mbedtls' WHEN 5 THEN 's2n' WHEN 6 THEN 'libressl' END AS tls_library,
 	nullif(u.grpc_status, -1) AS grpc_status,
 	nullif(u.mcp_method, '') AS mcp_method,
 	nullif(u.mcp_name, '') AS mcp_name,

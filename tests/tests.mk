@@ -37,10 +37,14 @@ build/tests/tools/lockstep-static: tests/lib/lockstep.c tests/tests.mk
 	$(Q)$(CC) -std=gnu11 -O2 -g $(WARN) -Werror -D_GNU_SOURCE -static -o $@ $< -lssl -lcrypto 2>$@.log || \
 		{ cat $@.log; exit 1; }
 
-build/tests/bpf/%: tests/bpf/%.c build/libtokentrail.a $(HDR)
+build/tests/bpf/test_tls_gnutls: BPF_TEST_LIBS := -lgnutls
+build/tests/bpf/test_tls_wolfssl: BPF_TEST_LIBS := -lwolfssl
+# Linked in, as small programs have it.
+build/tests/bpf/test_tls_mbedtls: BPF_TEST_LIBS := -Wl,-Bstatic -lmbedtls -lmbedx509 -lmbedcrypto -Wl,-Bdynamic
+build/tests/bpf/%: tests/bpf/%.c build/libtokentrail.a $(HDR) $(wildcard tests/bpf/*.h)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS_ALL) -Itests/lib $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< build/libtokentrail.a \
-		$(LIBS) -lssl -lcmocka
+		$(BPF_TEST_LIBS) $(LIBS) -lssl -lcmocka
 
 build/fuzz/fuzz_hpack: FUZZ_LIBS := -lnghttp2
 build/fuzz/%: tests/fuzz/%.c $(BPF_HDR) $(HUFFMAN) $(wildcard tests/fuzz/*.h tests/lib/h*.h)

@@ -41,7 +41,10 @@ enum tt_dir {
 
 enum tt_tls {
 	TT_TLS_NONE = 0,	/* plain socket */
-	TT_TLS_OPENSSL = 1,
+#define TT_TLS(number, name, NAME, file) TT_TLS_##NAME = number,
+#include "tls.def"
+#undef TT_TLS
+	TT_TLS_MAX
 };
 
 /* Families as in sys/socket.h; 0 = the socket is not known for sure: no address is reported. */

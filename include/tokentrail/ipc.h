@@ -46,11 +46,9 @@ struct tt_ipc_file {
 };
 
 enum tt_hook {
-	TT_HOOK_SSL_WRITE = 1,
-	TT_HOOK_SSL_WRITE_EX = 2,	/* also SSL_write_ex2 */
-	TT_HOOK_SSL_READ = 3,
-	TT_HOOK_SSL_READ_EX = 4,
-	TT_HOOK_SSL_FREE = 5,
+#define TT_HOOK_CALL(number, hook, library, direction, result) TT_HOOK_##hook = number,
+#define TT_HOOK_END(number, hook, library) TT_HOOK_##hook = number,
+#include "hooks.def"
 	TT_HOOK_MAX
 };
 

@@ -31,15 +31,35 @@
 
 struct name {
 	const char *text;
-	enum tt_hook hook;
+	size_t len;
+	enum tt_hook hook;	/* 0: LibreSSL's mark */
 };
 
 static const struct name names[] = {
-	{ "SSL_write", TT_HOOK_SSL_WRITE },	   { "SSL_write_ex", TT_HOOK_SSL_WRITE_EX },
-	{ "SSL_write_ex2", TT_HOOK_SSL_WRITE_EX }, { "SSL_read", TT_HOOK_SSL_READ },
-	{ "SSL_read_ex", TT_HOOK_SSL_READ_EX },	   { "SSL_free", TT_HOOK_SSL_FREE },
+#define TT_SYMBOL(hook, name) { name, sizeof(name) - 1, TT_HOOK_##hook },
+#include <tokentrail/hooks.def>
+	/* Of the libraries with OpenSSL's names only LibreSSL has this, for its libtls. */
+	{ "SSL_CTX_use_certificate_chain_mem", 33, 0 },
 };
 #define NAMES (sizeof(names) / sizeof(names[0]))
+
+enum direction { END, OUT, IN };
+
+static const struct hook {
+	enum tt_tls tls;
+	enum direction direction;
+} hooks[TT_HOOK_MAX] = {
+#define TT_HOOK_CALL(number, hook, library, direction, result)                                     \
+	[number] = { TT_TLS_##library, direction },
+#define TT_HOOK_END(number, hook, library) [number] = { TT_TLS_##library, END },
+#include <tokentrail/hooks.def>
+};
+
+struct found {
+	uint64_t offset;
+	enum tt_hook hook;
+	bool probed;		/* its first instruction can carry a probe */
+};
 
 struct segment {
 	uint64_t vaddr, offset, bytes;
@@ -52,10 +72,11 @@ struct scan {
 	Elf64_Ehdr ehdr;
 	struct segment code[SEGMENTS_MAX];	/* executable PT_LOADs */
 	size_t segments;
-	bool found[TT_HOOK_MAX];
-	uint64_t seen[ELF_SCAN_HOOKS_MAX];	/* offsets, hooks or refused */
-	size_t seen_count;
-	struct elf_scan *out;
+	bool has[TT_TLS_MAX][IN + 1];
+	bool libressl;
+	bool first[256];			/* characters that a name begins with */
+	struct found found[ELF_SCAN_HOOKS_MAX];
+	size_t found_count;
 };
 
 static int check_ehdr(const Elf64_Ehdr *e)
@@ -164,36 +185,29 @@ static bool can_probe(const struct scan *s, uint64_t offset)
 /* dynsym and symtab have the same functions, and one function may have two names. */
 static bool is_known(const struct scan *s, uint64_t offset)
 {
-	for (size_t i = 0; i < s->seen_count; i++)
-		if (s->seen[i] == offset)
+	for (size_t i = 0; i < s->found_count; i++)
+		if (s->found[i].offset == offset)
 			return true;
 	return false;
 }
 
 static void take_hook(struct scan *s, uint64_t offset, enum tt_hook hook)
 {
-	struct elf_scan *out = s->out;
-
-	s->found[hook] = true;
-	if (s->seen_count == ELF_SCAN_HOOKS_MAX || is_known(s, offset))
-		return;
-	s->seen[s->seen_count++] = offset;
-	if (can_probe(s, offset))
-		out->hooks[out->count++] = (struct elf_hook){ offset, hook };
-	else
-		out->refused++;
+	s->has[hooks[hook].tls][hooks[hook].direction] = true;
+	if (s->found_count < ELF_SCAN_HOOKS_MAX && !is_known(s, offset))
+		s->found[s->found_count++] = (struct found){ offset, hook, can_probe(s, offset) };
 }
 
 /* One of the names, ended by NUL or, as symtab has versioned ones, by '@'. */
-static const struct name *find_name(const Elf_Data *strings, size_t at)
+static const struct name *find_name(const struct scan *s, const Elf_Data *strings, size_t at)
 {
 	const char *p = (const char *)strings->d_buf + at;
 	size_t left = strings->d_size - at;
 
-	if (left < 4 || memcmp(p, "SSL_", 4) != 0)
+	if (!left || !s->first[(unsigned char)*p])
 		return NULL;
 	for (size_t i = 0; i < NAMES; i++) {
-		size_t n = strlen(names[i].text);
+		size_t n = names[i].len;
 
 		if (n < left && memcmp(p, names[i].text, n) == 0 && (p[n] == 0 || p[n] == '@'))
 			return &names[i];
@@ -210,9 +224,13 @@ static void check_symbol(struct scan *s, const GElf_Sym *sym, const Elf_Data *st
 	    sym->st_shndx == SHN_UNDEF || sym->st_shndx == SHN_ABS ||
 	    sym->st_name >= strings->d_size)
 		return;
-	name = find_name(strings, sym->st_name);
-	if (name && file_offset(s, sym->st_value, &offset))
+	name = find_name(s, strings, sym->st_name);
+	if (!name || !file_offset(s, sym->st_value, &offset))
+		return;
+	if (name->hook)
 		take_hook(s, offset, name->hook);
+	else
+		s->libressl = true;
 }
 
 /*
@@ -274,12 +292,40 @@ static int scan_tables(struct scan *s)
 	return 0;
 }
 
+static enum tt_hook libressl_hook(enum tt_hook hook)
+{
+	return hook - TT_HOOK_openssl_write + TT_HOOK_libressl_write;
+}
+_Static_assert(TT_HOOK_openssl_end - TT_HOOK_openssl_write ==
+		       TT_HOOK_libressl_end - TT_HOOK_libressl_write, "the same hooks in one order");
+
+/* What was found of libraries that are there with both directions. */
+static void give(const struct scan *s, struct elf_scan *out)
+{
+	for (size_t i = 0; i < s->found_count; i++) {
+		enum tt_hook hook = s->found[i].hook;
+		enum tt_tls tls = hooks[hook].tls;
+
+		if (!s->has[tls][OUT] || !s->has[tls][IN])
+			continue;
+		if (tls == TT_TLS_OPENSSL && s->libressl)
+			hook = libressl_hook(hook);
+		if (s->found[i].probed)
+			out->hooks[out->count++] = (struct elf_hook){ s->found[i].offset, hook,
+								      hooks[hook].tls };
+		else
+			out->refused++;
+	}
+}
+
 enum tt_scan elf_scan(int fd, struct elf_scan *ret_scan)
 {
-	struct scan s = { .out = ret_scan };
+	struct scan s = { 0 };
 	int r;
 
 	memset(ret_scan, 0, sizeof(*ret_scan));
+	for (size_t i = 0; i < NAMES; i++)
+		s.first[(unsigned char)names[i].text[0]] = true;
 	r = open_elf(&s, fd);
 	if (r == 0)
 		r = read_segments(&s);
@@ -289,11 +335,9 @@ enum tt_scan elf_scan(int fd, struct elf_scan *ret_scan)
 	/* Or malloc keeps room for the largest tables it ever saw, up to 64 MiB. */
 	if (s.table_bytes > KEEP_BYTES)
 		malloc_trim(0);
-	/* NSS and others have some of these names; only OpenSSL's API has both. */
-	if (r < 0 || !s.found[TT_HOOK_SSL_WRITE] || !s.found[TT_HOOK_SSL_READ])
-		ret_scan->count = ret_scan->refused = 0;
 	if (r < 0)
 		return r == -ENOEXEC ? TT_SCAN_NONE : TT_SCAN_BAD;
+	give(&s, ret_scan);
 	if (ret_scan->count)
 		return TT_SCAN_HOOKS;
 	return ret_scan->refused ? TT_SCAN_REFUSED : TT_SCAN_NONE;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Descriptor in, probe offsets out: finds OpenSSL's entry points in a shared library or a program
- * that has it linked in. The file may come from a hostile container and may change while it is
+ * Descriptor in, probe offsets out: finds the entry points of TLS libraries (<tokentrail/hooks.def>)
+ * in a shared library or a program that has one linked in. The file may come from a hostile container and may change while it is
  * read. libelf parses it, but allocates what the file's headers ask for, so each size is checked
  * before libelf is asked for the data; the file is never mapped.
  */
@@ -18,6 +18,7 @@
 struct elf_hook {
 	uint64_t offset;	/* in the file, of the function's first instruction */
 	enum tt_hook hook;
+	enum tt_tls tls;
 };
 
 struct elf_scan {
@@ -27,8 +28,9 @@ struct elf_scan {
 };
 
 /*
- * Returns enum tt_scan; *ret_scan is filled in any case. TT_SCAN_HOOKS: SSL_write and SSL_read are
- * both there, count > 0 (refused may be > 0 too). The file position is not used or moved.
+ * Returns enum tt_scan; *ret_scan is filled in any case. TT_SCAN_HOOKS: a library's functions for
+ * writing and reading are both there, count > 0 (refused may be > 0 too). The file position is not
+ * used or moved.
  */
 enum tt_scan elf_scan(int fd, struct elf_scan *ret_scan);
 

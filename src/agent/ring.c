@@ -45,7 +45,7 @@ static bool use_ok(const struct tt_ev_use *ev)
 {
 	if (ev->dir != TT_DIR_EGRESS && ev->dir != TT_DIR_INGRESS)
 		return false;
-	if (ev->tls > TT_TLS_OPENSSL || (ev->version != 10 && ev->version != 11 && ev->version != 20))
+	if (ev->tls >= TT_TLS_MAX || (ev->version != 10 && ev->version != 11 && ev->version != 20))
 		return false;
 	if (ev->flags & ~(TT_USE_PATH_CUT | TT_USE_HOST_CUT | TT_USE_MORE_CREDS))
 		return false;

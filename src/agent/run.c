@@ -171,7 +171,8 @@ static void send_scan(uint64_t file, enum tt_scan result, const struct elf_scan 
 
 	for (size_t i = 0; i < scan->count; i++) {
 		struct tt_ipc_hook hook = { .file = file, .offset = scan->hooks[i].offset,
-					    .hook = scan->hooks[i].hook, .tls = TT_TLS_OPENSSL };
+					    .hook = scan->hooks[i].hook,
+					    .tls = scan->hooks[i].tls };
 
 		chan_stamp(&hook.h, TT_IPC_HOOK, sizeof(hook));
 		send_hook(&hook.h);

@@ -354,6 +354,15 @@ static int check_kafka(const struct config *c, struct config_error *ret_error)
 	return 0;
 }
 
+uint32_t config_libraries(const struct config *c)
+{
+	return 0
+#define TT_TLS(number, name, NAME, file) | (uint32_t)c->name << (number)
+#include <tokentrail/tls.def>
+#undef TT_TLS
+		;
+}
+
 int config_check(const struct config *c, struct config_error *ret_error)
 {
 	int r;
@@ -369,10 +378,9 @@ int config_check(const struct config *c, struct config_error *ret_error)
 	if (c->ring_bytes & (c->ring_bytes - 1))
 		return fail(ret_error, -EINVAL,
 			    "'limits.ring' must be a power of two, such as 4MiB");
-	if (!c->plain && !c->openssl)
-		return fail(
-			ret_error, -EINVAL,
-			"'sources.plain' and 'sources.openssl' are both false: nothing to watch");
+	if (!c->plain && !config_libraries(c))
+		return fail(ret_error, -EINVAL,
+			    "'sources.plain' and all libraries are false: nothing to watch");
 	for (size_t i = 0; i < c->preattach.count; i++) {
 		if (c->preattach.items[i][0] != '/')
 			return fail(ret_error, -EINVAL,

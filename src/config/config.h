@@ -57,6 +57,9 @@ int config_set(struct config *c, const char *path, const char *value, struct con
 /* What hangs together: kafka needs brokers, the ring size is a power of two, ... */
 int config_check(const struct config *c, struct config_error *ret_error);
 
+/* The TLS libraries to watch: bit 1 << enum tt_tls each. */
+uint32_t config_libraries(const struct config *c);
+
 /* The settings as the text of a YAML file with every setting explained (deploy/tokentrail.yaml is
  * this text for the defaults). Malloc'd. */
 int config_print(const struct config *c, bool with_help, char **ret_text);

@@ -32,19 +32,11 @@ struct attach {
 	uint32_t link_count;
 };
 
-/* The hooks that one program serves. */
-struct group {
-	enum bpf_probe probe;
-	enum tt_hook hook; /* TT_HOOK_MAX: all that have a return probe */
-};
+#define ON_RETURN TT_HOOK_MAX /* all hooks that have a return probe */
 
-static const struct group groups[] = {
-	{BPF_PROBE_OUT, TT_HOOK_MAX},
-	{BPF_PROBE_WRITE_IN, TT_HOOK_SSL_WRITE},
-	{BPF_PROBE_WRITEX_IN, TT_HOOK_SSL_WRITE_EX},
-	{BPF_PROBE_READ_IN, TT_HOOK_SSL_READ},
-	{BPF_PROBE_READX_IN, TT_HOOK_SSL_READ_EX},
-	{BPF_PROBE_FREE_IN, TT_HOOK_SSL_FREE},
+static const bool has_return[TT_HOOK_MAX] = {
+#define TT_HOOK_CALL(number, hook, library, direction, result) [number] = true,
+#include <tokentrail/hooks.def>
 };
 
 int attach_new(struct attach **ret_attach)
@@ -101,12 +93,13 @@ struct placing {
 };
 
 /* One link for all offsets; where that is not to be had, `count` has to be 1. */
-static int set_link(struct placing *p, enum bpf_probe probe, const uint64_t *offsets,
+static int set_link(struct placing *p, enum tt_hook group, const uint64_t *offsets,
 		    uint32_t count)
 {
-	struct bpf_program *program = bpf_sensor_program(p->sensor, probe);
+	bool on_return = group == ON_RETURN;
+	struct bpf_program *program = on_return ? bpf_sensor_return(p->sensor)
+						: bpf_sensor_entry(p->sensor, group);
 	struct link link = {.fd = -EBADF};
-	bool on_return = probe == BPF_PROBE_OUT;
 	int r = 0;
 
 	if (bpf_sensor_has_multi(p->sensor)) {
@@ -121,16 +114,15 @@ static int set_link(struct placing *p, enum bpf_probe probe, const uint64_t *off
 	return r;
 }
 
-static bool in_group(const struct hook *hook, const struct group *group)
+static bool in_group(const struct hook *hook, enum tt_hook group)
 {
 	if (!hook->ok)
 		return false;
-	return group->hook == TT_HOOK_MAX ? hook->hook != TT_HOOK_SSL_FREE
-					  : hook->hook == group->hook;
+	return group == ON_RETURN ? has_return[hook->hook] : hook->hook == group;
 }
 
-/* Returns how many probes are in place now. */
-static uint32_t place_group(struct placing *p, const struct group *group)
+/* What one program serves. Returns how many probes are in place now. */
+static uint32_t place_group(struct placing *p, enum tt_hook group)
 {
 	uint64_t offsets[ATTACH_HOOKS_MAX];
 	struct hook *hooks[ATTACH_HOOKS_MAX];
@@ -143,11 +135,11 @@ static uint32_t place_group(struct placing *p, const struct group *group)
 		offsets[count++] = p->attach->hooks[i].offset;
 	}
 	if (count > 1 && bpf_sensor_has_multi(p->sensor) &&
-	    set_link(p, group->probe, offsets, count) == 0)
+	    set_link(p, group, offsets, count) == 0)
 		return count;
 	/* One by one: a single bad offset makes the kernel refuse them all. */
 	for (uint32_t i = 0; i < count; i++) {
-		hooks[i]->ok = set_link(p, group->probe, &offsets[i], 1) == 0;
+		hooks[i]->ok = set_link(p, group, &offsets[i], 1) == 0;
 		placed += hooks[i]->ok;
 	}
 	return placed;
@@ -162,8 +154,9 @@ int attach_place(struct attach *attach, struct bpf_sensor *sensor, int fd, uint6
 	for (uint32_t i = 0; i < attach->hook_count; i++)
 		if (attach->hooks[i].offset >= file_size)
 			return -ERANGE;
-	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
-		count.probes += place_group(&p, &groups[i]);
+	count.probes = place_group(&p, ON_RETURN);
+	for (enum tt_hook hook = 1; hook < TT_HOOK_MAX; hook++)
+		count.probes += place_group(&p, hook);
 	for (uint32_t i = 0; i < attach->hook_count; i++)
 		*(attach->hooks[i].ok ? &count.hooks : &count.failed) += 1;
 	*ret_count = count;

@@ -14,7 +14,7 @@
 
 #include "monitor/bpf.h"
 
-#define ATTACH_HOOKS_MAX 64 /* functions per file; a library has six, a bundle a few copies */
+#define ATTACH_HOOKS_MAX 64 /* functions per file; a library has up to eight, a bundle a few copies */
 
 struct attach;
 

@@ -67,18 +67,21 @@ static int fill_settings(struct bpf_sensor *sensor, const struct config *config,
 	return 0;
 }
 
+static void set_multi(struct bpf_program *program)
+{
+	bpf_program__set_expected_attach_type(program, (enum bpf_attach_type)KERNEL_UPROBE_MULTI);
+}
+
 static void pick_variants(struct bpf_sensor *sensor)
 {
 	struct tokentrail *skel = sensor->skel;
-	struct bpf_program *probes[] = {
-		skel->progs.ossl_write_in, skel->progs.ossl_writex_in, skel->progs.ossl_read_in,
-		skel->progs.ossl_readx_in, skel->progs.ossl_free_in,   skel->progs.ossl_out,
-	};
 
 	sensor->multi = kernel_try_uprobe_multi() == 0;
-	for (size_t i = 0; sensor->multi && i < sizeof(probes) / sizeof(probes[0]); i++)
-		bpf_program__set_expected_attach_type(probes[i],
-						      (enum bpf_attach_type)KERNEL_UPROBE_MULTI);
+	if (sensor->multi) {
+		for (enum tt_hook hook = 1; hook < TT_HOOK_MAX; hook++)
+			set_multi(bpf_sensor_entry(sensor, hook));
+		set_multi(bpf_sensor_return(sensor));
+	}
 	sensor->socket_events = kernel_try_raw_tracepoint("sock_send_length") == 0;
 	bpf_program__set_autoload(skel->progs.sock_send, sensor->socket_events);
 	bpf_program__set_autoload(skel->progs.sock_recv, sensor->socket_events);
@@ -220,23 +223,21 @@ int bpf_sensor_ring_fd(const struct bpf_sensor *sensor)
 	return bpf_map__fd(sensor->skel->maps.rb_data);
 }
 
-struct bpf_program *bpf_sensor_program(const struct bpf_sensor *sensor, enum bpf_probe probe)
+struct bpf_program *bpf_sensor_entry(const struct bpf_sensor *sensor, enum tt_hook hook)
 {
-	switch (probe) {
-	case BPF_PROBE_WRITE_IN:
-		return sensor->skel->progs.ossl_write_in;
-	case BPF_PROBE_WRITEX_IN:
-		return sensor->skel->progs.ossl_writex_in;
-	case BPF_PROBE_READ_IN:
-		return sensor->skel->progs.ossl_read_in;
-	case BPF_PROBE_READX_IN:
-		return sensor->skel->progs.ossl_readx_in;
-	case BPF_PROBE_FREE_IN:
-		return sensor->skel->progs.ossl_free_in;
-	case BPF_PROBE_OUT:
-		return sensor->skel->progs.ossl_out;
-	}
-	return NULL;
+	struct bpf_program *const programs[TT_HOOK_MAX] = {
+#define TT_HOOK_CALL(number, hook, library, direction, result)                                     \
+	[number] = sensor->skel->progs.hook##_in,
+#define TT_HOOK_END(number, hook, library) [number] = sensor->skel->progs.hook##_in,
+#include <tokentrail/hooks.def>
+	};
+
+	return programs[hook];
+}
+
+struct bpf_program *bpf_sensor_return(const struct bpf_sensor *sensor)
+{
+	return sensor->skel->progs.tls_out;
 }
 
 bool bpf_sensor_has_multi(const struct bpf_sensor *sensor)

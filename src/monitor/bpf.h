@@ -22,15 +22,6 @@ struct bpf_error {
 	char text[512]; /* one line: what is missing and what to do */
 };
 
-enum bpf_probe {
-	BPF_PROBE_WRITE_IN,
-	BPF_PROBE_WRITEX_IN,
-	BPF_PROBE_READ_IN,
-	BPF_PROBE_READX_IN,
-	BPF_PROBE_FREE_IN,
-	BPF_PROBE_OUT, /* on return of the four reads and writes */
-};
-
 /* Opens, fills and loads; nothing runs yet. The node was found fit (checks_first_failure()). The
  * carriers of the configuration have to be in the table (blob_add_carriers()). Negative errno:
  * *ret_error says why. */
@@ -42,7 +33,12 @@ void bpf_sensor_close(struct bpf_sensor *sensor); /* NULL is fine */
 int bpf_sensor_start(struct bpf_sensor *sensor, struct bpf_error *ret_error);
 
 int bpf_sensor_ring_fd(const struct bpf_sensor *sensor);
-struct bpf_program *bpf_sensor_program(const struct bpf_sensor *sensor, enum bpf_probe probe);
+
+/* What runs when this function is entered; when any of those that are probed on return too returns. */
+struct bpf_program *bpf_sensor_entry(const struct bpf_sensor *sensor, enum tt_hook hook);
+struct bpf_program *bpf_sensor_return(const struct bpf_sensor *sensor);
+
+
 bool bpf_sensor_has_multi(const struct bpf_sensor *sensor);
 bool bpf_sensor_has_socket_events(const struct bpf_sensor *sensor);
 

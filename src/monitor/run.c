@@ -602,8 +602,8 @@ static int open_loop(struct monitor *m)
 		r = procs_new(PROCS_MAX, PROCS_CGROUPS_MAX, &m->procs);
 	if (r < 0)
 		return cant("the monitor's tables", r);
-	if (m->config.openssl)
-		r = targets_new(m->sensor, &m->targets);
+	if (config_libraries(&m->config))
+		r = targets_new(m->sensor, config_libraries(&m->config), &m->targets);
 	if (r == 0)
 		r = watch_new(on_event, m, &m->watch);
 	if (r == 0)

@@ -169,7 +169,11 @@ static const char *const library_dirs[] = {
 	"/usr/local/lib", "/usr/local/lib64", "/usr/local/lib/*-linux-*",
 	"/opt/*/lib",
 };
-static const char *const libraries[] = {"libssl.so*", "libssl-*.so*"};
+static const char *const libraries[] = {
+#define TT_TLS(number, name, NAME, file) file ".so*", file "-*.so*", /* as in Python's wheels */
+#include <tokentrail/tls.def>
+#undef TT_TLS
+};
 static const char *const programs[] = {"node", "nginx", "openssl"};
 static const char usual_path[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 

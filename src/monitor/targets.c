@@ -34,6 +34,7 @@ struct recent {
 
 struct targets {
 	struct bpf_sensor *sensor;
+	uint32_t libraries;
 	struct files *files;
 	int channel;		   /* -1: no agent */
 	struct line urgent, later; /* QUEUED */
@@ -79,7 +80,7 @@ static void line_remove(struct line *line, struct file *file)
 
 /* ---- files ---- */
 
-int targets_new(struct bpf_sensor *sensor, struct targets **ret_targets)
+int targets_new(struct bpf_sensor *sensor, uint32_t libraries, struct targets **ret_targets)
 {
 	struct targets *targets = calloc(1, sizeof(*targets));
 	int r;
@@ -87,6 +88,7 @@ int targets_new(struct bpf_sensor *sensor, struct targets **ret_targets)
 	if (!targets)
 		return -ENOMEM;
 	targets->sensor = sensor;
+	targets->libraries = libraries;
 	targets->channel = -1;
 	r = files_new(FILES_MAX, &targets->files);
 	if (r < 0) {
@@ -185,6 +187,20 @@ static bool is_under_way(const struct file *file)
 	return file->state == FILE_QUEUED || file->state == FILE_SCANNING;
 }
 
+static bool is_library(const char *path)
+{
+	static const char *const names[] = {
+#define TT_TLS(number, name, NAME, file) file,
+#include <tokentrail/tls.def>
+#undef TT_TLS
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strstr(path, names[i]))
+			return true;
+	return false;
+}
+
 static struct file *meet(struct targets *targets, int path_fd, const char *path, bool urgent)
 {
 	struct file_key key;
@@ -210,7 +226,7 @@ static struct file *meet(struct targets *targets, int path_fd, const char *path,
 		detach(targets, file);
 		file->deaths = 0;
 	}
-	return queue(targets, file, path_fd, urgent || strstr(path, "libssl"));
+	return queue(targets, file, path_fd, urgent || is_library(path));
 }
 
 static bool look(struct targets *targets, const struct target_map *map, bool urgent)
@@ -315,13 +331,26 @@ void targets_set_agent(struct targets *targets, int channel)
 	targets_send(targets);
 }
 
+static bool is_watched(const struct targets *targets, uint32_t hook)
+{
+	static const uint8_t library_of[TT_HOOK_MAX] = {
+#define TT_HOOK_CALL(number, hook, library, direction, result) [number] = TT_TLS_##library,
+#define TT_HOOK_END(number, hook, library) [number] = TT_TLS_##library,
+#include <tokentrail/hooks.def>
+	};
+
+	return targets->libraries >> library_of[hook] & 1;
+}
+
 int targets_hook(struct targets *targets, const struct tt_ipc_hook *hook)
 {
 	struct file *file = files_get(targets->files, hook->file);
 	int r;
 
-	if (!file || file->state != FILE_SCANNING)
+	if (!file || file->state != FILE_SCANNING || hook->hook >= TT_HOOK_MAX)
 		return -EBADMSG;
+	if (!is_watched(targets, hook->hook))
+		return 0;
 	if (!file->attach) {
 		r = attach_new(&file->attach);
 		if (r < 0)

@@ -33,7 +33,8 @@ struct targets_count {
 	uint64_t messages_lost; /* the agent did not read */
 };
 
-int targets_new(struct bpf_sensor *sensor, struct targets **ret_targets);
+/* libraries: which ones are watched, as config_libraries() says it. */
+int targets_new(struct bpf_sensor *sensor, uint32_t libraries, struct targets **ret_targets);
 void targets_free(struct targets *targets); /* takes all probes out */
 
 /* A mapping that an event told of, at CLOCK_BOOTTIME now_ns; or one that a scan found. */

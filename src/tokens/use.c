@@ -82,8 +82,11 @@ const char *use_tls_library(enum tt_tls tls)
 	switch (tls) {
 	case TT_TLS_NONE:
 		return "none";
-	case TT_TLS_OPENSSL:
-		return "openssl";
+#define TT_TLS(number, name, NAME, file) case TT_TLS_##NAME: return #name;
+#include <tokentrail/tls.def>
+#undef TT_TLS
+	case TT_TLS_MAX:
+		break;
 	}
 	return "";
 }

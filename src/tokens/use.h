@@ -97,7 +97,7 @@ struct loss {
 /* Copies len bytes as text: bytes that are not printable UTF-8 become '?'; cut to size - 1. */
 void use_set_text(char *to, size_t size, const void *bytes, size_t len);
 
-const char *use_tls_library(enum tt_tls tls);	/* "none", "openssl" */
+const char *use_tls_library(enum tt_tls tls);	/* "none", or as in tls.def */
 const char *use_direction(enum tt_dir dir);	/* "egress", "ingress" */
 const char *use_http_version(uint16_t version);	/* "1.0", "1.1", "2" */
 

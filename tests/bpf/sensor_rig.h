@@ -67,7 +67,8 @@ static void rig_on_close(void *ctx, const struct tt_ev_status *ev)
 		r->closed[r->closes++] = *ev;
 }
 
-static void rig_start(struct rig *r)
+/* Without plain sockets, those of everything else on this machine don't fill the ring. */
+static void rig_start_with(struct rig *r, bool plain)
 {
 	static const struct ring_ops ops = { rig_on_use, rig_on_status, rig_on_close };
 	struct bpf_error e;
@@ -75,6 +76,7 @@ static void rig_start(struct rig *r)
 
 	memset(r, 0, sizeof(*r));
 	assert_int_equal(config_init(&r->config), 0);
+	r->config.plain = plain;
 	ret = bpf_sensor_open(&r->config, rig_key, &r->sensor, &e);
 	if (ret < 0)
 		fail_msg("the programs did not load: %s", e.text);
@@ -82,6 +84,11 @@ static void rig_start(struct rig *r)
 	assert_int_equal(bpf_sensor_skip(r->sensor, (uint32_t)getpid(), false), 0);
 	assert_int_equal(ring_open(bpf_sensor_ring_fd(r->sensor), &ops, r, &r->ring), 0);
 	assert_int_equal(bpf_sensor_start(r->sensor, &e), 0);
+}
+
+static inline void rig_start(struct rig *r)
+{
+	rig_start_with(r, true);
 }
 
 static void rig_stop(struct rig *r)

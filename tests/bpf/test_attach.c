@@ -197,7 +197,7 @@ static void offset_beyond_the_file_sets_nothing(void **state)
 	struct attach *attach = note_all(&lib);
 	struct attach_count count;
 
-	assert_int_equal(attach_add(attach, TT_HOOK_SSL_READ, lib.size), 0);
+	assert_int_equal(attach_add(attach, TT_HOOK_openssl_read, lib.size), 0);
 	assert_int_equal(attach_place(attach, sensor, lib.fd, lib.size, &count), -ERANGE);
 	assert_int_equal(changed_bytes(&lib), 0);
 	attach_free(attach);

@@ -66,7 +66,7 @@ static void make_certificate(SSL_CTX *ctx)
 
 static int setup(void **state)
 {
-	rig_start(&rig);
+	rig_start_with(&rig, false);
 	attach_libssl();
 	client_ctx = SSL_CTX_new(TLS_client_method());
 	server_ctx = SSL_CTX_new(TLS_server_method());

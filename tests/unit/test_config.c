@@ -14,6 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <tokentrail/abi.h>
+
 #include "config/settings.h"
 
 static struct config c;
@@ -140,7 +142,13 @@ static void test_check(void **state)
 	check_refuses("credentials.parameters", "a:b", "credentials.parameters");
 	check_refuses("sources.preattach", "lib*.so", "sources.preattach");
 	assert_int_equal(config_set(&c, "sources.plain", "false", &error), 0);
-	check_refuses("sources.openssl", "false", "sources.plain");
+#define TT_TLS(number, name, NAME, file) \
+	if (TT_TLS_##NAME != TT_TLS_LIBRESSL) \
+		assert_int_equal(config_set(&c, "sources." #name, "false", &error), 0);
+#include <tokentrail/tls.def>
+#undef TT_TLS
+	assert_int_equal(config_libraries(&c), 1u << TT_TLS_LIBRESSL);
+	check_refuses("sources.libressl", "false", "sources.plain");
 	assert_int_equal(config_set(&c, "kafka.enabled", "true", &error), 0);
 	assert_int_equal(config_set(&c, "kafka.brokers", "h:1", &error), 0);
 	check_refuses("kafka.settings.sasl.password", "file:secret", "sasl.password");

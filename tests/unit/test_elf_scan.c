@@ -94,9 +94,9 @@ static void system_libssl(void **state)
 		const char *name;
 		enum tt_hook hook;
 	} functions[] = {
-		{ "SSL_write", TT_HOOK_SSL_WRITE }, { "SSL_write_ex", TT_HOOK_SSL_WRITE_EX },
-		{ "SSL_read", TT_HOOK_SSL_READ },   { "SSL_read_ex", TT_HOOK_SSL_READ_EX },
-		{ "SSL_free", TT_HOOK_SSL_FREE },
+		{ "SSL_write", TT_HOOK_openssl_write }, { "SSL_write_ex", TT_HOOK_openssl_write_ex },
+		{ "SSL_read", TT_HOOK_openssl_read },   { "SSL_read_ex", TT_HOOK_openssl_read_ex },
+		{ "SSL_free", TT_HOOK_openssl_end },
 	};
 	void *lib = dlopen("libssl.so.3", RTLD_NOW | RTLD_LOCAL);
 	char path[256] = "";
@@ -146,29 +146,30 @@ static void node_has_openssl_inside(void **state)
 		print_message("this node uses the shared libssl\n");
 		skip();
 	}
-	assert_int_equal(hooks_of(TT_HOOK_SSL_WRITE, &offset), 1);
-	assert_int_equal(hooks_of(TT_HOOK_SSL_READ, &offset), 1);
+	assert_int_equal(hooks_of(TT_HOOK_openssl_write, &offset), 1);
+	assert_int_equal(hooks_of(TT_HOOK_openssl_read, &offset), 1);
 	assert_true(scan.count >= 5);
 }
 
-static void statically_linked_program(void **state)
+static void statically_linked(const char *write, const char *read, const char *libraries,
+			      enum tt_hook write_hook, enum tt_hook read_hook)
 {
-	char dir[] = "/tmp/tt-elf-XXXXXX", command[512], path[64];
+	char dir[] = "/tmp/tt-elf-XXXXXX", command[1024], path[64];
 	uint64_t offset;
 	int r;
 
 	assert_non_null(mkdtemp(dir));
 	snprintf(command, sizeof(command),
-		 "echo 'int SSL_write(void*,const void*,int);int SSL_read(void*,void*,int);"
-		 "int main(int c,char**v){return c>5?SSL_write(v,v,c)+SSL_read(v,v,c):0;}' >%s/a.c && "
-		 "cc -w -o %s/a %s/a.c -Wl,-Bstatic -lssl -lcrypto -Wl,-Bdynamic -ldl -lpthread "
-		 "2>/dev/null", dir, dir, dir);
+		 "echo 'int %s(void*,const void*,long);int %s(void*,void*,long);"
+		 "int main(int c,char**v){return c>5?%s(v,v,c)+%s(v,v,c):0;}' >%s/a.c && "
+		 "cc -w -o %s/a %s/a.c -Wl,-Bstatic %s -Wl,-Bdynamic -ldl -lpthread -lm "
+		 "2>/dev/null", write, read, write, read, dir, dir, dir, libraries);
 	r = system(command);
 	snprintf(path, sizeof(path), "%s/a", dir);
 	if (r == 0) {
 		assert_int_equal(scan_path(path), TT_SCAN_HOOKS);
-		assert_int_equal(hooks_of(TT_HOOK_SSL_WRITE, &offset), 1);
-		assert_int_equal(hooks_of(TT_HOOK_SSL_READ, &offset), 1);
+		assert_true(hooks_of(write_hook, &offset) > 0);
+		assert_true(hooks_of(read_hook, &offset) > 0);
 		/* Without symbols nothing is left to find. */
 		snprintf(command, sizeof(command), "strip %s", path);
 		assert_int_equal(system(command), 0);
@@ -177,9 +178,27 @@ static void statically_linked_program(void **state)
 	snprintf(command, sizeof(command), "rm -rf %s", dir);
 	assert_int_equal(system(command), 0);
 	if (r != 0) {
-		print_message("no static libssl to link with\n");
+		print_message("nothing static to link with: %s\n", libraries);
 		skip();
 	}
+}
+
+static void statically_linked_openssl(void **state)
+{
+	statically_linked("SSL_write", "SSL_read", "-lssl -lcrypto", TT_HOOK_openssl_write,
+			  TT_HOOK_openssl_read);
+}
+
+static void statically_linked_wolfssl(void **state)
+{
+	statically_linked("wolfSSL_write", "wolfSSL_read", "-lwolfssl", TT_HOOK_wolfssl_write,
+			  TT_HOOK_wolfssl_read);
+}
+
+static void statically_linked_mbedtls(void **state)
+{
+	statically_linked("mbedtls_ssl_write", "mbedtls_ssl_read", "-lmbedtls -lmbedx509 -lmbedcrypto",
+			  TT_HOOK_mbedtls_write, TT_HOOK_mbedtls_read);
 }
 
 /* ---- made-up files: one RX segment at vaddr 0x400000, file offset 0x200 ---- */
@@ -264,13 +283,13 @@ static void all_names_with_versions(void **state)
 	add(&f, "SSL_writer", 0x80);
 	assert_int_equal(scan_bytes(&f, sizeof(f)), TT_SCAN_HOOKS);
 	assert_int_equal(scan.count, 6);
-	assert_int_equal(hooks_of(TT_HOOK_SSL_WRITE, &offset), 1);
+	assert_int_equal(hooks_of(TT_HOOK_openssl_write, &offset), 1);
 	assert_int_equal(offset, TEXT_AT + 0x10);
-	assert_int_equal(hooks_of(TT_HOOK_SSL_READ, &offset), 1);
+	assert_int_equal(hooks_of(TT_HOOK_openssl_read, &offset), 1);
 	assert_int_equal(offset, TEXT_AT + 0x20);
-	assert_int_equal(hooks_of(TT_HOOK_SSL_WRITE_EX, &offset), 2);
-	assert_int_equal(hooks_of(TT_HOOK_SSL_READ_EX, &offset), 1);
-	assert_int_equal(hooks_of(TT_HOOK_SSL_FREE, &offset), 1);
+	assert_int_equal(hooks_of(TT_HOOK_openssl_write_ex, &offset), 2);
+	assert_int_equal(hooks_of(TT_HOOK_openssl_read_ex, &offset), 1);
+	assert_int_equal(hooks_of(TT_HOOK_openssl_end, &offset), 1);
 	assert_int_equal(offset, TEXT_AT + 0x60);
 }
 
@@ -295,6 +314,77 @@ static void only_one_of_the_two(void **state)
 	add(&f, "SSL_free", 0x20);
 	assert_int_equal(scan_bytes(&f, sizeof(f)), TT_SCAN_NONE);
 	assert_int_equal(scan.count, 0);
+}
+
+/* Of two libraries in a file, one has no function for reading: the other is found all the same. */
+static void each_library_by_itself(void **state)
+{
+	struct file f = make();
+
+	add(&f, "SSL_write", 0x10);
+	add(&f, "SSL_free", 0x20);
+	add(&f, "gnutls_record_send", 0x30);
+	add(&f, "gnutls_record_send2", 0x40);
+	add(&f, "gnutls_record_recv", 0x50);
+	add(&f, "wolfSSL_read", 0x60);
+	f.text[0x10] = f.text[0x60] = 0x2e;	/* not counted as refused */
+	assert_int_equal(scan_bytes(&f, sizeof(f)), TT_SCAN_HOOKS);
+	assert_int_equal(scan.count, 3);
+	assert_int_equal(scan.refused, 0);
+	for (size_t i = 0; i < scan.count; i++)
+		assert_int_equal(scan.hooks[i].tls, TT_TLS_GNUTLS);
+}
+
+/* Each name beside those that make its library complete. */
+static void every_name_is_found(void **state)
+{
+	static const struct {
+		const char *name;
+		enum tt_hook hook;
+	} symbols[] = {
+#define TT_SYMBOL(hook, name) { name, TT_HOOK_##hook },
+#include <tokentrail/hooks.def>
+	};
+	static const char *const pairs[][2] = {
+		{ "SSL_write", "SSL_read" },
+		{ "gnutls_record_send", "gnutls_record_recv" },
+		{ "wolfSSL_write", "wolfSSL_read" },
+		{ "mbedtls_ssl_write", "mbedtls_ssl_read" },
+		{ "s2n_send", "s2n_recv" },
+	};
+
+	for (size_t i = 0; i < sizeof(symbols) / sizeof(symbols[0]); i++) {
+		struct file f = make();
+		uint64_t offset = 0;
+
+		for (size_t p = 0; p < sizeof(pairs) / sizeof(pairs[0]); p++)
+			for (size_t k = 0; k < 2; k++)
+				if (strcmp(pairs[p][k], symbols[i].name) != 0)
+					add(&f, pairs[p][k], 0x10 * (2 * p + k));
+		add(&f, symbols[i].name, 0xf0);
+		assert_int_equal(scan_bytes(&f, sizeof(f)), TT_SCAN_HOOKS);
+		assert_true(hooks_of(symbols[i].hook, &offset) > 0);
+		assert_int_equal(offset, TEXT_AT + 0xf0);
+	}
+}
+
+static void libressl_has_a_mark(void **state)
+{
+	struct file f = make_both();
+	uint64_t offset;
+
+	add(&f, "SSL_read_ex", 0x30);
+	add(&f, "SSL_free", 0x40);
+	add(&f, "SSL_CTX_use_certificate_chain_mem", 0x50);
+	assert_int_equal(scan_bytes(&f, sizeof(f)), TT_SCAN_HOOKS);
+	assert_int_equal(scan.count, 4);
+	for (size_t i = 0; i < scan.count; i++)
+		assert_int_equal(scan.hooks[i].tls, TT_TLS_LIBRESSL);
+	assert_int_equal(hooks_of(TT_HOOK_libressl_write, &offset), 1);
+	assert_int_equal(hooks_of(TT_HOOK_libressl_read, &offset), 1);
+	assert_int_equal(hooks_of(TT_HOOK_libressl_read_ex, &offset), 1);
+	assert_int_equal(hooks_of(TT_HOOK_libressl_end, &offset), 1);
+	assert_int_equal(offset, TEXT_AT + 0x40);
 }
 
 static void same_place_counts_once(void **state)
@@ -642,7 +732,12 @@ int main(void)
 		cmocka_unit_test(system_libssl),
 		cmocka_unit_test(libraries_without_both_functions),
 		cmocka_unit_test(node_has_openssl_inside),
-		cmocka_unit_test(statically_linked_program),
+		cmocka_unit_test(statically_linked_openssl),
+		cmocka_unit_test(statically_linked_wolfssl),
+		cmocka_unit_test(statically_linked_mbedtls),
+		cmocka_unit_test(each_library_by_itself),
+		cmocka_unit_test(every_name_is_found),
+		cmocka_unit_test(libressl_has_a_mark),
 		cmocka_unit_test(all_names_with_versions),
 		cmocka_unit_test(name_inside_a_longer_one),
 		cmocka_unit_test(only_one_of_the_two),

@@ -168,7 +168,7 @@ static void wrong_insides(void **state)
 {
 	BAD_USE(ev.dir = 0);
 	BAD_USE(ev.dir = 3);
-	BAD_USE(ev.tls = TT_TLS_OPENSSL + 1);
+	BAD_USE(ev.tls = TT_TLS_MAX);
 	BAD_USE(ev.version = 0);
 	BAD_USE(ev.version = 12);
 	BAD_USE(ev.version = 21);

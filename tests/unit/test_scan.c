@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Lines of /proc/PID/maps, and a walk that has to meet this very test. */
+#include <dlfcn.h>
 #include <errno.h>
 #include <glob.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -112,6 +114,24 @@ static void patterns_of_the_user(void **state)
 	assert_int_equal(rmdir(dir), 0);
 }
 
+static void note_gnutls(const char *path, void *arg)
+{
+	if (strstr(path, "/libgnutls.so."))
+		*(bool *)arg = true;
+}
+
+static void libraries_of_the_system(void **state)
+{
+	bool found = false;
+
+	if (!dlopen("libgnutls.so.30", RTLD_NOW | RTLD_LOCAL)) {
+		print_message("no libgnutls.so.30 on this machine: %s\n", dlerror());
+		skip();
+	}
+	scan_known_files(NULL, 0, note_gnutls, &found);
+	assert_true(found);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -119,6 +139,7 @@ int main(void)
 		cmocka_unit_test(other_lines),
 		cmocka_unit_test(walk_meets_this_test),
 		cmocka_unit_test(patterns_of_the_user),
+		cmocka_unit_test(libraries_of_the_system),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -448,6 +448,18 @@ static void views(void **state)
 		       "WHERE token <> 'tt1_bare'",
 		    "github_pat egress 1 curl100/usr/bin/curl1000c0ffeeauthorizationbearerGET/v1/1200"
 		    "api.example.com443192.0.2.744310.0.0.11.1openssl2023-11-14T22:13:20.123456789Z");
+	for (enum tt_tls tls = TT_TLS_NONE; tls < TT_TLS_MAX; tls++) {
+		char sql[128];
+
+		s = open_store(p, 64 * MIB);
+		u = make_use(1, 1);
+		u.tls = tls;
+		snprintf(u.method, sizeof(u.method), "TLS%d", tls);
+		s.ops->use(s.self, &u);
+		close_store(&s, 0);
+		snprintf(sql, sizeof(sql), "SELECT tls_library FROM uses WHERE method = 'TLS%d'", tls);
+		assert_text(p, sql, use_tls_library(tls));
+	}
 	/* what is not known is NULL */
 	assert_text(p, "SELECT coalesce(class, process, last_pid, executable, user_id, container_id, "
 		       "carrier, scheme, method, path, status, server_address, server_port, peer_ip, "

@@ -76,7 +76,7 @@ static struct targets *begin(int fds[2])
 {
 	struct targets *targets;
 
-	assert_int_equal(targets_new(NULL, &targets), 0);
+	assert_int_equal(targets_new(NULL, 1u << TT_TLS_OPENSSL, &targets), 0);
 	assert_int_equal(chan_pair(fds), 0);
 	targets_set_agent(targets, fds[0]);
 	return targets;
@@ -188,7 +188,7 @@ static void questions_under_way_are_bounded(void **state)
 
 static void answers_that_nobody_asked_for(void **state)
 {
-	struct tt_ipc_hook hook = {.file = 999, .hook = TT_HOOK_SSL_WRITE};
+	struct tt_ipc_hook hook = {.file = 999, .hook = TT_HOOK_openssl_write};
 	int fds[2];
 	struct targets *targets = begin(fds);
 	uint64_t file;
@@ -201,7 +201,7 @@ static void answers_that_nobody_asked_for(void **state)
 	hook.file = file;
 	hook.hook = TT_HOOK_MAX;
 	assert_int_equal(targets_hook(targets, &hook), -EBADMSG);
-	hook.hook = TT_HOOK_SSL_WRITE;
+	hook.hook = TT_HOOK_openssl_write;
 	hook.offset = 1 << 20; /* beyond the end */
 	assert_int_equal(targets_hook(targets, &hook), 0);
 	assert_int_equal(answer(targets, file, TT_SCAN_HOOKS), -EBADMSG);
@@ -211,7 +211,7 @@ static void answers_that_nobody_asked_for(void **state)
 
 static void hooks_are_bounded(void **state)
 {
-	struct tt_ipc_hook hook = {.hook = TT_HOOK_SSL_READ};
+	struct tt_ipc_hook hook = {.hook = TT_HOOK_openssl_read};
 	int fds[2];
 	struct targets *targets = begin(fds);
 	int r = 0;
@@ -224,6 +224,26 @@ static void hooks_are_bounded(void **state)
 		r = targets_hook(targets, &hook);
 	}
 	assert_int_equal(r, -EBADMSG);
+	end(targets, fds);
+}
+
+/* begin() watches OpenSSL only. */
+static void library_that_is_off(void **state)
+{
+	struct tt_ipc_hook hook = {.hook = TT_HOOK_gnutls_read, .tls = TT_TLS_OPENSSL};
+	struct targets_count count;
+	int fds[2];
+	struct targets *targets = begin(fds);
+
+	targets_known(targets, paths[0]);
+	targets_send(targets);
+	hook.file = take_question(fds[1], NULL);
+	hook.offset = 1 << 20; /* would be refused */
+	assert_int_equal(targets_hook(targets, &hook), 0);
+	assert_int_equal(answer(targets, hook.file, TT_SCAN_HOOKS), 0);
+	targets_counts(targets, &count);
+	assert_int_equal(count.files_probed, 0);
+	assert_int_equal(count.attach_failed, 0);
 	end(targets, fds);
 }
 
@@ -284,6 +304,7 @@ int main(void)
 		cmocka_unit_test(questions_under_way_are_bounded),
 		cmocka_unit_test(answers_that_nobody_asked_for),
 		cmocka_unit_test(hooks_are_bounded),
+		cmocka_unit_test(library_that_is_off),
 		cmocka_unit_test(deadly_file_is_left_alone),
 		cmocka_unit_test(refused_file_is_counted),
 	};

@@ -80,6 +80,12 @@ static void test_names(void **state)
 {
 	assert_string_equal(use_tls_library(TT_TLS_NONE), "none");
 	assert_string_equal(use_tls_library(TT_TLS_OPENSSL), "openssl");
+	assert_string_equal(use_tls_library(TT_TLS_GNUTLS), "gnutls");
+	assert_string_equal(use_tls_library(TT_TLS_WOLFSSL), "wolfssl");
+	assert_string_equal(use_tls_library(TT_TLS_MBEDTLS), "mbedtls");
+	assert_string_equal(use_tls_library(TT_TLS_S2N), "s2n");
+	assert_string_equal(use_tls_library(TT_TLS_LIBRESSL), "libressl");
+	assert_string_equal(use_tls_library(TT_TLS_MAX), "");
 	assert_string_equal(use_tls_library(99), "");
 	assert_string_equal(use_direction(TT_DIR_EGRESS), "egress");
 	assert_string_equal(use_direction(TT_DIR_INGRESS), "ingress");

@@ -1,0 +1,243 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Unchanged programs with TLS libraries other than OpenSSL, against programs with OpenSSL: each request
+is one use at each end, with the same id, the library by its name, the process, the tuple and the status.
+HTTP/1.1 and HTTP/2, as far as the program speaks it."""
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+import rig  # noqa: E402  pylint: disable=wrong-import-position,import-error
+
+WHEEL = "awscrt==0.38.1"	# has s2n-tls inside; Debian 12 has no package of it
+LIBGIT2 = """
+import pygit2, sys
+url, token, ca, path = sys.argv[1:]
+pygit2.settings.set_ssl_cert_locations(ca, None)
+class Callbacks(pygit2.RemoteCallbacks):
+    asked = 0
+    def credentials(self, *_):
+        self.asked += 1
+        if self.asked > 1:
+            raise SystemExit(0)
+        return pygit2.UserPass("me", token)
+try:
+    pygit2.init_repository(path).remotes.create("o", url).ls_remotes(callbacks=Callbacks())
+except pygit2.GitError:
+    pass
+"""
+AWSCRT = """
+import sys
+from awscrt import http, io
+port, token, ca, alpn = sys.argv[1:]
+boot = io.ClientBootstrap(io.EventLoopGroup(1), io.DefaultHostResolver(io.EventLoopGroup(1)))
+options = io.TlsContextOptions()
+options.override_default_trust_store_from_path(None, ca)
+options.alpn_list = [alpn]
+tls = io.ClientTlsContext(options).new_connection_options()
+tls.set_server_name("localhost")
+kind = http.Http2ClientConnection if alpn == "h2" else http.HttpClientConnection
+c = kind.new(host_name="localhost", port=int(port), bootstrap=boot, tls_connection_options=tls).result(20)
+r = http.HttpRequest("GET", "/items/s2n")
+for name, value in (("authorization", "Bearer " + token), ("host", "localhost:" + port)):
+    r.headers.add(name, value)
+status = c.request(r)
+status.activate()
+assert status.completion_future.result(20) == 200
+c.close().result(20)
+"""
+LIGHTTPD_CONF = """
+server.modules = ("mod_access", "mod_{module}")
+server.document-root = "{dir}/www"
+server.bind = "127.0.0.1"
+server.port = {port}
+server.errorlog = "{dir}/error.log"
+ssl.engine = "enable"
+ssl.pemfile = "{cert}"
+ssl.privkey = "{key}"
+url.access-deny = (".secret")
+"""
+
+
+class Lighttpd:
+    """lighttpd with one of its TLS modules."""
+    exe = "/usr/sbin/lighttpd"
+
+    def __init__(self, work, authority, module):
+        self.dir = os.path.join(work, module)
+        self.port = rig.free_port()
+        os.makedirs(os.path.join(self.dir, "www"))
+        for name in ("item", "x.secret"):
+            with open(os.path.join(self.dir, "www", name), "w", encoding="ascii") as f:
+                f.write("ok\n")
+        conf = os.path.join(self.dir, "lighttpd.conf")
+        with open(conf, "w", encoding="ascii") as f:
+            f.write(LIGHTTPD_CONF.format(module=module, dir=self.dir, port=self.port, cert=authority.cert,
+                                         key=authority.key))
+        self.process = rig.spawn(["lighttpd", "-D", "-f", conf])
+        rig.wait_until(lambda: rig.listening(self.port), 10, f"lighttpd with {module} listens")
+        self.pids = {self.process.pid}
+
+
+def end(exe, library, pids=None):
+    return {"exe": exe, "library": library, "pids": pids}
+
+
+def want(token, path, status, version, client, server, port, **more):
+    return {"token": token, "path": path, "status": status, "version": version, "egress": client,
+            "ingress": server, "port": port, "method": "GET", "scheme": "bearer", **more}
+
+
+def talk(argv, stdin=None, statuses=(0,), env=None):
+    """Runs a client to its end, which the server's end of the connection brings about for those that
+    read their request from standard input."""
+    p = rig.spawn(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                  env=env)
+    if stdin:
+        p.stdin.write(stdin)
+        p.stdin.flush()
+        said = p.stdout.read()
+        p.wait(30)
+    else:
+        said, _ = p.communicate(timeout=60)
+    rig.need(p.returncode in statuses, f"{argv[0]} ended with {p.returncode}: {said.strip()[-300:]}")
+    return p.pid
+
+
+def bearer(token):
+    return f"Authorization: Bearer {token}"
+
+
+def gnutls_clients(nginx, ca):
+    server = end("/usr/sbin/nginx", "openssl", set(nginx.workers))
+    base = f"https://localhost:{nginx.tls}"
+
+    def wget(path, status):
+        token = rig.token()
+        pid = talk(["wget", "-q", "-O", "/dev/null", f"--ca-certificate={ca}", f"--header={bearer(token)}",
+                    base + path], statuses=(0, 8))
+        return want(token, path, status, "1.1", end("/usr/bin/wget", "gnutls", {pid}), server, nginx.tls)
+
+    def gnutls_cli():
+        token = rig.token()
+        pid = talk(["gnutls-cli", "--x509cafile", ca, "-p", str(nginx.tls), "localhost"],
+                   f"GET /gone HTTP/1.1\r\nHost: localhost:{nginx.tls}\r\n{bearer(token)}\r\n"
+                   "Connection: close\r\n\r\n", statuses=(0, 1))
+        return want(token, "/gone", 404, "1.1", end("/usr/bin/gnutls-cli", "gnutls", {pid}), server, nginx.tls)
+
+    def git(version):
+        token = rig.token()
+        talk(["git", "-c", f"http.version=HTTP/{version}", "-c", f"http.extraHeader={bearer(token)}", "ls-remote",
+              base + "/denied/repo"], statuses=(128,), env={**os.environ, "GIT_SSL_CAINFO": ca})
+        return want(token, "/denied/repo/info/refs", 403, version, end("/usr/lib/git-core/git-remote-http", "gnutls"),
+                    server, nginx.tls)
+
+    return {"wget, GnuTLS": lambda: wget("/items/wget", 200), "wget, GnuTLS, 403": lambda: wget("/denied", 403),
+            "gnutls-cli": gnutls_cli, "git, libcurl with GnuTLS": lambda: git("1.1"),
+            "git, libcurl with GnuTLS, HTTP/2": lambda: git("2")}
+
+
+def mbedtls_client(nginx, work, ca):
+    def libgit2():
+        token = rig.token()
+        pid = talk(["/usr/bin/python3", "-c", LIBGIT2, f"https://localhost:{nginx.tls}/private/repo", token,
+                    ca, os.path.join(work, "repo")])
+        return want(token, "/private/repo/info/refs", 401, "1.1",
+                    end(os.path.realpath("/usr/bin/python3"), "mbedtls", {pid}),
+                    end("/usr/sbin/nginx", "openssl", set(nginx.workers)), nginx.tls, scheme="basic")
+
+    return {"libgit2, mbedTLS": libgit2}
+
+
+def s2n_clients(nginx, work, ca):
+    """The functions for reading begin with an instruction that carries no probe in this wheel: what is
+    sent is seen, the status is not."""
+    def awscrt(alpn, version):
+        venv, token = os.path.join(work, "venv"), rig.token()
+        python = os.path.join(venv, "bin", "python")
+        if not os.path.exists(python):
+            rig.run([sys.executable, "-m", "venv", venv])
+        if subprocess.run([python, "-m", "pip", "install", "-q", "--only-binary", ":all:", WHEEL],
+                          capture_output=True, check=False).returncode != 0:
+            raise rig.Skip(f"{WHEEL} can't be fetched")
+        pid = talk([python, "-c", AWSCRT, str(nginx.tls), token, ca, alpn])
+        return want(token, "/items/s2n", 200, version, end(os.path.realpath(python), "s2n", {pid}),
+                    end("/usr/sbin/nginx", "openssl", set(nginx.workers)), nginx.tls, blind_status="egress")
+
+    return {"awscrt, s2n": lambda: awscrt("http/1.1", "1.1"), "awscrt, s2n, HTTP/2": lambda: awscrt("h2", "2")}
+
+
+def lighttpd_servers(work, authority):
+    def ask(server, module, version, path, status):
+        token = rig.token()
+        pid = talk(["curl", "-sS", "-o", "/dev/null", "--http" + version, "--cacert", authority.ca, "-H",
+                    bearer(token), f"https://localhost:{server.port}{path}"])
+        return want(token, path, status, version, end("/usr/bin/curl", "openssl", {pid}),
+                    end(Lighttpd.exe, module, server.pids), server.port)
+
+    plans = {}
+    for module in ("gnutls", "wolfssl", "mbedtls"):
+        with rig.case(f"lighttpd with {module} serves"):
+            server = Lighttpd(work, authority, module)
+            for version in ("1.1", "2"):
+                for path, status in (("/item", 200), ("/nothing", 404), ("/x.secret", 403)):
+                    plans[f"lighttpd with {module}, HTTP/{version}, {status}"] = (
+                        lambda s=server, m=module, v=version, p=path, n=status: ask(s, m, v, p, n))
+    return plans
+
+
+def check_end(use, w, direction):
+    http, this = use["http"], w[direction]
+    status = None if w.get("blind_status") == direction else w["status"]
+    rig.need_equal((http["method"], http["path"], http.get("status"), http["version"]),
+                   (w["method"], w["path"], status, w["version"]), f"{direction} method, path, status, version")
+    rig.need_equal(use["count"], 1, "count")
+    rig.need_equal((use["token"]["scheme"], use["token"]["carrier"]), (w["scheme"], "authorization"),
+                   "scheme, carrier")
+    rig.need_equal(use["tls"]["library"], this["library"], f"{direction} tls.library")
+    rig.need_equal(use["process"]["executable"], this["exe"], f"{direction} process.executable")
+    if this["pids"]:
+        rig.need(use["process"]["pid"] in this["pids"],
+                 f"{direction} process.pid {use['process']['pid']} is none of {this['pids']}")
+    rig.need_equal((use["server"]["address"], use["server"]["port"]), ("localhost", w["port"]), f"{direction} server")
+
+
+def check(uses, w):
+    rig.need_equal(sorted(u["direction"] for u in uses), ["egress", "ingress"], "directions")
+    out, into = sorted(uses, key=lambda u: u["direction"])
+    check_end(out, w, "egress")
+    check_end(into, w, "ingress")
+    rig.need_equal(out["peer"], {"ip": "127.0.0.1", "port": w["port"]}, "egress peer")
+    rig.need_equal(into["peer"]["ip"], "127.0.0.1", "ingress peer.ip")
+    rig.need_equal(out.get("client", {}).get("port"), into["peer"]["port"],
+                   "egress client.port and ingress peer.port")
+
+
+def main():
+    rig.need_root()
+    work = rig.work_dir("stacks")
+    authority = rig.Authority(work)
+    nginx = rig.Nginx(work, authority, http2=True, more="""
+		location /private {
+			add_header WWW-Authenticate 'Basic realm="tokentrail"' always;
+			return 401;
+		}""")
+    sensor = rig.Sensor(work)
+    plans = {**gnutls_clients(nginx, authority.ca), **mbedtls_client(nginx, work, authority.ca),
+             **s2n_clients(nginx, work, authority.ca), **lighttpd_servers(work, authority)}
+    wants = {}
+    for name, plan in plans.items():
+        with rig.case(f"{name} runs"):
+            wants[name] = plan()
+    ids = dict(zip(wants, sensor.ids([w["token"] for w in wants.values()])))
+    sensor.wait_uses(list(ids.values()), 2 * len(ids), seconds=45)
+    with rig.case("the sensor ends with status 0"):
+        rig.need_equal(sensor.stop(), 0, "status")
+    for name, w in wants.items():
+        with rig.case(f"{name}: one use at each end"):
+            check(sensor.uses(ids[name]), w)
+    rig.finish()
+
+
+main()
