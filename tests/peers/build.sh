@@ -41,7 +41,7 @@ version_of() { # NAME: of its tool; without one, or with an old one, its peers c
 }
 
 state_of() { # NAME VERSION: of what is built and of the tool that builds it
-	{ find "$here/$1" -type f ! -name "*.py" -print0 | sort -z | xargs -0 sha256sum; echo "$2"; } |
+	{ cd "$here"; find "$1" -type f ! -name "*.py" -print0 | sort -z | xargs -0 sha256sum; echo "$2"; } |
 		sha256sum | cut -c 1-32
 }
 
