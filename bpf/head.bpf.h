@@ -17,12 +17,18 @@ __weak __noinline int http_ask_name(__u32 slot)
 
 	if (!s)
 		return 0;
-	key.hash = s->w.h.name_hash;
-	key.length = s->w.h.name_len;
-	key.space = s->w.ask;	/* the two enums agree */
+	if (s->w.ask == H2_ASK_STATIC) {
+		key.hash = s->x.b.value;
+		key.space = TT_NAME_STATIC;
+	} else {
+		key.hash = s->w.h.name_hash;
+		key.length = s->w.h.name_len;
+		key.space = s->w.ask;	/* the two enums agree */
+	}
 	val = bpf_map_lookup_elem(&names, &key);
 	s->w.answer.id = val ? val->id : 0;
 	s->w.answer.unwrap = val ? val->unwrap : 0;
+	s->w.answer.length = val ? val->length : 0;
 	return 0;
 }
 _Static_assert((int)H1_ASK_HEADER == TT_NAME_HEADER && (int)H1_ASK_PARAM == TT_NAME_PARAM &&

@@ -310,11 +310,11 @@ static __always_inline int http_prefaced(const struct http1 *d, const struct htt
 	       other->digits == H2_FROM_PREFACE;
 }
 
-static __always_inline void http_begin_answers(struct scratch *s)
+/* HTTP/2 begins in front of a frame; so many entries had been inserted when it was last followed. */
+static __always_inline void http_begin_frames(struct scratch *s, __u32 inserted)
 {
-	s->x.f.table.inserted = 0;
+	s->x.f.table.inserted = inserted;
 	h2_begin(&s->x, H2_FROM_FRAME, http_epoch(s));
-	h2_begin_answers(&s->x.f);
 	s->w.d.state = H1_S_H2;
 	s->w.d.digits = H2_FROM_FRAME;
 	s->reader = READ_H2;
@@ -332,11 +332,7 @@ static __always_inline void http_resume(struct scratch *s)
 	    !h2_may_begin(word, s->w.total))
 		return;
 	kept = bpf_map_lookup_elem(&h2s, &s->partial);
-	s->x.f.table.inserted = kept ? kept->table.inserted : 0;
-	h2_begin(&s->x, H2_FROM_FRAME, http_epoch(s));
-	s->w.d.state = H1_S_H2;
-	s->w.d.digits = H2_FROM_FRAME;
-	s->reader = READ_H2;
+	http_begin_frames(s, kept ? kept->table.inserted : 0);
 }
 
 /* HTTP/2 goes on. */
@@ -368,7 +364,7 @@ __weak __noinline int http_open(__u32 slot)
 	c = bpf_map_lookup_elem(&conns, &s->key);
 	if (!c)
 		return RUN_STOP;
-	s->w.d = s->dir == OUT ? c->dir[OUT] : c->dir[IN];
+	s->w.d = *conn_dir(c, s->dir);
 	s->w.base = 0;
 	s->w.fill = 0;
 	s->w.pos = 0;
@@ -387,12 +383,14 @@ __weak __noinline int http_open(__u32 slot)
 	s->partial.conn = c->id;
 	s->partial.dir = s->dir;
 	s->reader = READ_H1;
-	if (http_prefaced(&s->w.d, s->dir == OUT ? &c->dir[IN] : &c->dir[OUT]))
-		http_begin_answers(s);
-	else if (s->w.d.state == H1_S_LOST || (s->w.d.state == H1_S_START && s->w.d.kind == H1_UNKNOWN))
+	if (http_prefaced(&s->w.d, conn_other_dir(c, s->dir))) {
+		http_begin_frames(s, 0);
+		h2_begin_answers(&s->x.f);
+	} else if (s->w.d.state == H1_S_LOST || (s->w.d.state == H1_S_START && s->w.d.kind == H1_UNKNOWN)) {
 		http_resume(s);
-	else if (s->w.d.state == H1_S_H2)
+	} else if (s->w.d.state == H1_S_H2) {
 		http_continue(s);
+	}
 	if (s->w.d.split || s->x.f.split) {
 		http_unpark(slot);
 		if (s->reader == READ_H2 && s->w.d.state != H1_S_LOST) {
@@ -433,10 +431,7 @@ __weak __noinline int http_close(__u32 slot)
 	c = bpf_map_lookup_elem(&conns, &s->key);
 	if (!c)
 		return 0;
-	if (s->dir == OUT)
-		c->dir[OUT] = s->w.d;
-	else
-		c->dir[IN] = s->w.d;
+	*conn_dir(c, s->dir) = s->w.d;
 	return 0;
 }
 
@@ -452,7 +447,7 @@ __weak __noinline int http_wanted(__u32 slot)
 	c = bpf_map_lookup_elem(&conns, &s->key);
 	if (!c)
 		return 0;
-	d = s->dir == OUT ? &c->dir[OUT] : &c->dir[IN];
+	d = conn_dir(c, s->dir);
 	if (!s->addr) {
 		http_unreachable(d, s->w.total);
 		return 0;
@@ -461,7 +456,7 @@ __weak __noinline int http_wanted(__u32 slot)
 		return 0;
 	if (d->state != H1_S_LOST && !(d->state == H1_S_START && d->kind == H1_UNKNOWN))
 		return 1;
-	if (http_prefaced(d, s->dir == OUT ? &c->dir[IN] : &c->dir[OUT]) ||
+	if (http_prefaced(d, conn_other_dir(c, s->dir)) ||
 	    http_may_begin(s->addr, s->w.total))
 		return 1;
 	d->state = H1_S_LOST;

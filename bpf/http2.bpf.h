@@ -408,27 +408,6 @@ static __always_inline int h2_lost(struct scratch *s)
 	return RUN_STOP;
 }
 
-static __always_inline int h2_asked(struct scratch *s)
-{
-	struct tt_name_key key = {};
-	struct tt_name_val *val;
-
-	key.hash = s->x.b.value;
-	key.space = TT_NAME_STATIC;
-	val = bpf_map_lookup_elem(&names, &key);
-	s->w.answer.id = val ? val->id : 0;
-	s->w.answer.unwrap = val ? val->unwrap : 0;
-	s->w.answer.length = val ? val->length : 0;
-	return RUN_ON;
-}
-
-__weak __noinline int h2_ask(__u32 slot)
-{
-	struct scratch *s = scratch_get(slot);
-
-	return s ? h2_asked(s) : RUN_STOP;
-}
-
 __weak __noinline int h2_memo(__u32 slot, __u32 put)
 {
 	struct scratch *s = scratch_get(slot);
@@ -453,7 +432,7 @@ __weak __noinline int h2_one(__u32 slot)
 		s->reader = READ_INNER;
 		return RUN_ON;
 	case H2_ASK:
-		return s->w.ask == H2_ASK_STATIC ? h2_ask(slot) : http_ask_name(slot);
+		return http_ask_name(slot);
 	case H2_GET:
 		return h2_get(slot);
 	case H2_PUT:

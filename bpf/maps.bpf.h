@@ -50,6 +50,16 @@ struct conn {
 	__u8 pending[PIPELINE_MAX];
 };
 
+static __always_inline struct http1 *conn_dir(struct conn *c, __u32 dir)
+{
+	return dir == OUT ? &c->dir[OUT] : &c->dir[IN];
+}
+
+static __always_inline struct http1 *conn_other_dir(struct conn *c, __u32 dir)
+{
+	return dir == OUT ? &c->dir[IN] : &c->dir[OUT];
+}
+
 /* A request with a credential that waits for its response, or a response that overtook its request. */
 struct stream_key {
 	__u64 conn;

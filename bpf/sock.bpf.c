@@ -260,7 +260,7 @@ static __noinline int tcp_in_step(struct conn *c, struct sock *sk, __u64 len, __
 	if (missed == 1 && dir == IN && (BPF_CORE_READ(sk, sk_shutdown) & RCV_SHUTDOWN_BIT))
 		return 1;
 	if (missed)
-		bytes_missed(dir == OUT ? &c->dir[OUT] : &c->dir[IN], missed);
+		bytes_missed(conn_dir(c, dir), missed);
 	return 1;
 }
 
@@ -275,11 +275,11 @@ static __noinline int plain_io(struct sock *sk, __u64 len, __u32 dir, const stru
 	c = plain_conn(&key, sk);
 	if (c && !tcp_in_step(c, sk, len, dir, regs->later))
 		return 0;
-	if (c && http_passes(dir == OUT ? &c->dir[OUT] : &c->dir[IN], len))
+	if (c && http_passes(conn_dir(c, dir), len))
 		return 0;
 	if (!buffers_find(regs, len, &b))
 		return 0;
-	if (c && b.addr && http_idle(dir == OUT ? &c->dir[OUT] : &c->dir[IN], b.addr, len))
+	if (c && b.addr && http_idle(conn_dir(c, dir), b.addr, len))
 		return 0;
 	if (!c) {
 		/* The end of a closed socket has been announced already: nobody would end its row. */
@@ -294,7 +294,7 @@ static __noinline int plain_io(struct sock *sk, __u64 len, __u32 dir, const stru
 	}
 	slot = scratch_claim();
 	if (slot < 0) {
-		http_gap(dir == OUT ? &c->dir[OUT] : &c->dir[IN]);
+		http_gap(conn_dir(c, dir));
 		return 0;
 	}
 	s = scratch_get(slot);

@@ -62,7 +62,7 @@ static __always_inline void call_missed(const struct thread *t)
 	call_key(t, &key);
 	c = bpf_map_lookup_elem(&conns, &key);
 	if (c)
-		http_gap(t->dir == OUT ? &c->dir[OUT] : &c->dir[IN]);
+		http_gap(conn_dir(c, t->dir));
 }
 
 static __always_inline int call_begin(struct pt_regs *ctx, __u8 tls, __u8 dir, __u8 result)
@@ -157,7 +157,7 @@ static __always_inline int call_read(const struct conn_key *key, struct conn *c,
 	int slot = scratch_claim();
 
 	if (slot < 0) {
-		http_gap(t->dir == OUT ? &c->dir[OUT] : &c->dir[IN]);
+		http_gap(conn_dir(c, t->dir));
 		return 0;
 	}
 	s = scratch_get(slot);

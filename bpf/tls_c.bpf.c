@@ -110,7 +110,7 @@ int tls_out(struct pt_regs *ctx)
 		return 0;
 	if (!c->sock && !held)
 		call_adjacent(&key, t, bytes);
-	if (http_idle(t->dir == OUT ? &c->dir[OUT] : &c->dir[IN], t->buf, bytes))
+	if (http_idle(conn_dir(c, t->dir), t->buf, bytes))
 		return 0;
 	return call_read(&key, c, t, bytes);
 }
