@@ -284,13 +284,22 @@ static __always_inline int http_is_body(struct http1 *d, __u64 len)
 	return 1;
 }
 
+/* Is it HTTP for sure? Other protocols have bytes that look like a beginning of it. */
+static __always_inline int http_proved(const struct http1 *d)
+{
+	if (d->state == H1_S_H2)
+		return d->digits != H2_FROM_FRAME;
+	return d->kind != H1_UNKNOWN && d->state != H1_S_LOST;
+}
+
 /* Bytes that were moved without passing through the program. */
-static __always_inline void http_unreachable(struct http1 *d, __u64 len)
+static __always_inline void http_unreachable(struct http1 *d, const struct http1 *other, __u64 len)
 {
 	if (http_is_body(d, len))
 		return;
+	if (http_proved(d) || (d->state == H1_S_START && http_proved(other)))
+		drop(TT_DROP_sock_unreadable);
 	d->state = H1_S_LOST;
-	drop(TT_DROP_sock_unreadable);
 }
 
 /* Bytes of a connection were missed: what comes next can't be told. */
@@ -298,7 +307,8 @@ static __always_inline void http_gap(struct http1 *d)
 {
 	if (d->state == H1_S_OPAQUE || d->state == H1_S_LOST || d->state == H1_S_UNTIL_CLOSE)
 		return;
-	drop(TT_DROP_gap);
+	if (d->state != H1_S_H2 || http_proved(d))
+		drop(TT_DROP_gap);
 	d->state = H1_S_LOST;
 	d->split = 0;
 }
@@ -418,6 +428,8 @@ __weak __noinline int http_close(__u32 slot)
 			http_park_block(slot);
 		if (s->w.d.state != H1_S_LOST)
 			s->w.d.state = H1_S_H2;
+		if (s->x.f.sure && s->w.d.digits == H2_FROM_FRAME)
+			s->w.d.digits = H2_PROVED;
 	}
 	if (s->reader != READ_H1) {
 		s->w.d.split = 0;
@@ -449,7 +461,7 @@ __weak __noinline int http_wanted(__u32 slot)
 		return 0;
 	d = conn_dir(c, s->dir);
 	if (!s->addr) {
-		http_unreachable(d, s->w.total);
+		http_unreachable(d, conn_other_dir(c, s->dir), s->w.total);
 		return 0;
 	}
 	if (http_passes(d, s->w.total))

@@ -25,6 +25,7 @@ enum h2_beginning {
 	H2_FROM_FRAME,		/* in the middle, in front of a frame header */
 	H2_FROM_PREFACE,	/* behind the first four bytes of the preface, which the HTTP/1 reader ate */
 	H2_FROM_UPGRADE,	/* behind a 101 response */
+	H2_PROVED,		/* as the first, and what followed was HTTP/2 for sure */
 };
 
 enum h1_kind { H1_UNKNOWN, H1_REQUESTS, H1_RESPONSES };

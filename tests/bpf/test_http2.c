@@ -334,6 +334,36 @@ static void test_goaway(void **state)
 		assert_int_equal(seen[i], 2);
 }
 
+/* Another protocol whose length and type look like a frame's (Kafka's answers do, now and then), and a
+ * connection that was given up: what sendfile moves there is no loss of ours. */
+static void test_sendfile_of_others(void **state)
+{
+	static const char like[] = "\0\0\004\010\0\0\0\007\0\0\0\0\0";	/* WINDOW_UPDATE, stream 1792 */
+	static const char unlike[] = "\0\0\023\210\0\0\0\010 and whatever follows here";
+	uint64_t unreadable = rig_dropped(&rig, TT_DROP_sock_unreadable);
+	uint64_t gaps = rig_dropped(&rig, TT_DROP_gap);
+	static uint8_t buf[8000];
+	FILE *f = tmpfile();
+	off_t at = 0;
+
+	assert_non_null(f);
+	assert_int_equal(ftruncate(fileno(f), 5000), 0);
+	assert_int_equal(write(fd[1], like, sizeof(like) - 1), sizeof(like) - 1);
+	assert_int_equal(sendfile(fd[1], fileno(f), &at, 5000), 5000);
+	assert_int_equal(write(fd[1], unlike, sizeof(unlike)), sizeof(unlike));
+	at = 0;
+	assert_int_equal(sendfile(fd[1], fileno(f), &at, 5000), 5000);
+	fclose(f);
+	for (size_t left = sizeof(like) - 1 + sizeof(unlike) + 10000; left;) {
+		ssize_t n = recv(fd[0], buf, left < sizeof(buf) ? left : sizeof(buf), 0);
+
+		assert_true(n > 0);
+		left -= (size_t)n;
+	}
+	assert_int_equal(rig_dropped(&rig, TT_DROP_sock_unreadable), unreadable);
+	assert_int_equal(rig_dropped(&rig, TT_DROP_gap), gaps);
+}
+
 /* The payload of DATA by sendfile, as servers do it: the next frame is found. */
 static void test_sendfile_body(void **state)
 {
@@ -407,7 +437,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, pair_up, pair_down)
 		T(test_one_token_in_every_form),
 		T(test_join_in_the_middle), T(test_gap), T(test_upgrade), T(test_reset),
-		T(test_memo_of_a_cut_string), T(test_goaway), T(test_sendfile_body),
+		T(test_memo_of_a_cut_string), T(test_goaway), T(test_sendfile_body), T(test_sendfile_of_others),
 		T(test_byte_by_byte),
 	};
 
