@@ -48,6 +48,7 @@ struct tt_ipc_file {
 enum tt_hook {
 #define TT_HOOK_CALL(number, hook, library, direction, result) TT_HOOK_##hook = number,
 #define TT_HOOK_END(number, hook, library) TT_HOOK_##hook = number,
+#define TT_HOOK_PLAIN(number, hook, library) TT_HOOK_##hook = number,
 #include "hooks.def"
 	TT_HOOK_MAX
 };
@@ -55,7 +56,7 @@ enum tt_hook {
 struct tt_ipc_hook {
 	struct tt_ipc_hdr h;
 	__u64 file;
-	__u64 offset;		/* of the function's first instruction in the file, bytes */
+	__u64 offset;		/* of the instruction to be probed, in the file, bytes */
 	__u32 hook;		/* enum tt_hook */
 	__u32 tls;		/* enum tt_tls */
 };

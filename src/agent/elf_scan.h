@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Descriptor in, probe offsets out: finds the entry points of TLS libraries (<tokentrail/hooks.def>)
- * in a shared library or a program that has one linked in. The file may come from a hostile container and may change while it is
- * read. libelf parses it, but allocates what the file's headers ask for, so each size is checked
- * before libelf is asked for the data; the file is never mapped.
+ * in a shared library or a program that has one linked in. The file is not trusted: elf_file.h.
  */
 #ifndef TT_AGENT_ELF_SCAN_H
 #define TT_AGENT_ELF_SCAN_H
@@ -13,10 +11,12 @@
 
 #include <tokentrail/ipc.h>
 
+#include "agent/elf_file.h"
+
 #define ELF_SCAN_HOOKS_MAX 32
 
 struct elf_hook {
-	uint64_t offset;	/* in the file, of the function's first instruction */
+	uint64_t offset;	/* in the file, of the instruction to be probed */
 	enum tt_hook hook;
 	enum tt_tls tls;
 };
@@ -24,7 +24,7 @@ struct elf_hook {
 struct elf_scan {
 	struct elf_hook hooks[ELF_SCAN_HOOKS_MAX];
 	size_t count;
-	size_t refused;		/* functions found whose first instruction can't carry a probe */
+	size_t refused;		/* functions found that can't be probed there, or are too many */
 };
 
 /*
@@ -33,5 +33,9 @@ struct elf_scan {
  * used or moved.
  */
 enum tt_scan elf_scan(int fd, struct elf_scan *ret_scan);
+
+/* For the searches: adds a hook unless that offset has one, or counts it as refused. */
+void elf_scan_take(struct elf_scan *scan, const struct elf_file *file, uint64_t offset,
+		   enum tt_hook hook);
 
 #endif

@@ -229,6 +229,7 @@ struct bpf_program *bpf_sensor_entry(const struct bpf_sensor *sensor, enum tt_ho
 #define TT_HOOK_CALL(number, hook, library, direction, result)                                     \
 	[number] = sensor->skel->progs.hook##_in,
 #define TT_HOOK_END(number, hook, library) [number] = sensor->skel->progs.hook##_in,
+#define TT_HOOK_PLAIN(number, hook, library) [number] = sensor->skel->progs.hook##_in,
 #include <tokentrail/hooks.def>
 	};
 

@@ -171,6 +171,7 @@ static const char *const library_dirs[] = {
 };
 static const char *const libraries[] = {
 #define TT_TLS(number, name, NAME, file) file ".so*", file "-*.so*", /* as in Python's wheels */
+#define TT_TLS_INSIDE(number, name, NAME)
 #include <tokentrail/tls.def>
 #undef TT_TLS
 };

@@ -191,6 +191,7 @@ static bool is_library(const char *path)
 {
 	static const char *const names[] = {
 #define TT_TLS(number, name, NAME, file) file,
+#define TT_TLS_INSIDE(number, name, NAME)
 #include <tokentrail/tls.def>
 #undef TT_TLS
 	};
@@ -336,6 +337,7 @@ static bool is_watched(const struct targets *targets, uint32_t hook)
 	static const uint8_t library_of[TT_HOOK_MAX] = {
 #define TT_HOOK_CALL(number, hook, library, direction, result) [number] = TT_TLS_##library,
 #define TT_HOOK_END(number, hook, library) [number] = TT_TLS_##library,
+#define TT_HOOK_PLAIN(number, hook, library) [number] = TT_TLS_##library,
 #include <tokentrail/hooks.def>
 	};
 

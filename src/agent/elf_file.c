@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* libelf keeps the headers it has read, so what was checked here is what it goes by afterwards. */
+#include "agent/elf_file.h"
+
+#include <errno.h>
+#include <libelf.h>
+#include <malloc.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FILE_MAX_BYTES (2ULL << 30)
+#define KEEP_BYTES (1U << 20)
+
+#if defined(__x86_64__)
+#define HOST_MACHINE EM_X86_64
+#elif defined(__aarch64__)
+#define HOST_MACHINE EM_AARCH64
+#else
+#error "which e_machine is this?"
+#endif
+
+static int check_ehdr(const Elf64_Ehdr *e)
+{
+	const unsigned char *id = e->e_ident;
+
+	if (memcmp(id, ELFMAG, SELFMAG) != 0)
+		return -EBADMSG;
+	/* Programs of another word size or machine run here too, but have no probes of ours. */
+	if (id[EI_CLASS] != ELFCLASS64 || id[EI_DATA] != ELFDATA2LSB ||
+	    e->e_machine != HOST_MACHINE)
+		return -ENOEXEC;
+	if (e->e_phnum > ELF_SEGMENTS_MAX || e->e_phentsize != sizeof(Elf64_Phdr))
+		return -EBADMSG;
+	if (e->e_shoff == 0)
+		return 0;
+	/*
+	 * For e_shnum 0 libelf takes the number of sections from the first of them (gABI), and
+	 * allocates some 200 bytes for each before anybody can look at it. Only object files with
+	 * more than 65280 sections need that.
+	 */
+	return e->e_shnum && e->e_shentsize == sizeof(Elf64_Shdr) ? 0 : -EBADMSG;
+}
+
+/*
+ * libelf gets to see no header that wasn't looked at, unless the file changes in between: then
+ * elf_begin() can still take some three times the file's size, and only a limit on this process's
+ * memory (RLIMIT_DATA) stops it. The result is thrown away in any case.
+ */
+static int open_elf(struct elf_file *f)
+{
+	struct stat st;
+	GElf_Ehdr again;
+	ssize_t n;
+	int r;
+
+	if (fstat(f->fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size > FILE_MAX_BYTES)
+		return -EBADMSG;
+	f->size = (uint64_t)st.st_size;
+	n = TEMP_FAILURE_RETRY(pread(f->fd, &f->ehdr, sizeof(f->ehdr), 0));
+	if (n != sizeof(f->ehdr))
+		return n < 0 ? -errno : -EBADMSG;
+	r = check_ehdr(&f->ehdr);
+	if (r < 0)
+		return r;
+	if (elf_version(EV_CURRENT) == EV_NONE)
+		return -ENOSYS;
+	f->elf = elf_begin(f->fd, ELF_C_READ, NULL);
+	if (!gelf_getehdr(f->elf, &again) || memcmp(&again, &f->ehdr, sizeof(again)) != 0)
+		return -EBADMSG;
+	return 0;
+}
+
+static int read_segments(struct elf_file *f)
+{
+	for (int i = 0; i < f->ehdr.e_phnum; i++) {
+		GElf_Phdr ph;
+
+		if (!gelf_getphdr(f->elf, i, &ph))
+			return -EBADMSG;
+		if (ph.p_type != PT_LOAD)
+			continue;
+		if (ph.p_offset > f->size || ph.p_filesz > f->size - ph.p_offset)
+			return -EBADMSG;
+		f->segments[f->segment_count++] = (struct elf_segment){
+			ph.p_vaddr, ph.p_offset, ph.p_filesz, ph.p_flags & PF_X
+		};
+	}
+	return 0;
+}
+
+int elf_file_open(struct elf_file *file, int fd)
+{
+	int r;
+
+	memset(file, 0, sizeof(*file));
+	file->fd = fd;
+	r = open_elf(file);
+	return r < 0 ? r : read_segments(file);
+}
+
+void elf_file_close(struct elf_file *file)
+{
+	elf_end(file->elf);
+	file->elf = NULL;
+	/* Or malloc keeps room for the largest tables it ever saw, up to 64 MiB. */
+	if (file->table_bytes > KEEP_BYTES)
+		malloc_trim(0);
+}
+
+bool elf_file_offset(const struct elf_file *file, uint64_t vaddr, bool exec, uint64_t *ret_offset)
+{
+	for (size_t i = 0; i < file->segment_count; i++) {
+		const struct elf_segment *g = &file->segments[i];
+
+		if (vaddr >= g->vaddr && vaddr - g->vaddr < g->bytes && (g->exec || !exec)) {
+			*ret_offset = g->offset + (vaddr - g->vaddr);
+			return true;
+		}
+	}
+	return false;
+}
+
+int elf_file_read(const struct elf_file *file, uint64_t offset, void *buf, size_t len)
+{
+	char *to = buf;
+
+	if (offset > file->size || len > file->size - offset)
+		return -ERANGE;
+	while (len) {
+		ssize_t n = TEMP_FAILURE_RETRY(pread(file->fd, to, len, (off_t)offset));
+
+		if (n <= 0)
+			return n < 0 ? -errno : -ERANGE;
+		to += n;
+		offset += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+/* Is the name at this place of the file, NUL and all? */
+static bool is_named(const struct elf_file *file, uint64_t at, const char *name)
+{
+	char found[64];
+	size_t len = strlen(name) + 1;
+
+	return len <= sizeof(found) && elf_file_read(file, at, found, len) == 0 &&
+	       memcmp(found, name, len) == 0;
+}
+
+int elf_file_section(const struct elf_file *file, const char *name, GElf_Shdr *ret_header)
+{
+	GElf_Shdr names, h;
+
+	if (file->ehdr.e_shoff == 0 || file->ehdr.e_shstrndx == SHN_UNDEF)
+		return -ENOENT;
+	if (!gelf_getshdr(elf_getscn(file->elf, file->ehdr.e_shstrndx), &names))
+		return -EBADMSG;
+	for (size_t i = 1; i < file->ehdr.e_shnum; i++) {
+		if (!gelf_getshdr(elf_getscn(file->elf, i), &h))
+			return -EBADMSG;
+		if (h.sh_name >= names.sh_size || !is_named(file, names.sh_offset + h.sh_name, name))
+			continue;
+		if (h.sh_offset > file->size || h.sh_size > file->size - h.sh_offset)
+			return -EBADMSG;
+		*ret_header = h;
+		return 0;
+	}
+	return -ENOENT;
+}
+
+Elf_Data *elf_file_table(struct elf_file *file, Elf_Scn *section, const GElf_Shdr *header)
+{
+	if (header->sh_offset > file->size || header->sh_size > file->size - header->sh_offset ||
+	    header->sh_size > ELF_TABLES_MAX_BYTES - file->table_bytes)
+		return NULL;
+	file->table_bytes += header->sh_size;
+	return elf_rawdata(section, NULL);
+}
+
+bool elf_file_can_probe(const struct elf_file *file, uint64_t offset)
+{
+#if defined(__x86_64__)
+	unsigned char first;
+
+	if (elf_file_read(file, offset, &first, 1) < 0)
+		return false;
+	return first != 0x26 && first != 0x2e && first != 0x36 && first != 0x3e && first != 0xf0;
+#else
+	return offset % 4 == 0 && offset + 4 <= file->size;
+#endif
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An ELF file that may come from a hostile container and may change while it is read. libelf parses
+ * it, but allocates what the file's headers ask for, so each size is checked before libelf is asked
+ * for the data; the file is never mapped.
+ */
+#ifndef TT_AGENT_ELF_FILE_H
+#define TT_AGENT_ELF_FILE_H
+
+#include <gelf.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ELF_SEGMENTS_MAX 256
+#define ELF_TABLES_MAX_BYTES (192ULL << 20)	/* of sections read whole: all in memory at once */
+
+struct elf_segment {
+	uint64_t vaddr, offset, bytes;	/* bytes: in the file */
+	bool exec;
+};
+
+struct elf_file {
+	Elf *elf;
+	int fd;
+	uint64_t size;
+	uint64_t table_bytes;		/* that libelf was asked to read */
+	Elf64_Ehdr ehdr;
+	struct elf_segment segments[ELF_SEGMENTS_MAX];	/* PT_LOADs */
+	size_t segment_count;
+};
+
+/*
+ * Reads and checks the headers; fd stays the caller's, its position is neither used nor moved.
+ * -ENOEXEC: of another word size or machine; -EBADMSG: no ELF file we can read. elf_file_close() is
+ * needed in any case.
+ */
+int elf_file_open(struct elf_file *file, int fd);
+void elf_file_close(struct elf_file *file);
+
+/* Where an address lies in the file; false: in no segment, or not in an executable one. */
+bool elf_file_offset(const struct elf_file *file, uint64_t vaddr, bool exec, uint64_t *ret_offset);
+
+/* Bytes of the file itself. -ERANGE: not all of them are there. */
+int elf_file_read(const struct elf_file *file, uint64_t offset, void *buf, size_t len);
+
+/* The first section of this name. -ENOENT: none (or the file has no names); -EBADMSG. */
+int elf_file_section(const struct elf_file *file, const char *name, GElf_Shdr *ret_header);
+
+/*
+ * A section whole, as it stands in the file: one that says it is compressed stays so. It belongs to
+ * the file. NULL: the file is not what it says, or more than this program wants to hold.
+ */
+Elf_Data *elf_file_table(struct elf_file *file, Elf_Scn *section, const GElf_Shdr *header);
+
+/*
+ * Can the instruction at this offset carry a probe? The kernel registers a uprobe on one with a
+ * segment or lock prefix when no process maps the file yet, and refuses it, without a word, for each
+ * process that maps it later (arch/x86/kernel/uprobes.c, is_prefix_bad()).
+ */
+bool elf_file_can_probe(const struct elf_file *file, uint64_t offset);
+
+#endif

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Looks at the name of each function in the file's symbol tables, which libelf reads whole. */
+#include "agent/elf_symbols.h"
+
+#include <errno.h>
+#include <libelf.h>
+#include <string.h>
+
+#define TABLES_MAX 2		/* dynsym, symtab; a file has one of each (gABI, sh_type) */
+#define SYMBOLS_MAX (4U << 20)	/* in one table */
+
+struct name {
+	const char *text;
+	size_t len;
+	enum tt_hook hook;	/* 0: LibreSSL's mark */
+};
+
+static const struct name names[] = {
+#define TT_SYMBOL(hook, name) { name, sizeof(name) - 1, TT_HOOK_##hook },
+#include <tokentrail/hooks.def>
+	/* Of the libraries with OpenSSL's names only LibreSSL has this, for its libtls. */
+	{ "SSL_CTX_use_certificate_chain_mem", 33, 0 },
+};
+#define NAMES (sizeof(names) / sizeof(names[0]))
+
+enum direction { END, OUT, IN };
+
+static const struct hook {
+	enum tt_tls tls;
+	enum direction direction;
+} hooks[TT_HOOK_MAX] = {
+#define TT_HOOK_CALL(number, hook, library, direction, result)                                     \
+	[number] = { TT_TLS_##library, direction },
+#define TT_HOOK_END(number, hook, library) [number] = { TT_TLS_##library, END },
+#include <tokentrail/hooks.def>
+};
+
+struct found {
+	uint64_t offset;
+	enum tt_hook hook;
+};
+
+struct scan {
+	struct elf_file *file;
+	bool has[TT_TLS_MAX][IN + 1];
+	bool libressl;
+	bool first[256];			/* characters that a name begins with */
+	struct found found[ELF_SCAN_HOOKS_MAX];
+	size_t found_count;
+};
+
+/* dynsym and symtab have the same functions, and one function may have two names. */
+static bool is_known(const struct scan *s, uint64_t offset)
+{
+	for (size_t i = 0; i < s->found_count; i++)
+		if (s->found[i].offset == offset)
+			return true;
+	return false;
+}
+
+static void take_hook(struct scan *s, uint64_t offset, enum tt_hook hook)
+{
+	s->has[hooks[hook].tls][hooks[hook].direction] = true;
+	if (s->found_count < ELF_SCAN_HOOKS_MAX && !is_known(s, offset))
+		s->found[s->found_count++] = (struct found){ offset, hook };
+}
+
+/* One of the names, ended by NUL or, as symtab has versioned ones, by '@'. */
+static const struct name *find_name(const struct scan *s, const Elf_Data *strings, size_t at)
+{
+	const char *p = (const char *)strings->d_buf + at;
+	size_t left = strings->d_size - at;
+
+	if (!left || !s->first[(unsigned char)*p])
+		return NULL;
+	for (size_t i = 0; i < NAMES; i++) {
+		size_t n = names[i].len;
+
+		if (n < left && memcmp(p, names[i].text, n) == 0 && (p[n] == 0 || p[n] == '@'))
+			return &names[i];
+	}
+	return NULL;
+}
+
+static void check_symbol(struct scan *s, const GElf_Sym *sym, const Elf_Data *strings)
+{
+	const struct name *name;
+	uint64_t offset;
+
+	if (GELF_ST_TYPE(sym->st_info) != STT_FUNC || sym->st_value == 0 ||
+	    sym->st_shndx == SHN_UNDEF || sym->st_shndx == SHN_ABS ||
+	    sym->st_name >= strings->d_size)
+		return;
+	name = find_name(s, strings, sym->st_name);
+	if (!name || !elf_file_offset(s->file, sym->st_value, true, &offset))
+		return;
+	if (name->hook)
+		take_hook(s, offset, name->hook);
+	else
+		s->libressl = true;
+}
+
+/* sh_entsize is of no interest: libelf knows how long a symbol is. */
+static int scan_table(struct scan *s, Elf_Scn *section, const GElf_Shdr *h)
+{
+	Elf_Scn *link = elf_getscn(s->file->elf, h->sh_link);
+	Elf_Data *symbols, *strings;
+	GElf_Shdr link_h;
+	GElf_Sym sym;
+
+	if (!gelf_getshdr(link, &link_h) || link_h.sh_type != SHT_STRTAB ||
+	    h->sh_size / sizeof(Elf64_Sym) > SYMBOLS_MAX)
+		return -EBADMSG;
+	strings = elf_file_table(s->file, link, &link_h);
+	symbols = elf_file_table(s->file, section, h);
+	if (!strings || !symbols)
+		return -EBADMSG;
+	for (size_t i = 0; i < symbols->d_size / sizeof(Elf64_Sym); i++) {
+		if (!gelf_getsym(symbols, (int)i, &sym))
+			return -EBADMSG;
+		check_symbol(s, &sym, strings);
+	}
+	return 0;
+}
+
+static int scan_tables(struct scan *s)
+{
+	unsigned int tables = 0;
+
+	if (s->file->ehdr.e_shoff == 0)
+		return 0;
+	for (size_t i = 0; i < s->file->ehdr.e_shnum && tables < TABLES_MAX; i++) {
+		Elf_Scn *section = elf_getscn(s->file->elf, i);
+		GElf_Shdr h;
+		int r;
+
+		if (!gelf_getshdr(section, &h))
+			return -EBADMSG;
+		if (h.sh_type != SHT_DYNSYM && h.sh_type != SHT_SYMTAB)
+			continue;
+		tables++;
+		r = scan_table(s, section, &h);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static enum tt_hook libressl_hook(enum tt_hook hook)
+{
+	return hook - TT_HOOK_openssl_write + TT_HOOK_libressl_write;
+}
+_Static_assert(TT_HOOK_openssl_end - TT_HOOK_openssl_write ==
+		       TT_HOOK_libressl_end - TT_HOOK_libressl_write, "the same hooks in one order");
+
+/* What was found of libraries that are there with both directions. */
+static void give(const struct scan *s, struct elf_scan *out)
+{
+	for (size_t i = 0; i < s->found_count; i++) {
+		enum tt_hook hook = s->found[i].hook;
+		enum tt_tls tls = hooks[hook].tls;
+
+		if (!s->has[tls][OUT] || !s->has[tls][IN])
+			continue;
+		if (tls == TT_TLS_OPENSSL && s->libressl)
+			hook = libressl_hook(hook);
+		elf_scan_take(out, s->file, s->found[i].offset, hook);
+	}
+}
+
+int elf_symbols(struct elf_file *file, struct elf_scan *scan)
+{
+	struct scan s = { .file = file };
+	int r;
+
+	for (size_t i = 0; i < NAMES; i++)
+		s.first[(unsigned char)names[i].text[0]] = true;
+	r = scan_tables(&s);
+	if (r == 0)
+		give(&s, scan);
+	return r;
+}
