@@ -22,7 +22,7 @@ door() { # NAME HEADER-PATTERN FILE-PATTERN: only these files may include it
 }
 
 door libbpf '(bpf/(libbpf|bpf|btf)\.h|tokentrail\.skel\.h)' 'src/monitor/(bpf|attach|checks|kernel)\.[ch]|src/agent/ring\.c'
-door libelf '(libelf|gelf|elfutils/)' 'src/agent/elf_scan\.c'
+door libelf '(libelf|gelf|elfutils/)' 'src/agent/elf_[a-z]+\.[ch]'
 door librdkafka 'librdkafka/' 'src/sinks/kafka[a-z_]*\.[ch]'
 door protobuf-c '(protobuf-c/|tokentrail/v1/.*\.pb-c\.h)' 'src/sinks/record\.c'
 door sqlite 'sqlite3' 'src/sinks/store(_query|_schema)?\.c'

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "agent/elf_scan.h"
+#include "agent/elf_symbols.h"
 
 #if defined(__x86_64__)
 #define MACHINE EM_X86_64
@@ -638,6 +639,30 @@ static void functions_too_many_to_hold(void **state)
 	assert_int_equal(scan.refused, 0);
 }
 
+/* A function that another search found has its probe already; what is too much is counted. */
+static void searches_add_up(void **state)
+{
+	struct file f = make_both();
+	int fd = memfd_create("elf", MFD_CLOEXEC);
+	struct elf_file file;
+
+	add(&f, "SSL_free", 0x30);
+	assert_int_equal(write(fd, &f, sizeof(f)), sizeof(f));
+	assert_int_equal(elf_file_open(&file, fd), 0);
+	memset(&scan, 0, sizeof(scan));
+	elf_scan_take(&scan, &file, TEXT_AT + 0x20, TT_HOOK_gnutls_read);
+	for (uint64_t i = 1; i < ELF_SCAN_HOOKS_MAX - 1; i++)
+		elf_scan_take(&scan, &file, TEXT_AT + 0x40 + i, TT_HOOK_gnutls_end);
+	assert_int_equal(elf_symbols(&file, &scan), 0);
+	assert_int_equal(scan.count, ELF_SCAN_HOOKS_MAX);
+	assert_int_equal(scan.hooks[0].hook, TT_HOOK_gnutls_read);
+	assert_int_equal(scan.hooks[0].tls, TT_TLS_GNUTLS);
+	assert_int_equal(scan.hooks[ELF_SCAN_HOOKS_MAX - 1].hook, TT_HOOK_openssl_write);
+	assert_int_equal(scan.refused, 1);	/* SSL_free */
+	elf_file_close(&file);
+	close(fd);
+}
+
 static void file_position_stays(void **state)
 {
 	struct file f = make_both();
@@ -753,6 +778,7 @@ int main(void)
 		cmocka_unit_test(tables_too_large_to_hold),
 		cmocka_unit_test(segments_too_many_to_hold),
 		cmocka_unit_test(functions_too_many_to_hold),
+		cmocka_unit_test(searches_add_up),
 		cmocka_unit_test(file_position_stays),
 		cmocka_unit_test(flipped_bits),
 		cmocka_unit_test(cut_anywhere),
