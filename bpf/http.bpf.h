@@ -479,6 +479,7 @@ __weak __noinline int http_wanted(__u32 slot)
 __weak __noinline int http_piece(__u32 slot, __u32 i)
 {
 	struct scratch *s = scratch_get(slot);
+	__u32 ended = 0;
 	__u64 at = i;
 
 	if (!s)
@@ -488,13 +489,14 @@ __weak __noinline int http_piece(__u32 slot, __u32 i)
 	s->w.total = s->piece[at].len;
 	if (!http_wanted(slot))
 		return 0;
-	if (http_open(slot) == RUN_ON) {
-		for (int n = 0; n < PUMPS_MAX; n++) {
-			if (http_pump(slot) != RUN_ON)
-				break;
-		}
-	}
-	if ((s->reader == READ_H1 ? s->w.pos : s->x.pos) < s->x.total && s->w.d.state < H1_S_OPAQUE) {
+	if (http_open(slot) != RUN_ON)
+		ended = 1;
+	for (int n = 0; n < PUMPS_MAX && !ended; n++)
+		ended = http_pump(slot) != RUN_ON;
+	/* What steps are missing for can't be kept for the next piece: not even the last bytes. */
+	if ((s->reader == READ_H1 ? s->w.pos : s->x.pos) < s->x.total)
+		ended = 0;
+	if (!ended && s->w.d.state < H1_S_OPAQUE) {
 		s->w.d.state = H1_S_LOST;
 		drop(TT_DROP_head_too_long);
 	}

@@ -364,6 +364,73 @@ static void test_sendfile_of_others(void **state)
 	assert_int_equal(rig_dropped(&rig, TT_DROP_gap), gaps);
 }
 
+#define PINGS_MAX 131072
+#define PING_LEN 17
+
+/* One write of so many PINGs and a request, small ones, so that the reader's steps run out somewhere.
+ * Whether the request was reported by its sender; then the token is the right one. */
+static bool asked_behind(size_t pings, size_t others)
+{
+	static uint8_t whole[PINGS_MAX * PING_LEN + 4096], sink[1 << 20];
+	const int room = 8 << 20;
+	size_t len = pings * PING_LEN, sent = 0;
+
+	pair_down(NULL);
+	pair_up(NULL);
+	assert_int_equal(setsockopt(fd[0], SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room)), 0);
+	assert_int_equal(setsockopt(fd[1], SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)), 0);
+	prefaces();
+	h2w_frame(&out, H2W_PING, 0, 0, "pingpong", 8);
+	for (size_t i = 0; i < pings; i++)
+		memcpy(whole + i * PING_LEN, out.p, PING_LEN);
+	out.len = 0;
+	for (size_t i = 0; i < others; i++)
+		h2w_settings_ack(&out);
+	pseudo();
+	h2w_value(&block, H2W_NEVER, 23, BEARER, true);
+	h2w_frame(&out, H2W_HEADERS, H2W_END_STREAM, 1, block.p, block.len);
+	memcpy(whole + len, out.p, out.len);
+	len += out.len;
+	assert_int_equal(write(fd[0], whole, len), len);
+	block.len = out.len = 0;
+	h2w_indexed(&block, 16);
+	h2w_frame(&out, H2W_CONTINUATION, H2W_END_HEADERS, 1, block.p, block.len);
+	assert_int_equal(write(fd[0], out.p, out.len), out.len);
+	len += out.len;
+	while (sent < len) {
+		ssize_t n = read(fd[1], sink, sizeof(sink));
+
+		assert_true(n > 0);
+		sent += (size_t)n;
+	}
+	rig_collect(&rig);
+	for (size_t i = 0; i < rig.uses; i++) {
+		rig_assert_token(&rig.use[i], TOKEN);
+		if (rig.use[i].dir == TT_DIR_EGRESS)
+			return true;
+	}
+	return false;
+}
+
+/* Steps that run out in the middle of a value make no value of its beginning: each way to end there is
+ * met, since the frames in front take different numbers of steps. */
+static void test_steps_run_out(void **state)
+{
+	uint64_t too_long = rig_dropped(&rig, TT_DROP_head_too_long);
+	size_t seen = 0, unseen = PINGS_MAX;
+
+	while (unseen - seen > 1) {
+		size_t pings = (seen + unseen) / 2;
+
+		*(asked_behind(pings, 0) ? &seen : &unseen) = pings;
+	}
+	assert_true(seen > 10000 && unseen < PINGS_MAX);
+	assert_true(rig_dropped(&rig, TT_DROP_head_too_long) > too_long);
+	for (size_t others = 0; others < 4; others++)
+		for (size_t pings = seen - 12; pings < unseen + 4; pings++)
+			asked_behind(pings, others);
+}
+
 /* The payload of DATA by sendfile, as servers do it: the next frame is found. */
 static void test_sendfile_body(void **state)
 {
@@ -438,7 +505,7 @@ int main(void)
 		T(test_one_token_in_every_form),
 		T(test_join_in_the_middle), T(test_gap), T(test_upgrade), T(test_reset),
 		T(test_memo_of_a_cut_string), T(test_goaway), T(test_sendfile_body), T(test_sendfile_of_others),
-		T(test_byte_by_byte),
+		T(test_byte_by_byte), T(test_steps_run_out),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
