@@ -179,7 +179,8 @@ SELECT u.token,
 	CASE u.http_version WHEN 10 THEN '1.0' WHEN 11 THEN '1.1' WHEN 20 THEN '2' END
 		AS http_version,
 	CASE u.tls WHEN 0 THEN 'none' WHEN 1 THEN 'openssl' WHEN 2 THEN 'gnutls' WHEN 3 THEN 'wolfssl'
-		WHEN 4 THEN 'mbedtls' WHEN 5 THEN 's2n' WHEN 6 THEN 'libressl' END AS tls_library,
+		WHEN 4 THEN 'mbedtls' WHEN 5 THEN 's2n' WHEN 6 THEN 'libressl'
+		WHEN 7 THEN 'boringssl' WHEN 8 THEN 'go' WHEN 9 THEN 'rustls' WHEN 10 THEN 'nss' WHEN 11 THEN 'jsse' END AS tls_library,
 	nullif(u.grpc_status, -1) AS grpc_status,
 	nullif(u.mcp_method, '') AS mcp_method,
 	nullif(u.mcp_name, '') AS mcp_name,

@@ -42,6 +42,7 @@ enum tt_dir {
 enum tt_tls {
 	TT_TLS_NONE = 0,	/* plain socket */
 #define TT_TLS(number, name, NAME, file) TT_TLS_##NAME = number,
+#define TT_TLS_BLIND(number, name, NAME) TT_TLS_##NAME = number,
 #include "tls.def"
 #undef TT_TLS
 	TT_TLS_MAX

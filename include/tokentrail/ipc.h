@@ -24,8 +24,9 @@ enum tt_ipc_type {
 	TT_IPC_PROC = 4,	/* answer to ASK: what is known of a process */
 	TT_IPC_COUNTERS = 6,	/* kernel and monitor counters, once a second */
 	TT_IPC_STOP = 8,	/* write everything out and exit 0 */
-	TT_IPC_ATTACHED = 10,	/* probes on a file are in place (or were refused); for doctor, log and table */
+	TT_IPC_ATTACHED = 10,	/* what a file has of TLS libraries, and what became of its probes */
 	TT_IPC_RELOAD = 12,	/* a new configuration; carries a memfd with the blob (SCM_RIGHTS) */
+	TT_IPC_COVER = 14,	/* what is known of one process's TLS; sent when it has changed */
 	/* agent -> monitor: odd */
 	TT_IPC_HELLO = 1,	/* the agent is sandboxed and reads the ring */
 	TT_IPC_ASK = 3,		/* who is this process? */
@@ -68,19 +69,86 @@ enum tt_scan {
 	TT_SCAN_REFUSED = 3,	/* has the function, but its first instruction can't carry a probe */
 };
 
+/* How a library's functions were found in a file. */
+enum tt_how {
+	TT_HOW_NONE = 0,	/* they were not */
+	TT_HOW_symbols = 1,	/* by their names in a symbol table */
+	TT_HOW_pclntab = 2,	/* in Go's table of functions */
+	TT_HOW_xref = 3,	/* by the places that refer to the library's error strings */
+	TT_HOW_pattern = 4,	/* by their instructions */
+	TT_HOW_MAX
+};
+
+enum tt_blind {
+	TT_BLIND_NONE = 0,
+#define TT_BLIND(number, name, reason, remedy) TT_BLIND_##name = number,
+#include "blind.def"
+	TT_BLIND_MAX
+};
+
+#define TT_FINDINGS_MAX 4	/* libraries in one file */
+#define TT_VERSION_LEN 32
+
+/* One TLS library in one file. */
+struct tt_finding {
+	__u16 tls;		/* enum tt_tls; 0 = no more findings */
+	__u16 how;		/* enum tt_how */
+	__u16 blind;		/* enum tt_blind; 0 = its functions were found */
+	__u16 pad_;
+	char version[TT_VERSION_LEN];	/* as the library calls it; "" = not known */
+};
+
 struct tt_ipc_scanned {
 	struct tt_ipc_hdr h;
 	__u64 file;
 	__u32 result;		/* enum tt_scan */
 	__u32 hooks;		/* how many HOOK messages came before */
+	struct tt_finding finding[TT_FINDINGS_MAX];
 };
 
+/* Sent for files with findings only, and again to an agent that was started anew. */
 struct tt_ipc_attached {
 	struct tt_ipc_hdr h;
 	__u64 file;
+	__u64 since_ns;		/* CLOCK_BOOTTIME when the probes were in place; 0 = none are */
 	__u32 hooks;		/* in place */
 	__u32 failed;		/* refused by the kernel */
+	struct tt_finding finding[TT_FINDINGS_MAX];	/* as scanned; libraries that are turned off
+							 * are TT_BLIND_turned_off */
 	char path[TT_IPC_PATH_LEN];
+};
+
+/* tt_ipc_cover.flags */
+#define TT_COVER_CLIENT 1	/* sent a ClientHello */
+#define TT_COVER_SERVER 2	/* received one */
+#define TT_COVER_MIDDLE 4	/* a TLS connection that was open before the sensor came */
+#define TT_COVER_IO_URING 8	/* uses sockets through io_uring */
+#define TT_COVER_ENDED 16	/* the process is gone; nothing more will come */
+
+#define TT_COVER_FILES_MAX 8
+
+/*
+ * A process that talks TLS, or has a file with findings mapped. Counts are totals since the process
+ * was first seen; [0] sent, [1] received. Times are CLOCK_BOOTTIME, 0 = did not happen (yet) or not seen.
+ */
+struct tt_ipc_cover {
+	struct tt_ipc_hdr h;
+	__u64 start_ns;		/* as in tt_ev_hdr: with tgid it names the process */
+	__u64 cgroup;
+	__u64 exec_ns;		/* of the last execve(2); 0 = before the sensor came */
+	__u64 first_tls_ns;	/* first byte of TLS on one of its sockets */
+	__u64 first_call_ns;	/* first call of a TLS library that a probe saw */
+	__u64 wire[2];		/* bytes on its TLS sockets, handshakes and headers too */
+	__u64 covered[2];	/* of these, on sockets and in directions whose plaintext was seen */
+	__u64 plain[2];		/* bytes of plaintext that went through probed calls */
+	__u64 file[TT_COVER_FILES_MAX];	/* mapped files with findings; 0 = no more */
+	__u32 tgid;
+	__u32 uid;
+	__u32 sockets;		/* TLS sockets so far */
+	__u32 blind_sockets;	/* of these, without a probed call so far */
+	__u32 flags;		/* TT_COVER_* */
+	__u32 pad_;
+	__u8 comm[TT_COMM_LEN];
 };
 
 struct tt_ipc_ask {

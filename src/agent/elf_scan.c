@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/elf_symbols.h"
+#include "tokens/use.h"
 
 static const enum tt_tls library_of[TT_HOOK_MAX] = {
 #define TT_HOOK_CALL(number, hook, library, direction, result) [number] = TT_TLS_##library,
@@ -24,6 +25,49 @@ void elf_scan_take(struct elf_scan *scan, const struct elf_file *file, uint64_t 
 		return;
 	}
 	scan->hooks[scan->count++] = (struct elf_hook){ offset, hook, library_of[hook] };
+}
+
+static struct tt_finding *finding(struct elf_scan *scan, enum tt_tls tls, const char *version)
+{
+	size_t i = 0;
+
+	while (i < scan->findings && scan->finding[i].tls != tls)
+		i++;
+	if (i == TT_FINDINGS_MAX)
+		return NULL;
+	scan->finding[i].tls = tls;
+	if (version && *version)
+		use_set_text(scan->finding[i].version, TT_VERSION_LEN, version, strlen(version));
+	if (i == scan->findings)
+		scan->findings++;
+	return &scan->finding[i];
+}
+
+void elf_scan_found(struct elf_scan *scan, enum tt_tls tls, enum tt_how how, const char *version)
+{
+	struct tt_finding *f = finding(scan, tls, version);
+
+	if (!f)
+		return;
+	if (!f->how)
+		f->how = how;
+	f->blind = TT_BLIND_NONE;
+}
+
+void elf_scan_blind(struct elf_scan *scan, enum tt_tls tls, enum tt_blind blind, const char *version)
+{
+	struct tt_finding *f = finding(scan, tls, version);
+
+	if (f && !f->how)
+		f->blind = blind;
+}
+
+bool elf_scan_has(const struct elf_scan *scan, enum tt_tls tls)
+{
+	for (size_t i = 0; i < scan->findings; i++)
+		if (scan->finding[i].tls == tls)
+			return scan->finding[i].how != TT_HOW_NONE;
+	return false;
 }
 
 enum tt_scan elf_scan(int fd, struct elf_scan *ret_scan)

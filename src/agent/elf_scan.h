@@ -25,6 +25,8 @@ struct elf_scan {
 	struct elf_hook hooks[ELF_SCAN_HOOKS_MAX];
 	size_t count;
 	size_t refused;		/* functions found that can't be probed there, or are too many */
+	struct tt_finding finding[TT_FINDINGS_MAX];	/* in the order they were found */
+	size_t findings;
 };
 
 /*
@@ -37,5 +39,14 @@ enum tt_scan elf_scan(int fd, struct elf_scan *ret_scan);
 /* For the searches: adds a hook unless that offset has one, or counts it as refused. */
 void elf_scan_take(struct elf_scan *scan, const struct elf_file *file, uint64_t offset,
 		   enum tt_hook hook);
+
+/*
+ * For the searches: this library is in the file. `found` says how its functions were found, `blind` why
+ * they were not (unless an earlier search found them). `version`: as far as it is known, any text, not
+ * trusted; "" or NULL changes nothing. Beyond TT_FINDINGS_MAX libraries a finding is not kept.
+ */
+void elf_scan_found(struct elf_scan *scan, enum tt_tls tls, enum tt_how how, const char *version);
+void elf_scan_blind(struct elf_scan *scan, enum tt_tls tls, enum tt_blind blind, const char *version);
+bool elf_scan_has(const struct elf_scan *scan, enum tt_tls tls);	/* found, not blind */
 
 #endif

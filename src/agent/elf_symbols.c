@@ -164,6 +164,8 @@ static void give(const struct scan *s, struct elf_scan *out)
 			continue;
 		if (tls == TT_TLS_OPENSSL && s->libressl)
 			hook = libressl_hook(hook);
+		elf_scan_found(out, tls == TT_TLS_OPENSSL && s->libressl ? TT_TLS_LIBRESSL : tls,
+			       TT_HOW_symbols, NULL);
 		elf_scan_take(out, s->file, s->found[i].offset, hook);
 	}
 }

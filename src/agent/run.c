@@ -169,6 +169,7 @@ static void send_scan(uint64_t file, enum tt_scan result, const struct elf_scan 
 	struct tt_ipc_scanned scanned = { .file = file, .result = result,
 					  .hooks = (uint32_t)scan->count };
 
+	memcpy(scanned.finding, scan->finding, sizeof(scanned.finding));
 	for (size_t i = 0; i < scan->count; i++) {
 		struct tt_ipc_hook hook = { .file = file, .offset = scan->hooks[i].offset,
 					    .hook = scan->hooks[i].hook,

@@ -25,6 +25,7 @@ const struct chan_rule chan_to_agent[] = {
 	{ TT_IPC_STOP, false, sizeof(struct tt_ipc_hdr) },
 	{ TT_IPC_ATTACHED, false, sizeof(struct tt_ipc_attached) },
 	{ TT_IPC_RELOAD, true, sizeof(struct tt_ipc_hdr) },
+	{ TT_IPC_COVER, false, sizeof(struct tt_ipc_cover) },
 	{ 0, false, 0 },
 };
 
@@ -40,6 +41,7 @@ _Static_assert(sizeof(struct tt_ipc_file) <= CHAN_MSG_MAX, "raise CHAN_MSG_MAX")
 _Static_assert(sizeof(struct tt_ipc_proc) <= CHAN_MSG_MAX, "raise CHAN_MSG_MAX");
 _Static_assert(sizeof(struct tt_ipc_counters) <= CHAN_MSG_MAX, "raise CHAN_MSG_MAX");
 _Static_assert(sizeof(struct tt_ipc_attached) <= CHAN_MSG_MAX, "raise CHAN_MSG_MAX");
+_Static_assert(sizeof(struct tt_ipc_cover) <= CHAN_MSG_MAX, "raise CHAN_MSG_MAX");
 
 union control {
 	struct cmsghdr align;

@@ -117,6 +117,7 @@ void files_forget(struct files *files, struct file *file)
 	unlink_age(files, file);
 	closep(&file->fd);
 	attach_free(file->attach);
+	free(file->finding);
 	free(file);
 	files->count--;
 }

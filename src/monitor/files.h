@@ -47,6 +47,8 @@ struct file {
 	int fd;			 /* open while QUEUED or SCANNING, else -EBADF */
 	struct attach *attach;	 /* its probes, or those the agent names just now; NULL: none */
 	struct attach_count count;
+	uint64_t since_ns;	     /* CLOCK_BOOTTIME when the probes were in place; 0: none are */
+	struct tt_finding *finding;  /* TT_FINDINGS_MAX of them; NULL: no TLS library in it */
 	struct file *next_in_line;  /* of those QUEUED or SCANNING; monitor/targets.c */
 	char path[TT_IPC_PATH_LEN]; /* as first met; for the log and for is_at_home() */
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -18,6 +19,7 @@
 
 #define IN_HAND_MAX 16 /* questions under way */
 #define IDLE_SCANS_MAX 2
+#define TELL_LIMIT_MS 100
 #define RECENT 1024
 #define RECENT_NS 5000000000ULL /* a file rewritten in place is noticed after this */
 
@@ -116,6 +118,9 @@ static void detach(struct targets *targets, struct file *file)
 	attach_free(file->attach);
 	file->attach = NULL;
 	file->count = (struct attach_count){0};
+	file->since_ns = 0;
+	free(file->finding);
+	file->finding = NULL;
 }
 
 /* The descriptor names the file without opening it: it may be a device or a pipe still. */
@@ -270,6 +275,14 @@ void targets_known(struct targets *targets, const char *path)
 
 /* ---- the agent ---- */
 
+static uint64_t boottime_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	return (uint64_t)t.tv_sec * 1000000000ULL + (uint64_t)t.tv_nsec;
+}
+
 static int ask(struct targets *targets, struct file *file)
 {
 	struct tt_ipc_file m = {.file = file->number};
@@ -315,6 +328,33 @@ static void take_back(struct targets *targets)
 	}
 }
 
+static void tell_attached(struct targets *targets, const struct file *file)
+{
+	struct tt_ipc_attached m = {
+		.file = file->number,
+		.since_ns = file->since_ns,
+		.hooks = file->count.hooks,
+		.failed = file->count.failed,
+	};
+
+	if (!file->finding)
+		return;
+	chan_stamp(&m.h, TT_IPC_ATTACHED, sizeof(m));
+	memcpy(m.finding, file->finding, sizeof(m.finding));
+	memcpy(m.path, file->path, sizeof(m.path));
+	if (targets->channel < 0 ||
+	    chan_send_wait(targets->channel, &m.h, -1, TELL_LIMIT_MS) < 0)
+		targets->count.messages_lost++;
+}
+
+/* A new agent knows nothing of what the one before it had found. */
+static void tell_all(struct targets *targets)
+{
+	for (struct file *f = files_next(targets->files, NULL); f;
+	     f = files_next(targets->files, f))
+		tell_attached(targets, f);
+}
+
 void targets_set_agent(struct targets *targets, int channel)
 {
 	struct file *oldest = targets->in_hand.first;
@@ -328,6 +368,8 @@ void targets_set_agent(struct targets *targets, int channel)
 		log_warning("reading this file ended the agent twice; it is not probed path=\"%s\"",
 			    path);
 	}
+	if (channel >= 0)
+		tell_all(targets);
 	take_back(targets);
 	targets_send(targets);
 }
@@ -362,18 +404,22 @@ int targets_hook(struct targets *targets, const struct tt_ipc_hook *hook)
 	return r == -E2BIG ? -EBADMSG : r;
 }
 
-static void tell_attached(struct targets *targets, const struct file *file)
+/* What the agent found, with the libraries that are turned off marked. Without memory it is not told. */
+static void keep_findings(struct targets *targets, struct file *file,
+			  const struct tt_finding findings[static TT_FINDINGS_MAX])
 {
-	struct tt_ipc_attached m = {
-		.file = file->number,
-		.hooks = file->count.hooks,
-		.failed = file->count.failed,
-	};
+	free(file->finding);
+	file->finding = findings[0].tls ? calloc(TT_FINDINGS_MAX, sizeof(*findings)) : NULL;
+	if (!file->finding)
+		return;
+	for (int i = 0; i < TT_FINDINGS_MAX && findings[i].tls; i++) {
+		struct tt_finding *f = &file->finding[i];
 
-	chan_stamp(&m.h, TT_IPC_ATTACHED, sizeof(m));
-	memcpy(m.path, file->path, sizeof(m.path));
-	if (targets->channel < 0 || chan_send(targets->channel, &m.h, -1) < 0)
-		targets->count.messages_lost++;
+		*f = findings[i];
+		f->version[TT_VERSION_LEN - 1] = '\0';
+		if (f->tls < TT_TLS_MAX && !f->blind && !(targets->libraries >> f->tls & 1))
+			f->blind = TT_BLIND_turned_off;
+	}
 }
 
 static int place(struct targets *targets, struct file *file)
@@ -390,6 +436,7 @@ static int place(struct targets *targets, struct file *file)
 	targets->count.attach_failed += file->count.failed;
 	settle(file, file->count.hooks ? FILE_HOOKED : FILE_REFUSED);
 	if (file->count.hooks) {
+		file->since_ns = boottime_ns();
 		targets->count.files_probed++;
 		targets->count.probes += file->count.probes;
 	} else {
@@ -398,7 +445,6 @@ static int place(struct targets *targets, struct file *file)
 	}
 	log_debug("probes are in place file=%" PRIu64 " hooks=%u failed=%u", file->number,
 		  file->count.hooks, file->count.failed);
-	tell_attached(targets, file);
 	return 0;
 }
 
@@ -410,6 +456,7 @@ int targets_scanned(struct targets *targets, const struct tt_ipc_scanned *scanne
 	if (!file || file->state != FILE_SCANNING)
 		return -EBADMSG;
 	line_remove(&targets->in_hand, file);
+	keep_findings(targets, file, scanned->finding);
 	if (scanned->result == TT_SCAN_HOOKS && file->attach) {
 		r = place(targets, file);
 	} else {
@@ -418,6 +465,7 @@ int targets_scanned(struct targets *targets, const struct tt_ipc_scanned *scanne
 		targets->count.attach_failed += scanned->result == TT_SCAN_REFUSED;
 		settle(file, scanned->result == TT_SCAN_REFUSED ? FILE_REFUSED : FILE_NONE);
 	}
+	tell_attached(targets, file);
 	targets_send(targets);
 	return r;
 }

@@ -83,6 +83,7 @@ const char *use_tls_library(enum tt_tls tls)
 	case TT_TLS_NONE:
 		return "none";
 #define TT_TLS(number, name, NAME, file) case TT_TLS_##NAME: return #name;
+#define TT_TLS_BLIND(number, name, NAME) TT_TLS(number, name, NAME, "")
 #include <tokentrail/tls.def>
 #undef TT_TLS
 	case TT_TLS_MAX:

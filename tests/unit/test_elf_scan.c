@@ -381,6 +381,9 @@ static void libressl_has_a_mark(void **state)
 	assert_int_equal(scan.count, 4);
 	for (size_t i = 0; i < scan.count; i++)
 		assert_int_equal(scan.hooks[i].tls, TT_TLS_LIBRESSL);
+	assert_int_equal(scan.findings, 1);
+	assert_int_equal(scan.finding[0].tls, TT_TLS_LIBRESSL);
+	assert_int_equal(scan.finding[0].how, TT_HOW_symbols);
 	assert_int_equal(hooks_of(TT_HOOK_libressl_write, &offset), 1);
 	assert_int_equal(hooks_of(TT_HOOK_libressl_read, &offset), 1);
 	assert_int_equal(hooks_of(TT_HOOK_libressl_read_ex, &offset), 1);
@@ -751,6 +754,29 @@ static void damaged_library(void **state)
 	dlclose(lib);
 }
 
+/* What was found stays found; why it was not, only as long as it was not. */
+static void findings(void **state)
+{
+	struct elf_scan s = { 0 };
+
+	elf_scan_blind(&s, TT_TLS_BORINGSSL, TT_BLIND_not_found, "");
+	elf_scan_found(&s, TT_TLS_GO, TT_HOW_pclntab, "go1.26\n8");
+	elf_scan_blind(&s, TT_TLS_GO, TT_BLIND_not_found, NULL);
+	assert_int_equal(s.findings, 2);
+	assert_int_equal(s.finding[0].blind, TT_BLIND_not_found);
+	assert_false(elf_scan_has(&s, TT_TLS_BORINGSSL));
+	assert_int_equal(s.finding[1].how, TT_HOW_pclntab);
+	assert_int_equal(s.finding[1].blind, TT_BLIND_NONE);
+	assert_string_equal(s.finding[1].version, "go1.26?8");
+	assert_true(elf_scan_has(&s, TT_TLS_GO));
+	elf_scan_found(&s, TT_TLS_BORINGSSL, TT_HOW_xref, NULL);
+	assert_int_equal(s.finding[0].blind, TT_BLIND_NONE);
+	assert_true(elf_scan_has(&s, TT_TLS_BORINGSSL));
+	for (int tls = 1; tls < TT_TLS_MAX; tls++)
+		elf_scan_found(&s, tls, TT_HOW_symbols, "x");
+	assert_int_equal(s.findings, TT_FINDINGS_MAX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -763,6 +789,7 @@ int main(void)
 		cmocka_unit_test(each_library_by_itself),
 		cmocka_unit_test(every_name_is_found),
 		cmocka_unit_test(libressl_has_a_mark),
+		cmocka_unit_test(findings),
 		cmocka_unit_test(all_names_with_versions),
 		cmocka_unit_test(name_inside_a_longer_one),
 		cmocka_unit_test(only_one_of_the_two),

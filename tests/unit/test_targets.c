@@ -72,6 +72,24 @@ static int answer(struct targets *targets, uint64_t file, enum tt_scan result)
 	return targets_scanned(targets, &m);
 }
 
+/* What the agent is told of a file; questions in between are passed over. */
+static bool take_attached(int fd, struct tt_ipc_attached *ret_m)
+{
+	_Alignas(8) char message[CHAN_MSG_MAX];
+
+	for (;;) {
+		_cleanup_close_ int file = -EBADF;
+		int type = chan_recv(fd, message, chan_to_agent, &file);
+
+		if (type == -EAGAIN)
+			return false;
+		if (type == TT_IPC_ATTACHED) {
+			memcpy(ret_m, message, sizeof(*ret_m));
+			return true;
+		}
+	}
+}
+
 static struct targets *begin(int fds[2])
 {
 	struct targets *targets;
@@ -294,6 +312,38 @@ static void refused_file_is_counted(void **state)
 	end(targets, fds);
 }
 
+/* Also to an agent that comes later; not what is without findings. */
+static void findings_are_told(void **state)
+{
+	struct tt_ipc_scanned m = {.result = TT_SCAN_NONE};
+	struct tt_ipc_attached told;
+	int fds[2];
+	struct targets *targets = begin(fds);
+
+	targets_known(targets, paths[0]);
+	targets_known(targets, paths[1]);
+	targets_send(targets);
+	assert_int_equal(answer(targets, take_question(fds[1], NULL), TT_SCAN_NONE), 0);
+	assert_false(take_attached(fds[1], &told) && told.file == 1);
+	m.file = 2;
+	m.finding[0] = (struct tt_finding){TT_TLS_GO, TT_HOW_pclntab, 0, 0, "go1.26"};
+	m.finding[1] = (struct tt_finding){TT_TLS_JSSE, 0, TT_BLIND_jsse, 0, ""};
+	assert_int_equal(targets_scanned(targets, &m), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_true(take_attached(fds[1], &told));
+		assert_int_equal(told.file, 2);
+		assert_string_equal(told.path, paths[1]);
+		assert_int_equal(told.since_ns, 0);
+		assert_int_equal(told.finding[0].blind, TT_BLIND_turned_off);
+		assert_string_equal(told.finding[0].version, "go1.26");
+		assert_int_equal(told.finding[1].blind, TT_BLIND_jsse);
+		assert_false(take_attached(fds[1], &told));
+		targets_set_agent(targets, -1);
+		targets_set_agent(targets, fds[0]);
+	}
+	end(targets, fds);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -307,6 +357,7 @@ int main(void)
 		cmocka_unit_test(library_that_is_off),
 		cmocka_unit_test(deadly_file_is_left_alone),
 		cmocka_unit_test(refused_file_is_counted),
+		cmocka_unit_test(findings_are_told),
 	};
 
 	log_init("test", LOG_LEVEL_ERROR);

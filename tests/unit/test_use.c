@@ -85,6 +85,11 @@ static void test_names(void **state)
 	assert_string_equal(use_tls_library(TT_TLS_MBEDTLS), "mbedtls");
 	assert_string_equal(use_tls_library(TT_TLS_S2N), "s2n");
 	assert_string_equal(use_tls_library(TT_TLS_LIBRESSL), "libressl");
+	assert_string_equal(use_tls_library(TT_TLS_BORINGSSL), "boringssl");
+	assert_string_equal(use_tls_library(TT_TLS_GO), "go");
+	assert_string_equal(use_tls_library(TT_TLS_RUSTLS), "rustls");
+	assert_string_equal(use_tls_library(TT_TLS_NSS), "nss");
+	assert_string_equal(use_tls_library(TT_TLS_JSSE), "jsse");
 	assert_string_equal(use_tls_library(TT_TLS_MAX), "");
 	assert_string_equal(use_tls_library(99), "");
 	assert_string_equal(use_direction(TT_DIR_EGRESS), "egress");
