@@ -24,8 +24,6 @@ static int check_ehdr(const Elf64_Ehdr *e)
 {
 	const unsigned char *id = e->e_ident;
 
-	if (memcmp(id, ELFMAG, SELFMAG) != 0)
-		return -EBADMSG;
 	/* Programs of another word size or machine run here too, but have no probes of ours. */
 	if (id[EI_CLASS] != ELFCLASS64 || id[EI_DATA] != ELFDATA2LSB ||
 	    e->e_machine != HOST_MACHINE)
@@ -60,8 +58,13 @@ static int open_elf(struct elf_file *f)
 		return -EBADMSG;
 	f->size = (uint64_t)st.st_size;
 	n = TEMP_FAILURE_RETRY(pread(f->fd, &f->ehdr, sizeof(f->ehdr), 0));
+	if (n < 0)
+		return -errno;
+	/* .NET and Wine map files of another kind executable, Java its class data. */
+	if (n < SELFMAG || memcmp(f->ehdr.e_ident, ELFMAG, SELFMAG) != 0)
+		return -ENOEXEC;
 	if (n != sizeof(f->ehdr))
-		return n < 0 ? -errno : -EBADMSG;
+		return -EBADMSG;
 	r = check_ehdr(&f->ehdr);
 	if (r < 0)
 		return r;

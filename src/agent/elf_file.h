@@ -32,8 +32,8 @@ struct elf_file {
 
 /*
  * Reads and checks the headers; fd stays the caller's, its position is neither used nor moved.
- * -ENOEXEC: of another word size or machine; -EBADMSG: no ELF file we can read. elf_file_close() is
- * needed in any case.
+ * -ENOEXEC: no ELF file, or of another word size or machine; -EBADMSG: one that we can't read.
+ * elf_file_close() is needed in any case.
  */
 int elf_file_open(struct elf_file *file, int fd);
 void elf_file_close(struct elf_file *file);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Builds the HTTP/2 and gRPC peers of tests/e2e/http2_*.py, each once for one state of its sources.
 #   build.sh             what can be built here; a missing toolchain is said, and its tests skip
-#   build.sh NAME...     only these: go rust java python
+#   build.sh NAME...     only these: go rust java python dotnet
 # Kept in $TOKENTRAIL_CACHE/peers, else the user's cache folder. Versions are pinned beside the sources.
 set -euo pipefail
 
@@ -30,13 +30,27 @@ build_python() {
 		-r "$here/python/requirements.txt"
 }
 
+# .NET for OpenSSL 1.1, with that of Debian 11, and OpenSSL 1.0.
+build_dotnet() {
+	python3 -m venv "$1"
+	"$1/bin/pip" install -q --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \
+		-r "$here/dotnet/requirements.txt"
+	"$1/bin/pip" download -q --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \
+		--python-version 36 --implementation cp --abi cp36m --platform manylinux1_x86_64 \
+		-d "$1/wheel" -r "$here/dotnet/psycopg2.txt"
+	mkdir "$1/openssl10"
+	python3 -m zipfile -e "$1"/wheel/*.whl "$1/openssl10"
+	rm -r "$1/wheel"
+	"$here/../vm/vm-run.sh" unpack bullseye "$1/debian11" libssl1.1 openssl
+}
+
 version_of() { # NAME: of its tool; without one, or with an old one, its peers can't be built
 	case $1 in
 	go) go version | sed -n 's/^go version go\([0-9.]*\).*/\1/p' ;;
 	rust) cargo --version | sed -n 's/^cargo \([0-9.]*\).*/\1/p' ;;
 	java) javac -version 2>&1 | sed -n 's/^javac \([0-9.]*\).*/\1/p' ;;
 	# requirements.txt has no grpcio for later ones.
-	python) python3 -c 'import platform, sys; print(platform.python_version() if sys.version_info < (3, 14) else "")' ;;
+	python | dotnet) python3 -c 'import platform, sys; print(platform.python_version() if sys.version_info < (3, 14) else "")' ;;
 	esac
 }
 
@@ -61,9 +75,9 @@ build() { # NAME
 	echo "$state" >"$out/.done"
 }
 
-declare -A tool=([go]=go [rust]=cargo [java]=javac [python]=python3)
-declare -A least=([go]=1.26 [rust]=1.88 [java]=17 [python]=3.11)
-[ $# -gt 0 ] || set -- go rust java python
+declare -A tool=([go]=go [rust]=cargo [java]=javac [python]=python3 [dotnet]=python3)
+declare -A least=([go]=1.26 [rust]=1.88 [java]=17 [python]=3.11 [dotnet]=3.11)
+[ $# -gt 0 ] || set -- go rust java python dotnet
 for name in "$@"; do
 	build "$name"
 done
