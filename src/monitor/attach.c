@@ -2,14 +2,21 @@
 /*
  * Return probes go in first and come out last: a call whose entry was seen and whose return was not
  * would stay open in the kernel's table of calls.
+ *
+ * To take a probe out the kernel waits until nobody can be in it any more, some 40 ms, and it does so
+ * for each link by itself: they are closed by many threads at once.
  */
 #include "monitor/attach.h"
 
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "monitor/kernel.h"
@@ -30,7 +37,10 @@ struct attach {
 	uint32_t hook_count;
 	struct link links[2 * ATTACH_HOOKS_MAX];
 	uint32_t link_count;
+	uint32_t return_links;	/* the first of them */
 };
+
+#define CLOSERS_MAX 32
 
 #define ON_RETURN TT_HOOK_MAX /* all hooks that have a return probe */
 
@@ -45,19 +55,73 @@ int attach_new(struct attach **ret_attach)
 	return *ret_attach ? 0 : -ENOMEM;
 }
 
+struct closing {
+	struct link *links;
+	uint32_t count;
+	atomic_uint next;
+};
+
+static void *close_some(void *arg)
+{
+	struct closing *c = arg;
+	uint32_t i;
+
+	while ((i = atomic_fetch_add(&c->next, 1)) < c->count) {
+		if (c->links[i].perf)
+			bpf_link__destroy(c->links[i].perf);
+		else
+			close(c->links[i].fd);
+	}
+	return NULL;
+}
+
+/* This thread does what no other one does, so it works without any of them too. */
+static void close_links(struct link *links, uint32_t count)
+{
+	struct closing c = {.links = links, .count = count};
+	pthread_t threads[CLOSERS_MAX];
+	uint32_t started = 0;
+	sigset_t all, before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	while (started + 1 < count && started < CLOSERS_MAX &&
+	       pthread_create(&threads[started], NULL, close_some, &c) == 0)
+		started++;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	close_some(&c);
+	while (started)
+		pthread_join(threads[--started], NULL);
+}
+
 void attach_free(struct attach *attach)
 {
 	if (!attach)
 		return;
-	while (attach->link_count) {
-		struct link *link = &attach->links[--attach->link_count];
-
-		if (link->perf)
-			bpf_link__destroy(link->perf);
-		else
-			close(link->fd);
-	}
+	close_links(attach->links + attach->return_links,
+		    attach->link_count - attach->return_links);
+	close_links(attach->links, attach->return_links);
 	free(attach);
+}
+
+void attach_take_out(struct attach *const *attach, uint32_t count)
+{
+	struct link *links;
+	uint32_t total = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		total += attach[i]->link_count;
+	links = calloc(total + 1, sizeof(*links));
+	if (!links)
+		return; /* one after the other, then */
+	total = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		memcpy(links + total, attach[i]->links, attach[i]->link_count * sizeof(*links));
+		total += attach[i]->link_count;
+		attach[i]->link_count = attach[i]->return_links = 0;
+	}
+	close_links(links, total);
+	free(links);
 }
 
 int attach_add(struct attach *attach, uint32_t hook, uint64_t offset)
@@ -155,6 +219,7 @@ int attach_place(struct attach *attach, struct bpf_sensor *sensor, int fd, uint6
 		if (attach->hooks[i].offset >= file_size)
 			return -ERANGE;
 	count.probes = place_group(&p, ON_RETURN);
+	attach->return_links = attach->link_count;
 	for (enum tt_hook hook = 1; hook < TT_HOOK_MAX; hook++)
 		count.probes += place_group(&p, hook);
 	for (uint32_t i = 0; i < attach->hook_count; i++)

@@ -101,10 +101,24 @@ int targets_new(struct bpf_sensor *sensor, uint32_t libraries, struct targets **
 	return 0;
 }
 
+static void take_all_out(struct targets *targets)
+{
+	struct attach **all = calloc(targets->count.files_probed + 1, sizeof(struct attach *));
+	uint32_t count = 0;
+
+	for (struct file *f = files_next(targets->files, NULL); all && f;
+	     f = files_next(targets->files, f))
+		if (f->state == FILE_HOOKED && count < targets->count.files_probed)
+			all[count++] = f->attach;
+	attach_take_out(all, count);
+	free(all);
+}
+
 void targets_free(struct targets *targets)
 {
 	if (!targets)
 		return;
+	take_all_out(targets);
 	files_free(targets->files);
 	free(targets);
 }
