@@ -465,25 +465,30 @@ static bool is_start(const struct elf_xref *x, uint64_t vaddr)
 	return read_at(x->file, vaddr - sizeof(before), before, sizeof(before)) && ends_code(before);
 }
 
-static bool is_called_start(const struct elf_xref *x, struct calls *c, uint64_t vaddr)
+/* Called, or behind traps, which no compiler puts inside a function to align a loop. */
+static bool is_boundary(const struct elf_xref *x, struct calls *c, uint64_t vaddr)
 {
+	unsigned char before[2];
 	uint64_t bit;
 
-	if (!calls_bit(c, vaddr, &bit) || !(c->bits[bit / 8] & 1U << bit % 8))
+	if (c->checks++ >= CHECKS_MAX || !calls_bit(c, vaddr, &bit))
 		return false;
-	return c->checks++ < CHECKS_MAX && is_start(x, vaddr);
+	if (c->bits[bit / 8] & 1U << bit % 8 && is_start(x, vaddr))
+		return true;
+	return read_at(x->file, vaddr - sizeof(before), before, sizeof(before)) && before[0] == 0xcc &&
+	       before[1] == 0xcc;
 }
 
 static void function_from_calls(const struct elf_xref *x, struct calls *c, struct elf_ref *ref)
 {
 	uint64_t start = ref->at & ~(uint64_t)(ALIGNMENT - 1), end = start + ALIGNMENT, steps = 0;
 
-	while (!is_called_start(x, c, start)) {
+	while (!is_boundary(x, c, start)) {
 		if (++steps > FUNCTION_BYTES_MAX / ALIGNMENT)
 			return;
 		start -= ALIGNMENT;
 	}
-	for (steps = 0; steps < FUNCTION_BYTES_MAX / ALIGNMENT && !is_called_start(x, c, end); steps++)
+	for (steps = 0; steps < FUNCTION_BYTES_MAX / ALIGNMENT && !is_boundary(x, c, end); steps++)
 		end += ALIGNMENT;
 	ref->function = start;
 	ref->end = end;

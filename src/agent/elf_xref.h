@@ -85,7 +85,7 @@ int elf_xref_refer(struct elf_xref *xref);
 /*
  * From the sorted table in .eh_frame_hdr, which says where functions end too; where it has none for a
  * reference, from the calls in the file: a function is then what lies between two 16-byte-aligned
- * targets of calls that stand after a return, a jump or padding.
+ * places that are called and stand after a return, a jump or padding, or that stand after traps.
  */
 int elf_xref_functions(struct elf_xref *xref);
 
