@@ -24,8 +24,8 @@
 #include "agent/elf_file.h"
 
 #define ELF_XREF_STRINGS_MAX 16
-#define ELF_XREF_PLACES_MAX 32
-#define ELF_XREF_PARTS_MAX 4
+#define ELF_XREF_PLACES_MAX 64
+#define ELF_XREF_PARTS_MAX 8
 #define ELF_XREF_REFS_MAX 4096
 
 enum elf_xref_kind {
