@@ -14,7 +14,7 @@
 #define CALLS_INSIDE_MAX 64
 
 /* What a call returns: <tokentrail/hooks.def>. */
-enum { RESULT_INT, RESULT_LONG, RESULT_COUNT, RESULT_NONE };
+enum { RESULT_INT, RESULT_LONG, RESULT_COUNT, RESULT_COUNT5, RESULT_NONE, RESULT_OBJECT };
 
 static __always_inline struct thread *thread_get(__u64 id)
 {
@@ -81,7 +81,9 @@ static __always_inline int call_begin(struct pt_regs *ctx, __u8 tls, __u8 dir, _
 	t->object = PT_REGS_PARM1(ctx);
 	t->buf = PT_REGS_PARM2(ctx);
 	t->num = PT_REGS_PARM3(ctx);
-	t->size_out = result == RESULT_COUNT ? PT_REGS_PARM4(ctx) : 0;
+	t->size_out = result == RESULT_COUNT  ? PT_REGS_PARM4(ctx) :
+		      result == RESULT_COUNT5 ? PT_REGS_PARM5(ctx) :
+						0;
 	t->sp = PT_REGS_SP(ctx);
 	t->ip = PT_REGS_IP(ctx);
 	t->sock = 0;
@@ -96,10 +98,10 @@ static __always_inline int call_begin(struct pt_regs *ctx, __u8 tls, __u8 dir, _
 	return 0;
 }
 
-/* The object's memory may be the next one's. */
-static __always_inline int object_end(struct pt_regs *ctx, __u8 tls)
+/* The object's memory may be the next one's, or was the last one's. */
+static __always_inline int object_end(__u64 object, __u8 tls)
 {
-	struct conn_key key = { .object = PT_REGS_PARM1(ctx), .tls = tls };
+	struct conn_key key = { .object = object, .tls = tls };
 
 	key.tgid = bpf_get_current_pid_tgid() >> 32;
 	conn_end(&key);
@@ -118,7 +120,7 @@ static __always_inline __u64 call_bytes(struct pt_regs *ctx, struct thread *t)
 		ret = (int)ret;	/* the upper half is anything */
 	if (ret <= 0)
 		return 0;
-	if (t->result != RESULT_COUNT)
+	if (t->result != RESULT_COUNT && t->result != RESULT_COUNT5)
 		return ret;
 	if (bpf_probe_read_user(&bytes, sizeof(bytes), (void *)t->size_out))
 		drop(TT_DROP_user_fault);

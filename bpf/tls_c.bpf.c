@@ -20,7 +20,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 	int hook##_in(struct pt_regs *ctx)                                                         \
 	{                                                                                          \
 		OWN_STACK(ctx);                                                                    \
-		return object_end(ctx, TT_TLS_##library);                                          \
+		return object_end(PT_REGS_PARM1(ctx), TT_TLS_##library);                                          \
 	}
 #include <tokentrail/hooks.def>
 
@@ -86,6 +86,8 @@ int tls_out(struct pt_regs *ctx)
 	if (!t || !t->in_call || PT_REGS_SP(ctx) != t->sp + sizeof(long))
 		return 0;
 	t->in_call = 0;
+	if (t->result == RESULT_OBJECT)
+		return object_end(PT_REGS_RC(ctx), t->tls);
 	held = call_held(ctx, t);
 	bytes = held ? held : call_bytes(ctx, t);
 	if (bytes > 0x7fffffff || (!bytes && t->result != RESULT_NONE))

@@ -7,7 +7,7 @@
 BPF_TESTS := $(patsubst tests/bpf/%.c,build/tests/bpf/%,$(wildcard tests/bpf/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 TOOLS := $(patsubst tests/lib/%.c,build/tests/tools/%,tests/lib/loadgen.c tests/lib/lockstep.c tests/lib/canary.c) \
-	build/tests/tools/lockstep-static
+	build/tests/tools/lockstep-static build/tests/tools/elf_hooks
 HPACK_TOOLS := $(addprefix build/tests/tools/hpack/,plan encode_nghttp2 encode_go)
 
 .PHONY: deps deps-build deps-demo deps-test test check fuzz bench vm-check tools unit-tests
@@ -26,6 +26,11 @@ unit-tests: $(UNIT)
 build/tests/tools/%: tests/lib/%.c tests/tests.mk
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -O2 -g $(WARN) -Werror -D_GNU_SOURCE -o $@ $< $(TOOL_LIBS) -lssl -lcrypto
+
+# But this one, which shows what of ours finds in files.
+build/tests/tools/elf_hooks: tests/lib/elf_hooks.c build/libtokentrail.a tests/tests.mk
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< build/libtokentrail.a $(LIBS)
 
 build/tests/tools/hpack/encode_nghttp2: TOOL_LIBS := -lnghttp2
 build/tests/tools/hpack/encode_go: $(addprefix tests/lib/hpack/,encode_go.go go.mod go.sum)

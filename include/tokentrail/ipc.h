@@ -51,7 +51,7 @@ enum tt_hook {
 #define TT_HOOK_END(number, hook, library) TT_HOOK_##hook = number,
 #define TT_HOOK_PLAIN(number, hook, library) TT_HOOK_##hook = number,
 #include "hooks.def"
-	TT_HOOK_MAX
+	TT_HOOK_MAX = 64	/* not all numbers below are given */
 };
 
 struct tt_ipc_hook {

@@ -83,12 +83,16 @@ static int read_segments(struct elf_file *f)
 
 		if (!gelf_getphdr(f->elf, i, &ph))
 			return -EBADMSG;
+		if (ph.p_type == PT_GNU_EH_FRAME) {
+			f->eh_frame_hdr = ph.p_vaddr;
+			f->eh_frame_hdr_bytes = ph.p_filesz;
+		}
 		if (ph.p_type != PT_LOAD)
 			continue;
 		if (ph.p_offset > f->size || ph.p_filesz > f->size - ph.p_offset)
 			return -EBADMSG;
 		f->segments[f->segment_count++] = (struct elf_segment){
-			ph.p_vaddr, ph.p_offset, ph.p_filesz, ph.p_flags & PF_X
+			ph.p_vaddr, ph.p_offset, ph.p_filesz, ph.p_flags & PF_X, ph.p_flags & PF_W
 		};
 	}
 	return 0;

@@ -17,7 +17,7 @@
 
 struct elf_segment {
 	uint64_t vaddr, offset, bytes;	/* bytes: in the file */
-	bool exec;
+	bool exec, write;
 };
 
 struct elf_file {
@@ -28,6 +28,8 @@ struct elf_file {
 	Elf64_Ehdr ehdr;
 	struct elf_segment segments[ELF_SEGMENTS_MAX];	/* PT_LOADs */
 	size_t segment_count;
+	uint64_t eh_frame_hdr;		/* PT_GNU_EH_FRAME's address; 0 = none */
+	uint64_t eh_frame_hdr_bytes;
 };
 
 /*

@@ -6,6 +6,8 @@
 #include <libelf.h>
 #include <string.h>
 
+#include "agent/elf_boringssl.h"
+
 #define TABLES_MAX 2		/* dynsym, symtab; a file has one of each (gABI, sh_type) */
 #define SYMBOLS_MAX (4U << 20)	/* in one table */
 
@@ -146,26 +148,51 @@ static int scan_tables(struct scan *s)
 	return 0;
 }
 
-static enum tt_hook libressl_hook(enum tt_hook hook)
+static bool is_whole(const struct scan *s, enum tt_tls tls)
 {
-	return hook - TT_HOOK_openssl_write + TT_HOOK_libressl_write;
+	return s->has[tls][OUT] && s->has[tls][IN];
 }
-_Static_assert(TT_HOOK_openssl_end - TT_HOOK_openssl_write ==
-		       TT_HOOK_libressl_end - TT_HOOK_libressl_write, "the same hooks in one order");
+
+/* What a function of this name is in a library that has OpenSSL's names. */
+static enum tt_hook hook_of(enum tt_tls library, enum tt_hook hook)
+{
+	static const struct {
+		enum tt_hook libressl, boringssl;
+	} same[TT_HOOK_MAX] = {
+		[TT_HOOK_openssl_write] = { TT_HOOK_libressl_write, TT_HOOK_boringssl_write },
+		[TT_HOOK_openssl_write_ex] = { TT_HOOK_libressl_write_ex, 0 },
+		[TT_HOOK_openssl_read] = { TT_HOOK_libressl_read, TT_HOOK_boringssl_read },
+		[TT_HOOK_openssl_read_ex] = { TT_HOOK_libressl_read_ex, 0 },
+		[TT_HOOK_openssl_end] = { TT_HOOK_libressl_end, TT_HOOK_boringssl_end },
+	};
+
+	if (hooks[hook].tls != TT_TLS_OPENSSL || library == TT_TLS_OPENSSL)
+		return hook;
+	return library == TT_TLS_LIBRESSL ? same[hook].libressl : same[hook].boringssl;
+}
+
+/* Which of the libraries with OpenSSL's names this is. */
+static int who_is_openssl(const struct scan *s, enum tt_tls *ret_tls)
+{
+	bool boringssl = false;
+	int r = 0;
+
+	if (is_whole(s, TT_TLS_OPENSSL) && !s->libressl)
+		r = elf_boringssl_is_in(s->file, &boringssl);
+	*ret_tls = s->libressl ? TT_TLS_LIBRESSL : boringssl ? TT_TLS_BORINGSSL : TT_TLS_OPENSSL;
+	return r;
+}
 
 /* What was found of libraries that are there with both directions. */
-static void give(const struct scan *s, struct elf_scan *out)
+static void give(const struct scan *s, enum tt_tls openssl, struct elf_scan *out)
 {
 	for (size_t i = 0; i < s->found_count; i++) {
-		enum tt_hook hook = s->found[i].hook;
-		enum tt_tls tls = hooks[hook].tls;
+		enum tt_hook hook = hook_of(openssl, s->found[i].hook);
+		enum tt_tls tls = hooks[s->found[i].hook].tls;
 
-		if (!s->has[tls][OUT] || !s->has[tls][IN])
+		if (!is_whole(s, tls) || !hook)
 			continue;
-		if (tls == TT_TLS_OPENSSL && s->libressl)
-			hook = libressl_hook(hook);
-		elf_scan_found(out, tls == TT_TLS_OPENSSL && s->libressl ? TT_TLS_LIBRESSL : tls,
-			       TT_HOW_symbols, NULL);
+		elf_scan_found(out, tls == TT_TLS_OPENSSL ? openssl : tls, TT_HOW_symbols, NULL);
 		elf_scan_take(out, s->file, s->found[i].offset, hook);
 	}
 }
@@ -173,12 +200,15 @@ static void give(const struct scan *s, struct elf_scan *out)
 int elf_symbols(struct elf_file *file, struct elf_scan *scan)
 {
 	struct scan s = { .file = file };
+	enum tt_tls openssl;
 	int r;
 
 	for (size_t i = 0; i < NAMES; i++)
 		s.first[(unsigned char)names[i].text[0]] = true;
 	r = scan_tables(&s);
 	if (r == 0)
-		give(&s, scan);
+		r = who_is_openssl(&s, &openssl);
+	if (r == 0)
+		give(&s, openssl, scan);
 	return r;
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """gRPC of Go and of the C core (Python's grpcio) with a credential for each call, unary and streaming,
-with OK and other outcomes: plain between all of them, and over TLS to an nginx that hands the calls on."""
+with OK and other outcomes: plain between all of them, over TLS to a server, and over TLS to an nginx that
+hands the calls on."""
 import os
 import sys
 
@@ -12,6 +13,8 @@ import rig  # noqa: E402  pylint: disable=wrong-import-position,import-error
 import seen  # noqa: E402  pylint: disable=wrong-import-position,import-error
 
 KINDS = ("grpc-go", "grpcio")
+TLS = {"grpcio": "boringssl"}	# of those whose TLS is seen
+TLS_SERVERS = ("grpcio",)
 # (kind, grpc-status): Trailers-Only answers, trailers after messages, and the same token again and again.
 CALLS = (("unary", 0), ("unary", 0), ("unary", 16), ("stream", 0), ("stream", 7), ("unary", 5), ("stream", 16))
 
@@ -39,6 +42,23 @@ def plain(sensor):
             server.stop()
 
 
+def tls_end(direction, name, peer, port):
+    """The C core carries the records between BoringSSL and its sockets itself."""
+    return [seen.End(direction, peer.exe, peer.pids, TLS[name], port, own_io=True)] if name in TLS else []
+
+
+def over_tls(sensor, authority):
+    for server_name in TLS_SERVERS:
+        for name in KINDS:
+            with rig.case(f"{name} to {server_name}, TLS"):
+                server = peers.Server(server_name, authority)
+                client = peers.client(name, f"localhost:{server.port}", authority.ca)
+                wants = wants_of(client)
+                seen.check(sensor, wants, [*tls_end("egress", name, client, server.port),
+                                           *tls_end("ingress", server_name, server, server.port)])
+                server.stop()
+
+
 def through_nginx(sensor, work, authority):
     for name in KINDS:
         with rig.case(f"{name} over TLS to nginx, which asks {name} in turn"):
@@ -47,7 +67,9 @@ def through_nginx(sensor, work, authority):
                               more=f"location /tokentrail.Peer/ {{ grpc_pass grpc://localhost:{server.port}; }}")
             client = peers.client(name, f"localhost:{nginx.tls}", authority.ca)
             workers, exe = set(nginx.workers), "/usr/sbin/nginx"
-            seen.check(sensor, wants_of(client), [
+            wants = wants_of(client)
+            seen.check(sensor, wants, [
+                *tls_end("egress", name, client, nginx.tls),
                 seen.End("ingress", exe, workers, "openssl", nginx.tls),
                 seen.End("egress", exe, workers, "none", server.port, behind=True),
                 seen.End("ingress", server.exe, server.pids, "none", server.port, behind=True)], ports_behind=True)
@@ -61,6 +83,7 @@ def main():
     authority = rig.Authority(work)
     sensor = rig.Sensor(work)
     plain(sensor)
+    over_tls(sensor, authority)
     through_nginx(sensor, work, authority)
     with rig.case("the sensor ends with status 0, and nothing was lost"):
         seen.nothing_lost(sensor)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Builds the HTTP/2 and gRPC peers of tests/e2e/http2_*.py, each once for one state of its sources.
 #   build.sh             what can be built here; a missing toolchain is said, and its tests skip
-#   build.sh NAME...     only these: go rust java python dotnet
+#   build.sh NAME...     only these, of the folders here
 # Kept in $TOKENTRAIL_CACHE/peers, else the user's cache folder. Versions are pinned beside the sources.
 set -euo pipefail
 
@@ -44,13 +44,38 @@ build_dotnet() {
 	"$here/../vm/vm-run.sh" unpack bullseye "$1/debian11" libssl1.1 openssl
 }
 
+build_netty() { # Maven takes the other systems' libraries too
+	mvn -q -B -f "$here/netty/pom.xml" org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
+		-DoutputDirectory="$1/jars" </dev/null
+	rm -f "$1"/jars/*-osx-* "$1"/jars/*-windows-* "$1"/jars/*aarch_64*
+	javac -cp "$1/jars/*" -d "$1" "$here/netty/Netty.java"
+}
+
+build_bun() {
+	cp "$here/bun/package.json" "$1"
+	npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$1"
+}
+
+build_boringssl() {
+	python3 -m venv "$1"
+	"$1/bin/pip" install -q --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \
+		-r "$here/boringssl/requirements.txt"
+	local wheel sum
+	while read -r wheel sum; do
+		"$1/bin/pip" download -q --disable-pip-version-check --no-deps --only-binary :all: -d "$1/wheels" "$wheel"
+		sha256sum --quiet -c - <<<"$sum  $(echo "$1/wheels/${wheel/==/-}"-*)"
+	done < <(grep -v '^#' "$here/boringssl/wheels.txt")
+}
+
 version_of() { # NAME: of its tool; without one, or with an old one, its peers can't be built
 	case $1 in
 	go) go version | sed -n 's/^go version go\([0-9.]*\).*/\1/p' ;;
 	rust) cargo --version | sed -n 's/^cargo \([0-9.]*\).*/\1/p' ;;
 	java) javac -version 2>&1 | sed -n 's/^javac \([0-9.]*\).*/\1/p' ;;
-	# requirements.txt has no grpcio for later ones.
-	python | dotnet) python3 -c 'import platform, sys; print(platform.python_version() if sys.version_info < (3, 14) else "")' ;;
+	netty) mvn -v 2>/dev/null | sed -n 's/^Java version: \([0-9.]*\).*/\1/p' ;;
+	bun) npm --version ;;
+	# The requirements.txt have no wheels for later ones.
+	python | boringssl | dotnet) python3 -c 'import platform, sys; print(platform.python_version() if sys.version_info < (3, 14) else "")' ;;
 	esac
 }
 
@@ -75,9 +100,14 @@ build() { # NAME
 	echo "$state" >"$out/.done"
 }
 
-declare -A tool=([go]=go [rust]=cargo [java]=javac [python]=python3 [dotnet]=python3)
-declare -A least=([go]=1.26 [rust]=1.88 [java]=17 [python]=3.11 [dotnet]=3.11)
-[ $# -gt 0 ] || set -- go rust java python dotnet
+# The tool that builds it, and its least version.
+declare -A tool=([go]=go [rust]=cargo [java]=javac [python]=python3)
+declare -A least=([go]=1.26 [rust]=1.88 [java]=17 [python]=3.11)
+tool[dotnet]=python3 least[dotnet]=3.11
+tool[netty]=mvn least[netty]=17
+tool[bun]=npm least[bun]=7
+tool[boringssl]=python3 least[boringssl]=3.11
+[ $# -gt 0 ] || set -- "${!tool[@]}"
 for name in "$@"; do
 	build "$name"
 done

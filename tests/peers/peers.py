@@ -19,6 +19,9 @@ CACHE = os.path.join(os.environ.get("TOKENTRAIL_CACHE") or os.path.join(
 GO = os.path.join(CACHE, "go", "peer")
 RUST = os.path.join(CACHE, "rust", "peer")
 PYTHON = os.path.join(CACHE, "python", "bin", "python")
+BUN = os.path.join(CACHE, "bun", "node_modules", "@oven", "bun-linux-x64", "bin", "bun")
+BORINGSSL_PYTHON = os.path.join(CACHE, "boringssl", "bin", "python")
+NETTY = os.path.join(CACHE, "netty")
 JAVA = shutil.which("java") or "java"
 STATUS = {"/denied": 403, "/gone": 404, "/empty": 204}
 APACHE_MODULES = "/usr/lib/apache2/modules"
@@ -31,6 +34,11 @@ CLIENTS = {
     "java": (JAVA, ["-XX:TieredStopAtLevel=1", "-cp", os.path.join(CACHE, "java"), "Peer"], False),
     "node": ("node", [os.path.join(HERE, "node", "client.mjs")], True),
     "httpx": (PYTHON, [os.path.join(HERE, "python", "http_client.py")], True),
+    "netty-1.1": (JAVA, ["-cp", f"{NETTY}:{NETTY}/jars/*", "Netty", "1.1"], False),
+    "netty-2": (JAVA, ["-cp", f"{NETTY}:{NETTY}/jars/*", "Netty", "2"], False),
+    "bun": (BUN, [os.path.join(HERE, "bun", "client.mjs")], False),
+    "curl_cffi-1.1": (BORINGSSL_PYTHON, [os.path.join(HERE, "boringssl", "cffi_client.py"), "1.1"], False),
+    "curl_cffi-2": (BORINGSSL_PYTHON, [os.path.join(HERE, "boringssl", "cffi_client.py"), "2"], False),
     "grpc-go": (GO, ["grpc-client"], False),
     "grpcio": (PYTHON, [os.path.join(HERE, "python", "grpc_client.py")], False),
 }
@@ -38,6 +46,7 @@ SERVERS = {
     "go": (GO, ["http-server"], False),
     "xnet": (GO, ["xnet-server"], False),
     "node": ("node", [os.path.join(HERE, "node", "server.mjs")], True),
+    "bun": (BUN, [os.path.join(HERE, "bun", "server.mjs")], False),
     "grpc-go": (GO, ["grpc-server"], False),
     "grpcio": (PYTHON, [os.path.join(HERE, "python", "grpc_server.py")], False),
 }

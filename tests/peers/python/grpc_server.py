@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""grpcio, the C core: grpc_server.py PORT; see ../README.md."""
+"""grpcio, the C core: grpc_server.py PORT [CERTIFICATE KEY]; see ../README.md."""
 import sys
 from concurrent import futures
 
@@ -30,13 +30,22 @@ def stream(request, context):
         context.abort(CODES[code], port)
 
 
+def credentials(cert, key):
+    with open(cert, "rb") as c, open(key, "rb") as k:
+        return grpc.ssl_server_credentials([(k.read(), c.read())])
+
+
 def main():
+    port, *tls = sys.argv[1:]
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=4))
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("tokentrail.Peer", {
         "Unary": grpc.unary_unary_rpc_method_handler(unary),
         "Stream": grpc.unary_stream_rpc_method_handler(stream),
     }),))
-    assert server.add_insecure_port(f"127.0.0.1:{sys.argv[1]}")
+    if tls:
+        assert server.add_secure_port(f"127.0.0.1:{port}", credentials(*tls))
+    else:
+        assert server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
     server.wait_for_termination()
 
