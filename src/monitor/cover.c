@@ -1,0 +1,547 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "monitor/cover.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <readers/cover.h>
+
+#include "ipc/chan.h"
+
+#define PENDING_MAX 256 /* files of a process, most of which turn out to have no library */
+#define CHECKS 256	/* processes asked for at each tick, in case their end was not told */
+#define EXECS_MAX 64	/* remembered within a batch */
+
+struct mapped {
+	uint64_t file;
+	uint32_t batch; /* in which the process mapped it; 0: it was copied by a fork */
+	bool seen;	/* by the scan that runs now */
+};
+
+struct entry {
+	struct tt_cover_key key;
+	struct tt_cover_row row; /* zero, but for who it is, until the kernel has one */
+	bool exact;		 /* key.start_ns is the kernel's; else it may be a tick off */
+	bool has_row;
+	bool identified; /* the row says who it is */
+	bool exiting;	 /* its end was told of */
+	bool gone;
+	bool ended; /* gone, and its row was read for the last time */
+	bool told;
+	bool queued;
+	bool pending; /* its files have to be looked at: some may be being scanned */
+	bool execed;  /* since its files were looked at */
+	uint32_t files, files_max;
+	uint64_t findings; /* stands for which files had a library when they were looked at */
+	struct mapped *file;
+	struct entry *next;	   /* same bucket */
+	struct entry *later;	   /* in the queue */
+	struct entry *older, *newer; /* all */
+};
+
+struct cover {
+	struct cover_calls calls;
+	const struct procs *procs;
+	int channel;
+	uint32_t mask, count, max;
+	uint32_t batch;
+	uint32_t execs, exec[EXECS_MAX]; /* of this batch */
+	uint32_t scanned;		 /* the process that the scan has just looked at; 0: none */
+	uint64_t lost;
+	struct entry **by_pid;
+	struct entry *oldest, *newest;
+	struct entry *first, *last; /* the queue */
+	struct entry *check;	    /* where the next round of checks begins; NULL: at the oldest */
+};
+
+/* ---- the table ---- */
+
+int cover_new(uint32_t max, const struct procs *procs, const struct cover_calls *calls,
+	      struct cover **ret_cover)
+{
+	struct cover *cover = calloc(1, sizeof(*cover));
+	uint32_t size = 64;
+
+	if (!cover)
+		return -ENOMEM;
+	while (size < max)
+		size *= 2;
+	cover->calls = *calls;
+	cover->procs = procs;
+	cover->channel = -1;
+	cover->mask = size - 1;
+	cover->max = 2 * max;
+	cover->by_pid = calloc(size, sizeof(*cover->by_pid));
+	if (!cover->by_pid) {
+		free(cover);
+		return -ENOMEM;
+	}
+	*ret_cover = cover;
+	return 0;
+}
+
+static struct entry **bucket_of(const struct cover *cover, uint32_t pid)
+{
+	return &cover->by_pid[(pid * 0x9e3779b1u >> 7) & cover->mask];
+}
+
+/* The process that has this id now; those that are gone have had it. */
+static struct entry *find(const struct cover *cover, uint32_t pid)
+{
+	struct entry *e = *bucket_of(cover, pid);
+
+	while (e && (e->key.tgid != pid || e->gone))
+		e = e->next;
+	return e;
+}
+
+static struct entry *enter(struct cover *cover, uint32_t pid, uint64_t start_ns)
+{
+	struct entry **bucket = bucket_of(cover, pid);
+	struct entry *e = cover->count < cover->max ? calloc(1, sizeof(*e)) : NULL;
+
+	if (!e) {
+		cover->lost++;
+		return NULL;
+	}
+	e->key.tgid = pid;
+	e->key.start_ns = start_ns;
+	e->next = *bucket;
+	*bucket = e;
+	e->older = cover->newest;
+	*(cover->newest ? &cover->newest->newer : &cover->oldest) = e;
+	cover->newest = e;
+	cover->count++;
+	return e;
+}
+
+static void unqueue(struct cover *cover, struct entry *e)
+{
+	struct entry **p = &cover->first, *before = NULL;
+
+	if (!e->queued)
+		return;
+	while (*p != e) {
+		before = *p;
+		p = &(*p)->later;
+	}
+	*p = e->later;
+	if (cover->last == e)
+		cover->last = before;
+	e->queued = false;
+}
+
+static void forget(struct cover *cover, struct entry *e)
+{
+	struct entry **p = bucket_of(cover, e->key.tgid);
+
+	unqueue(cover, e);
+	while (*p != e)
+		p = &(*p)->next;
+	*p = e->next;
+	*(e->older ? &e->older->newer : &cover->oldest) = e->newer;
+	*(e->newer ? &e->newer->older : &cover->newest) = e->older;
+	if (cover->check == e)
+		cover->check = e->newer;
+	free(e->file);
+	free(e);
+	cover->count--;
+}
+
+void cover_free(struct cover *cover)
+{
+	if (!cover)
+		return;
+	while (cover->oldest)
+		forget(cover, cover->oldest);
+	free(cover->by_pid);
+	free(cover);
+}
+
+static void queue(struct cover *cover, struct entry *e)
+{
+	if (e->queued)
+		return;
+	e->queued = true;
+	e->later = NULL;
+	*(cover->last ? &cover->last->later : &cover->first) = e;
+	cover->last = e;
+}
+
+/* ---- files ---- */
+
+static struct mapped *find_file(const struct entry *e, uint64_t file)
+{
+	for (uint32_t i = 0; i < e->files; i++)
+		if (e->file[i].file == file)
+			return &e->file[i];
+	return NULL;
+}
+
+/* Without room or memory a scan tells of it again. */
+static void add_file(struct entry *e, uint64_t file, uint32_t batch)
+{
+	struct mapped *bigger, *known = find_file(e, file);
+	uint32_t max = e->files_max ? 2 * e->files_max : 4;
+
+	if (known)
+		*known = (struct mapped){file, batch, true};
+	if (known || e->files >= PENDING_MAX)
+		return;
+	if (e->files == e->files_max) {
+		bigger = realloc(e->file, max * sizeof(*bigger));
+		if (!bigger)
+			return;
+		e->file = bigger;
+		e->files_max = max;
+	}
+	e->file[e->files++] = (struct mapped){file, batch, true};
+	e->pending = true;
+}
+
+/* Files without a library leave the list; what stands for those with one. */
+static uint64_t settle_files(struct cover *cover, struct entry *e)
+{
+	uint32_t kept = 0;
+	uint64_t findings = 0;
+
+	e->pending = false;
+	for (uint32_t i = 0; i < e->files; i++) {
+		int r = cover->calls.file(e->file[i].file, cover->calls.arg);
+
+		if (r < 0)
+			continue;
+		if (r > 0)
+			findings += e->file[i].file * 0x9e3779b97f4a7c15ULL | 1;
+		e->pending = e->pending || r == 0;
+		e->file[kept++] = e->file[i];
+	}
+	e->files = kept;
+	return findings;
+}
+
+static bool is_of_no_interest(const struct entry *e)
+{
+	return !e->has_row && !e->told && e->files == 0;
+}
+
+/* ---- events ---- */
+
+void cover_batch(struct cover *cover)
+{
+	cover->batch++;
+	cover->batch += cover->batch == 0;
+	cover->execs = 0;
+}
+
+void cover_mapped(struct cover *cover, uint32_t pid, uint64_t file)
+{
+	struct entry *e = find(cover, pid);
+	uint64_t start_ns;
+
+	if (file == 0 || cover->calls.file(file, cover->calls.arg) < 0)
+		return;
+	if (!e) {
+		if (procs_alive(cover->procs, pid, &start_ns) < 0)
+			return; /* if it talks TLS, the kernel tells */
+		e = enter(cover, pid, start_ns);
+	}
+	if (e)
+		add_file(e, file, cover->batch);
+}
+
+/* What a scan did not find in a process is mapped there no more. */
+static void end_scanned(struct cover *cover)
+{
+	struct entry *e = cover->scanned ? find(cover, cover->scanned) : NULL;
+	uint32_t kept = 0;
+
+	cover->scanned = 0;
+	for (uint32_t i = 0; e && i < e->files; i++)
+		if (e->file[i].seen)
+			e->file[kept++] = e->file[i];
+	if (!e || kept == e->files)
+		return;
+	e->files = kept;
+	e->pending = true;
+}
+
+void cover_scanned(struct cover *cover, uint32_t pid)
+{
+	struct entry *e = find(cover, pid);
+
+	end_scanned(cover);
+	cover->scanned = pid;
+	for (uint32_t i = 0; e && i < e->files; i++)
+		e->file[i].seen = false;
+}
+
+static bool has_execed(const struct cover *cover, uint32_t pid)
+{
+	for (uint32_t i = 0; i < cover->execs; i++)
+		if (cover->exec[i] == pid)
+			return true;
+	return false;
+}
+
+void cover_forked(struct cover *cover, uint32_t pid, uint32_t parent, uint64_t start_ns)
+{
+	const struct entry *from = find(cover, parent);
+	struct entry *e = find(cover, pid);
+
+	if (e && !procs_same_start(e->key.start_ns, start_ns)) {
+		e->exiting = true; /* another process had this id */
+		e->gone = true;
+		e = NULL;
+	}
+	/* One that is known has told of itself on another CPU, before its parent did. */
+	if (e || !from || from->files == 0 || has_execed(cover, pid))
+		return;
+	e = enter(cover, pid, start_ns);
+	for (uint32_t i = 0; e && i < from->files; i++)
+		add_file(e, from->file[i].file, 0);
+}
+
+void cover_exec(struct cover *cover, uint32_t pid)
+{
+	struct entry *e = find(cover, pid);
+	uint32_t kept = 0;
+
+	if (cover->execs < EXECS_MAX)
+		cover->exec[cover->execs++] = pid;
+	if (!e)
+		return;
+	/* What was told of in this batch may be the new program's, seen on another CPU. */
+	for (uint32_t i = 0; i < e->files; i++)
+		if (e->file[i].batch == cover->batch)
+			e->file[kept++] = e->file[i];
+	e->files = kept;
+	e->identified = e->has_row;
+	if (is_of_no_interest(e))
+		forget(cover, e);
+	else
+		e->pending = e->execed = true; /* told at the next tick */
+}
+
+void cover_exited(struct cover *cover, uint32_t pid)
+{
+	struct entry *e = find(cover, pid);
+
+	if (e)
+		e->exiting = true;
+}
+
+/* ---- rows ---- */
+
+static struct entry *entry_of(struct cover *cover, const struct tt_cover_key *key)
+{
+	struct entry *e = find(cover, key->tgid);
+
+	if (e && !e->exact && procs_same_start(e->key.start_ns, key->start_ns)) {
+		e->key = *key;
+		e->exact = true;
+	}
+	if (e && e->key.start_ns == key->start_ns)
+		return e;
+	if (e) {
+		e->exiting = true;
+		e->gone = true;
+	}
+	return enter(cover, key->tgid, key->start_ns);
+}
+
+static void set_row(struct cover *cover, struct entry *e, const struct tt_cover_row *row)
+{
+	if (e->has_row && memcmp(&e->row, row, sizeof(*row)) == 0)
+		return;
+	e->row = *row;
+	e->has_row = true;
+	e->identified = true;
+	e->exact = true;
+	queue(cover, e);
+}
+
+void cover_row(struct cover *cover, const struct tt_cover_key *key, const struct tt_cover_row *row)
+{
+	struct entry *e = entry_of(cover, key);
+
+	if (e)
+		set_row(cover, e, row);
+}
+
+/* ---- the tick ---- */
+
+static void check(const struct cover *cover, struct entry *e)
+{
+	uint64_t start_ns;
+
+	if (procs_alive(cover->procs, e->key.tgid, &start_ns) < 0 ||
+	    !procs_same_start(start_ns, e->key.start_ns))
+		e->gone = true;
+}
+
+/* Those whose end was told of, and a few others in turn. */
+static void check_some(struct cover *cover)
+{
+	for (struct entry *e = cover->oldest; e; e = e->newer)
+		if (e->exiting && !e->gone)
+			check(cover, e);
+	if (!cover->check)
+		cover->check = cover->oldest;
+	for (int i = 0; i < CHECKS && cover->check; i++) {
+		if (!cover->check->gone)
+			check(cover, cover->check);
+		cover->check = cover->check->newer;
+	}
+}
+
+static void end_one(struct cover *cover, struct entry *e)
+{
+	struct tt_cover_row row;
+
+	e->ended = true;
+	if (e->exact && cover->calls.take(&e->key, &row, cover->calls.arg) == 0)
+		set_row(cover, e, &row);
+	if (e->has_row || e->told)
+		queue(cover, e);
+	else
+		forget(cover, e);
+}
+
+/* Who a process is of which the kernel's table has no row. False: it is gone. */
+static bool identify(struct cover *cover, struct entry *e)
+{
+	struct procs_identity identity;
+	struct tt_exec exec;
+
+	if (e->identified)
+		return true;
+	if (procs_identify(cover->procs, e->key.tgid, &identity) < 0)
+		return false;
+	e->row.cgroup = identity.cgroup;
+	e->row.uid = identity.uid;
+	memcpy(e->row.comm, identity.comm, sizeof(e->row.comm));
+	if (cover->calls.exec(e->key.tgid, &exec, cover->calls.arg) == 0 &&
+	    procs_same_start(exec.start_ns, e->key.start_ns)) {
+		e->row.exec_ns = exec.exec_ns;
+		e->key.start_ns = exec.start_ns;
+		e->exact = true;
+	}
+	e->identified = true;
+	return true;
+}
+
+static void look_at_files(struct cover *cover, struct entry *e)
+{
+	uint64_t findings = settle_files(cover, e);
+	bool changed = e->execed || findings != e->findings;
+
+	if (is_of_no_interest(e)) {
+		forget(cover, e);
+	} else if (changed && identify(cover, e)) {
+		e->execed = false;
+		e->findings = findings;
+		queue(cover, e);
+	}
+}
+
+int cover_tick(struct cover *cover)
+{
+	struct entry *e, *newer;
+	int r;
+
+	end_scanned(cover);
+	/* First who is gone, then the rows: nothing is added to the row of one that is. */
+	check_some(cover);
+	r = cover->calls.each(cover, cover->calls.arg);
+	for (e = cover->oldest; e; e = newer) {
+		newer = e->newer;
+		if (e->gone && !e->ended)
+			end_one(cover, e);
+		else if (e->pending && !e->gone)
+			look_at_files(cover, e);
+	}
+	return r;
+}
+
+/* ---- telling ---- */
+
+void cover_set_agent(struct cover *cover, int channel)
+{
+	cover->channel = channel;
+	if (channel < 0)
+		return;
+	for (struct entry *e = cover->oldest; e; e = e->newer)
+		if (e->has_row || e->told)
+			queue(cover, e);
+}
+
+static void fill_counts(struct tt_ipc_cover *m, const struct tt_cover_row *row)
+{
+	for (int dir = 0; dir < 2; dir++) {
+		uint64_t wire = row->wire[dir], covered = 0;
+		/* Bytes on their way from one account to the other may be in none. */
+		uint64_t loose = row->loose[dir] <= row->plain[dir] ? row->loose[dir] : 0;
+
+		if (row->covered[dir] > 0)
+			covered = (uint64_t)row->covered[dir] < wire ? (uint64_t)row->covered[dir]
+								     : wire;
+		m->wire[dir] = wire;
+		m->plain[dir] = row->plain[dir];
+		m->covered[dir] = covered + cover_loose(wire, covered, loose);
+	}
+}
+
+static void fill(struct cover *cover, const struct entry *e, struct tt_ipc_cover *m)
+{
+	const struct tt_cover_row *row = &e->row;
+	int files = 0;
+
+	*m = (struct tt_ipc_cover){
+		.start_ns = e->key.start_ns,
+		.tgid = e->key.tgid,
+		.cgroup = row->cgroup,
+		.exec_ns = row->exec_ns,
+		.first_tls_ns = row->first_tls_ns,
+		.first_call_ns = row->first_call_ns,
+		.uid = row->uid,
+		.sockets = row->sockets,
+		.blind_sockets = row->blind_sockets,
+		.flags = row->flags | (e->ended ? TT_COVER_ENDED : 0),
+	};
+	chan_stamp(&m->h, TT_IPC_COVER, sizeof(*m));
+	memcpy(m->comm, row->comm, sizeof(m->comm));
+	fill_counts(m, row);
+	for (uint32_t i = 0; i < e->files && files < TT_COVER_FILES_MAX; i++)
+		if (cover->calls.file(e->file[i].file, cover->calls.arg) > 0)
+			m->file[files++] = e->file[i].file;
+}
+
+bool cover_send(struct cover *cover, uint32_t max)
+{
+	struct tt_ipc_cover m;
+	struct entry *e;
+
+	while (cover->channel >= 0 && cover->first && max-- > 0) {
+		e = cover->first;
+		fill(cover, e, &m);
+		if (chan_send(cover->channel, &m.h, -1) < 0)
+			break;
+		unqueue(cover, e);
+		e->told = true;
+		if (m.flags & TT_COVER_ENDED)
+			forget(cover, e);
+	}
+	return cover->channel >= 0 && cover->first;
+}
+
+uint64_t cover_lost(const struct cover *cover)
+{
+	return cover->lost;
+}
+
+uint32_t cover_count(const struct cover *cover)
+{
+	return cover->count;
+}
