@@ -22,7 +22,7 @@
 #include "monitor/bpf.h"
 #include "monitor/checks.h"
 #include "monitor/child.h"
-#include "monitor/cover.h"
+#include "monitor/tally.h"
 #include "monitor/procs.h"
 #include "monitor/reload.h"
 #include "monitor/scan.h"
@@ -36,8 +36,8 @@
 #define RESCAN_SOON_NS SECOND_NS /* after lost events */
 #define SCAN_SLICE_NS 5000000ULL /* of a scan, before events are served again */
 #define STOP_LIMIT_NS (8 * SECOND_NS)
-#define COVER_SEND_NS (SECOND_NS / 20)
-#define COVER_SEND_MAX 50 /* changes of coverage told at once: 1000 a second */
+#define TALLY_SEND_NS (SECOND_NS / 20)
+#define TALLY_SEND_MAX 50 /* changes of coverage told at once: 1000 a second */
 #define MESSAGES_MAX 256 /* of the agent, before events are served again */
 
 enum source { SOURCE_SIGNAL, SOURCE_WATCH, SOURCE_CHANNEL, SOURCE_AGENT };
@@ -49,7 +49,7 @@ struct monitor {
 	struct bpf_sensor *sensor;
 	struct targets *targets;
 	struct procs *procs;
-	struct cover *cover;
+	struct tally *tally;
 	struct watch *watch;
 	struct scan *scan; /* NULL: none under way */
 	struct child child;
@@ -60,7 +60,7 @@ struct monitor {
 	int status;				      /* of run_monitor() */
 	uint64_t now_ns;			      /* CLOCK_BOOTTIME */
 	uint64_t tick_ns, rescan_ns, stop_ns, end_ns; /* deadlines; 0 = none */
-	uint64_t cover_ns;
+	uint64_t tally_ns;
 	uint64_t perf_lost, messages_lost;
 	uint64_t kernel_totals[TT_DROP_MAX]; /* as last read */
 };
@@ -106,7 +106,7 @@ static void on_mapping(struct monitor *m, const struct watch_event *e)
 		return;
 	file = targets_mapped(m->targets, &map, m->now_ns);
 	if (!is_own(m, e->pid))
-		cover_mapped(m->cover, e->pid, file);
+		tally_mapped(m->tally, e->pid, file);
 }
 
 static void on_event(const struct watch_event *e, void *arg)
@@ -119,15 +119,15 @@ static void on_event(const struct watch_event *e, void *arg)
 		break;
 	case WATCH_EXEC:
 		procs_exec(m->procs, e->pid);
-		cover_exec(m->cover, e->pid);
+		tally_exec(m->tally, e->pid);
 		break;
 	case WATCH_FORK:
 		procs_forked(m->procs, e->pid, e->parent, e->time_ns);
-		cover_forked(m->cover, e->pid, e->parent, e->time_ns);
+		tally_forked(m->tally, e->pid, e->parent, e->time_ns);
 		break;
 	case WATCH_EXIT:
 		procs_exited(m->procs, e->pid, m->now_ns);
-		cover_exited(m->cover, e->pid);
+		tally_exited(m->tally, e->pid);
 		break;
 	case WATCH_CGROUP:
 		procs_cgroup_made(m->procs, e->cgroup, e->path);
@@ -149,7 +149,7 @@ static void on_process(uint32_t pid, void *arg)
 	struct monitor *m = arg;
 
 	procs_scanned(m->procs, pid);
-	cover_scanned(m->cover, pid);
+	tally_scanned(m->tally, pid);
 }
 
 static uint64_t on_scan_map(const struct scan_map *map, void *arg)
@@ -165,7 +165,7 @@ static void on_scan_use(uint32_t pid, uint64_t file, void *arg)
 	struct monitor *m = arg;
 
 	if (!is_own(m, pid))
-		cover_mapped(m->cover, pid, file);
+		tally_mapped(m->tally, pid, file);
 }
 
 static void on_known_file(const char *path, void *arg)
@@ -271,7 +271,7 @@ static int on_hello(struct monitor *m)
 	m->child.hello = true;
 	if (m->targets)
 		targets_set_agent(m->targets, m->child.channel);
-	cover_set_agent(m->cover, m->child.channel);
+	tally_set_agent(m->tally, m->child.channel);
 	return 0;
 }
 
@@ -330,7 +330,7 @@ static void on_agent_end(struct monitor *m)
 	free_terminal(m);
 	if (m->targets)
 		targets_set_agent(m->targets, -1);
-	cover_set_agent(m->cover, -1);
+	tally_set_agent(m->tally, -1);
 	if (child_ended(&m->child, m->sensor, m->stopping, m->now_ns) == CHILD_END_CANT &&
 	    !m->stopping) {
 		m->status = -ENOTSUP;
@@ -354,7 +354,7 @@ static void count_all(struct monitor *m, struct tt_ipc_counters *counters)
 	if (m->targets)
 		targets_counts(m->targets, &count);
 	memcpy(counters->drops, m->kernel_totals, sizeof(counters->drops));
-	counters->drops[TT_DROP_cover_full] += cover_lost(m->cover);
+	counters->drops[TT_DROP_cover_full] += tally_lost(m->tally);
 	counters->drops[TT_DROP_perf_lost] += m->perf_lost;
 	counters->drops[TT_DROP_attach_failed] += count.attach_failed;
 	counters->drops[TT_DROP_elf_unreadable] += count.files_skipped;
@@ -383,14 +383,14 @@ static void send_counters(struct monitor *m)
 
 static void on_row(const struct tt_cover_key *key, const struct tt_cover_row *row, void *arg)
 {
-	cover_row(arg, key, row);
+	tally_row(arg, key, row);
 }
 
-static int read_rows(struct cover *cover, void *arg)
+static int read_rows(struct tally *tally, void *arg)
 {
 	const struct monitor *m = arg;
 
-	return bpf_sensor_cover_each(m->sensor, on_row, cover);
+	return bpf_sensor_cover_each(m->sensor, on_row, tally);
 }
 
 static int take_row(const struct tt_cover_key *key, struct tt_cover_row *ret_row, void *arg)
@@ -414,26 +414,26 @@ static int finding_of(uint64_t file, void *arg)
 	return m->targets ? targets_has_finding(m->targets, file) : -ENOENT;
 }
 
-static int new_cover(struct monitor *m)
+static int new_tally(struct monitor *m)
 {
-	const struct cover_calls calls = {read_rows, take_row, exec_of, finding_of, m};
+	const struct tally_calls calls = {read_rows, take_row, exec_of, finding_of, m};
 
-	return cover_new((uint32_t)m->config.coverage, m->procs, &calls, &m->cover);
+	return tally_new((uint32_t)m->config.coverage, m->procs, &calls, &m->tally);
 }
 
-static void send_cover(struct monitor *m)
+static void send_tally(struct monitor *m)
 {
-	m->cover_ns = cover_send(m->cover, COVER_SEND_MAX) ? m->now_ns + COVER_SEND_NS : 0;
+	m->tally_ns = tally_send(m->tally, TALLY_SEND_MAX) ? m->now_ns + TALLY_SEND_NS : 0;
 }
 
-static void tick_cover(struct monitor *m)
+static void tick_tally(struct monitor *m)
 {
-	int r = cover_tick(m->cover);
+	int r = tally_tick(m->tally);
 
 	if (r < 0)
 		log_limited(LOG_LEVEL_ERROR, "can't read what processes' TLS carried error=\"%s\"",
 			    strerror(-r));
-	send_cover(m);
+	send_tally(m);
 }
 
 /* ---- configuration ---- */
@@ -501,7 +501,7 @@ static void stop(struct monitor *m)
 	}
 	m->stopping = true;
 	m->stop_ns = m->now_ns + STOP_LIMIT_NS;
-	tick_cover(m);
+	tick_tally(m);
 	send_counters(m);
 	if (m->child.pid == 0)
 		m->done = true;
@@ -530,7 +530,7 @@ static void on_second(struct monitor *m)
 	procs_age(m->procs, m->now_ns);
 	if (m->targets)
 		targets_send(m->targets);
-	tick_cover(m);
+	tick_tally(m);
 	send_counters(m);
 }
 
@@ -550,8 +550,8 @@ static void serve_deadlines(struct monitor *m)
 {
 	if (m->now_ns >= m->tick_ns)
 		on_second(m);
-	if (m->cover_ns && m->now_ns >= m->cover_ns && !m->stopping)
-		send_cover(m);
+	if (m->tally_ns && m->now_ns >= m->tally_ns && !m->stopping)
+		send_tally(m);
 	if (m->now_ns >= m->rescan_ns && !m->stopping)
 		rescan(m);
 	if (m->child.restart_ns && m->now_ns >= m->child.restart_ns && !m->stopping)
@@ -576,7 +576,7 @@ static int wait_ms(const struct monitor *m)
 
 	if (m->scan)
 		return 0;
-	earlier(&deadline, m->cover_ns);
+	earlier(&deadline, m->tally_ns);
 	earlier(&deadline, m->rescan_ns);
 	earlier(&deadline, m->child.restart_ns);
 	earlier(&deadline, m->end_ns);
@@ -632,7 +632,7 @@ static void loop(struct monitor *m)
 		count = epoll_wait(m->epoll, events, 8, wait_ms(m));
 		m->now_ns = read_clock();
 		/* Before anything else: a question may be about a process that began just now. */
-		cover_batch(m->cover);
+		tally_batch(m->tally);
 		watch_drain(m->watch);
 		serve(m, events, count);
 		if (m->scan && !m->done)
@@ -692,7 +692,7 @@ static int open_loop(struct monitor *m)
 	if (r == 0)
 		r = procs_new(PROCS_MAX, PROCS_CGROUPS_MAX, &m->procs);
 	if (r == 0)
-		r = new_cover(m);
+		r = new_tally(m);
 	if (r < 0)
 		return cant("the monitor's tables", r);
 	if (config_libraries(&m->config))
@@ -758,7 +758,7 @@ static void end(struct monitor *m)
 	scan_free(m->scan);
 	watch_free(m->watch);
 	targets_free(m->targets);
-	cover_free(m->cover);
+	tally_free(m->tally);
 	bpf_sensor_close(m->sensor);
 	procs_free(m->procs);
 	closep(&m->signals);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "monitor/cover.h"
+#include "monitor/tally.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -40,8 +40,8 @@ struct entry {
 	struct entry *older, *newer; /* all */
 };
 
-struct cover {
-	struct cover_calls calls;
+struct tally {
+	struct tally_calls calls;
 	const struct procs *procs;
 	int channel;
 	uint32_t mask, count, max;
@@ -57,68 +57,68 @@ struct cover {
 
 /* ---- the table ---- */
 
-int cover_new(uint32_t max, const struct procs *procs, const struct cover_calls *calls,
-	      struct cover **ret_cover)
+int tally_new(uint32_t max, const struct procs *procs, const struct tally_calls *calls,
+	      struct tally **ret_tally)
 {
-	struct cover *cover = calloc(1, sizeof(*cover));
+	struct tally *tally = calloc(1, sizeof(*tally));
 	uint32_t size = 64;
 
-	if (!cover)
+	if (!tally)
 		return -ENOMEM;
 	while (size < max)
 		size *= 2;
-	cover->calls = *calls;
-	cover->procs = procs;
-	cover->channel = -1;
-	cover->mask = size - 1;
-	cover->max = 2 * max;
-	cover->by_pid = calloc(size, sizeof(*cover->by_pid));
-	if (!cover->by_pid) {
-		free(cover);
+	tally->calls = *calls;
+	tally->procs = procs;
+	tally->channel = -1;
+	tally->mask = size - 1;
+	tally->max = 2 * max;
+	tally->by_pid = calloc(size, sizeof(*tally->by_pid));
+	if (!tally->by_pid) {
+		free(tally);
 		return -ENOMEM;
 	}
-	*ret_cover = cover;
+	*ret_tally = tally;
 	return 0;
 }
 
-static struct entry **bucket_of(const struct cover *cover, uint32_t pid)
+static struct entry **bucket_of(const struct tally *tally, uint32_t pid)
 {
-	return &cover->by_pid[(pid * 0x9e3779b1u >> 7) & cover->mask];
+	return &tally->by_pid[(pid * 0x9e3779b1u >> 7) & tally->mask];
 }
 
 /* The process that has this id now; those that are gone have had it. */
-static struct entry *find(const struct cover *cover, uint32_t pid)
+static struct entry *find(const struct tally *tally, uint32_t pid)
 {
-	struct entry *e = *bucket_of(cover, pid);
+	struct entry *e = *bucket_of(tally, pid);
 
 	while (e && (e->key.tgid != pid || e->gone))
 		e = e->next;
 	return e;
 }
 
-static struct entry *enter(struct cover *cover, uint32_t pid, uint64_t start_ns)
+static struct entry *enter(struct tally *tally, uint32_t pid, uint64_t start_ns)
 {
-	struct entry **bucket = bucket_of(cover, pid);
-	struct entry *e = cover->count < cover->max ? calloc(1, sizeof(*e)) : NULL;
+	struct entry **bucket = bucket_of(tally, pid);
+	struct entry *e = tally->count < tally->max ? calloc(1, sizeof(*e)) : NULL;
 
 	if (!e) {
-		cover->lost++;
+		tally->lost++;
 		return NULL;
 	}
 	e->key.tgid = pid;
 	e->key.start_ns = start_ns;
 	e->next = *bucket;
 	*bucket = e;
-	e->older = cover->newest;
-	*(cover->newest ? &cover->newest->newer : &cover->oldest) = e;
-	cover->newest = e;
-	cover->count++;
+	e->older = tally->newest;
+	*(tally->newest ? &tally->newest->newer : &tally->oldest) = e;
+	tally->newest = e;
+	tally->count++;
 	return e;
 }
 
-static void unqueue(struct cover *cover, struct entry *e)
+static void unqueue(struct tally *tally, struct entry *e)
 {
-	struct entry **p = &cover->first, *before = NULL;
+	struct entry **p = &tally->first, *before = NULL;
 
 	if (!e->queued)
 		return;
@@ -127,46 +127,46 @@ static void unqueue(struct cover *cover, struct entry *e)
 		p = &(*p)->later;
 	}
 	*p = e->later;
-	if (cover->last == e)
-		cover->last = before;
+	if (tally->last == e)
+		tally->last = before;
 	e->queued = false;
 }
 
-static void forget(struct cover *cover, struct entry *e)
+static void forget(struct tally *tally, struct entry *e)
 {
-	struct entry **p = bucket_of(cover, e->key.tgid);
+	struct entry **p = bucket_of(tally, e->key.tgid);
 
-	unqueue(cover, e);
+	unqueue(tally, e);
 	while (*p != e)
 		p = &(*p)->next;
 	*p = e->next;
-	*(e->older ? &e->older->newer : &cover->oldest) = e->newer;
-	*(e->newer ? &e->newer->older : &cover->newest) = e->older;
-	if (cover->check == e)
-		cover->check = e->newer;
+	*(e->older ? &e->older->newer : &tally->oldest) = e->newer;
+	*(e->newer ? &e->newer->older : &tally->newest) = e->older;
+	if (tally->check == e)
+		tally->check = e->newer;
 	free(e->file);
 	free(e);
-	cover->count--;
+	tally->count--;
 }
 
-void cover_free(struct cover *cover)
+void tally_free(struct tally *tally)
 {
-	if (!cover)
+	if (!tally)
 		return;
-	while (cover->oldest)
-		forget(cover, cover->oldest);
-	free(cover->by_pid);
-	free(cover);
+	while (tally->oldest)
+		forget(tally, tally->oldest);
+	free(tally->by_pid);
+	free(tally);
 }
 
-static void queue(struct cover *cover, struct entry *e)
+static void queue(struct tally *tally, struct entry *e)
 {
 	if (e->queued)
 		return;
 	e->queued = true;
 	e->later = NULL;
-	*(cover->last ? &cover->last->later : &cover->first) = e;
-	cover->last = e;
+	*(tally->last ? &tally->last->later : &tally->first) = e;
+	tally->last = e;
 }
 
 /* ---- files ---- */
@@ -201,14 +201,14 @@ static void add_file(struct entry *e, uint64_t file, uint32_t batch)
 }
 
 /* Files without a library leave the list; what stands for those with one. */
-static uint64_t settle_files(struct cover *cover, struct entry *e)
+static uint64_t settle_files(struct tally *tally, struct entry *e)
 {
 	uint32_t kept = 0;
 	uint64_t findings = 0;
 
 	e->pending = false;
 	for (uint32_t i = 0; i < e->files; i++) {
-		int r = cover->calls.file(e->file[i].file, cover->calls.arg);
+		int r = tally->calls.file(e->file[i].file, tally->calls.arg);
 
 		if (r < 0)
 			continue;
@@ -228,36 +228,36 @@ static bool is_of_no_interest(const struct entry *e)
 
 /* ---- events ---- */
 
-void cover_batch(struct cover *cover)
+void tally_batch(struct tally *tally)
 {
-	cover->batch++;
-	cover->batch += cover->batch == 0;
-	cover->execs = 0;
+	tally->batch++;
+	tally->batch += tally->batch == 0;
+	tally->execs = 0;
 }
 
-void cover_mapped(struct cover *cover, uint32_t pid, uint64_t file)
+void tally_mapped(struct tally *tally, uint32_t pid, uint64_t file)
 {
-	struct entry *e = find(cover, pid);
+	struct entry *e = find(tally, pid);
 	uint64_t start_ns;
 
-	if (file == 0 || cover->calls.file(file, cover->calls.arg) < 0)
+	if (file == 0 || tally->calls.file(file, tally->calls.arg) < 0)
 		return;
 	if (!e) {
-		if (procs_alive(cover->procs, pid, &start_ns) < 0)
+		if (procs_alive(tally->procs, pid, &start_ns) < 0)
 			return; /* if it talks TLS, the kernel tells */
-		e = enter(cover, pid, start_ns);
+		e = enter(tally, pid, start_ns);
 	}
 	if (e)
-		add_file(e, file, cover->batch);
+		add_file(e, file, tally->batch);
 }
 
 /* What a scan did not find in a process is mapped there no more. */
-static void end_scanned(struct cover *cover)
+static void end_scanned(struct tally *tally)
 {
-	struct entry *e = cover->scanned ? find(cover, cover->scanned) : NULL;
+	struct entry *e = tally->scanned ? find(tally, tally->scanned) : NULL;
 	uint32_t kept = 0;
 
-	cover->scanned = 0;
+	tally->scanned = 0;
 	for (uint32_t i = 0; e && i < e->files; i++)
 		if (e->file[i].seen)
 			e->file[kept++] = e->file[i];
@@ -267,28 +267,28 @@ static void end_scanned(struct cover *cover)
 	e->pending = true;
 }
 
-void cover_scanned(struct cover *cover, uint32_t pid)
+void tally_scanned(struct tally *tally, uint32_t pid)
 {
-	struct entry *e = find(cover, pid);
+	struct entry *e = find(tally, pid);
 
-	end_scanned(cover);
-	cover->scanned = pid;
+	end_scanned(tally);
+	tally->scanned = pid;
 	for (uint32_t i = 0; e && i < e->files; i++)
 		e->file[i].seen = false;
 }
 
-static bool has_execed(const struct cover *cover, uint32_t pid)
+static bool has_execed(const struct tally *tally, uint32_t pid)
 {
-	for (uint32_t i = 0; i < cover->execs; i++)
-		if (cover->exec[i] == pid)
+	for (uint32_t i = 0; i < tally->execs; i++)
+		if (tally->exec[i] == pid)
 			return true;
 	return false;
 }
 
-void cover_forked(struct cover *cover, uint32_t pid, uint32_t parent, uint64_t start_ns)
+void tally_forked(struct tally *tally, uint32_t pid, uint32_t parent, uint64_t start_ns)
 {
-	const struct entry *from = find(cover, parent);
-	struct entry *e = find(cover, pid);
+	const struct entry *from = find(tally, parent);
+	struct entry *e = find(tally, pid);
 
 	if (e && !procs_same_start(e->key.start_ns, start_ns)) {
 		e->exiting = true; /* another process had this id */
@@ -296,37 +296,37 @@ void cover_forked(struct cover *cover, uint32_t pid, uint32_t parent, uint64_t s
 		e = NULL;
 	}
 	/* One that is known has told of itself on another CPU, before its parent did. */
-	if (e || !from || from->files == 0 || has_execed(cover, pid))
+	if (e || !from || from->files == 0 || has_execed(tally, pid))
 		return;
-	e = enter(cover, pid, start_ns);
+	e = enter(tally, pid, start_ns);
 	for (uint32_t i = 0; e && i < from->files; i++)
 		add_file(e, from->file[i].file, 0);
 }
 
-void cover_exec(struct cover *cover, uint32_t pid)
+void tally_exec(struct tally *tally, uint32_t pid)
 {
-	struct entry *e = find(cover, pid);
+	struct entry *e = find(tally, pid);
 	uint32_t kept = 0;
 
-	if (cover->execs < EXECS_MAX)
-		cover->exec[cover->execs++] = pid;
+	if (tally->execs < EXECS_MAX)
+		tally->exec[tally->execs++] = pid;
 	if (!e)
 		return;
 	/* What was told of in this batch may be the new program's, seen on another CPU. */
 	for (uint32_t i = 0; i < e->files; i++)
-		if (e->file[i].batch == cover->batch)
+		if (e->file[i].batch == tally->batch)
 			e->file[kept++] = e->file[i];
 	e->files = kept;
 	e->identified = e->has_row;
 	if (is_of_no_interest(e))
-		forget(cover, e);
+		forget(tally, e);
 	else
 		e->pending = e->execed = true; /* told at the next tick */
 }
 
-void cover_exited(struct cover *cover, uint32_t pid)
+void tally_exited(struct tally *tally, uint32_t pid)
 {
-	struct entry *e = find(cover, pid);
+	struct entry *e = find(tally, pid);
 
 	if (e)
 		e->exiting = true;
@@ -334,9 +334,9 @@ void cover_exited(struct cover *cover, uint32_t pid)
 
 /* ---- rows ---- */
 
-static struct entry *entry_of(struct cover *cover, const struct tt_cover_key *key)
+static struct entry *entry_of(struct tally *tally, const struct tt_cover_key *key)
 {
-	struct entry *e = find(cover, key->tgid);
+	struct entry *e = find(tally, key->tgid);
 
 	if (e && !e->exact && procs_same_start(e->key.start_ns, key->start_ns)) {
 		e->key = *key;
@@ -348,10 +348,10 @@ static struct entry *entry_of(struct cover *cover, const struct tt_cover_key *ke
 		e->exiting = true;
 		e->gone = true;
 	}
-	return enter(cover, key->tgid, key->start_ns);
+	return enter(tally, key->tgid, key->start_ns);
 }
 
-static void set_row(struct cover *cover, struct entry *e, const struct tt_cover_row *row)
+static void set_row(struct tally *tally, struct entry *e, const struct tt_cover_row *row)
 {
 	if (e->has_row && memcmp(&e->row, row, sizeof(*row)) == 0)
 		return;
@@ -359,70 +359,70 @@ static void set_row(struct cover *cover, struct entry *e, const struct tt_cover_
 	e->has_row = true;
 	e->identified = true;
 	e->exact = true;
-	queue(cover, e);
+	queue(tally, e);
 }
 
-void cover_row(struct cover *cover, const struct tt_cover_key *key, const struct tt_cover_row *row)
+void tally_row(struct tally *tally, const struct tt_cover_key *key, const struct tt_cover_row *row)
 {
-	struct entry *e = entry_of(cover, key);
+	struct entry *e = entry_of(tally, key);
 
 	if (e)
-		set_row(cover, e, row);
+		set_row(tally, e, row);
 }
 
 /* ---- the tick ---- */
 
-static void check(const struct cover *cover, struct entry *e)
+static void check(const struct tally *tally, struct entry *e)
 {
 	uint64_t start_ns;
 
-	if (procs_alive(cover->procs, e->key.tgid, &start_ns) < 0 ||
+	if (procs_alive(tally->procs, e->key.tgid, &start_ns) < 0 ||
 	    !procs_same_start(start_ns, e->key.start_ns))
 		e->gone = true;
 }
 
 /* Those whose end was told of, and a few others in turn. */
-static void check_some(struct cover *cover)
+static void check_some(struct tally *tally)
 {
-	for (struct entry *e = cover->oldest; e; e = e->newer)
+	for (struct entry *e = tally->oldest; e; e = e->newer)
 		if (e->exiting && !e->gone)
-			check(cover, e);
-	if (!cover->check)
-		cover->check = cover->oldest;
-	for (int i = 0; i < CHECKS && cover->check; i++) {
-		if (!cover->check->gone)
-			check(cover, cover->check);
-		cover->check = cover->check->newer;
+			check(tally, e);
+	if (!tally->check)
+		tally->check = tally->oldest;
+	for (int i = 0; i < CHECKS && tally->check; i++) {
+		if (!tally->check->gone)
+			check(tally, tally->check);
+		tally->check = tally->check->newer;
 	}
 }
 
-static void end_one(struct cover *cover, struct entry *e)
+static void end_one(struct tally *tally, struct entry *e)
 {
 	struct tt_cover_row row;
 
 	e->ended = true;
-	if (e->exact && cover->calls.take(&e->key, &row, cover->calls.arg) == 0)
-		set_row(cover, e, &row);
+	if (e->exact && tally->calls.take(&e->key, &row, tally->calls.arg) == 0)
+		set_row(tally, e, &row);
 	if (e->has_row || e->told)
-		queue(cover, e);
+		queue(tally, e);
 	else
-		forget(cover, e);
+		forget(tally, e);
 }
 
 /* Who a process is of which the kernel's table has no row. False: it is gone. */
-static bool identify(struct cover *cover, struct entry *e)
+static bool identify(struct tally *tally, struct entry *e)
 {
 	struct procs_identity identity;
 	struct tt_exec exec;
 
 	if (e->identified)
 		return true;
-	if (procs_identify(cover->procs, e->key.tgid, &identity) < 0)
+	if (procs_identify(tally->procs, e->key.tgid, &identity) < 0)
 		return false;
 	e->row.cgroup = identity.cgroup;
 	e->row.uid = identity.uid;
 	memcpy(e->row.comm, identity.comm, sizeof(e->row.comm));
-	if (cover->calls.exec(e->key.tgid, &exec, cover->calls.arg) == 0 &&
+	if (tally->calls.exec(e->key.tgid, &exec, tally->calls.arg) == 0 &&
 	    procs_same_start(exec.start_ns, e->key.start_ns)) {
 		e->row.exec_ns = exec.exec_ns;
 		e->key.start_ns = exec.start_ns;
@@ -432,49 +432,49 @@ static bool identify(struct cover *cover, struct entry *e)
 	return true;
 }
 
-static void look_at_files(struct cover *cover, struct entry *e)
+static void look_at_files(struct tally *tally, struct entry *e)
 {
-	uint64_t findings = settle_files(cover, e);
+	uint64_t findings = settle_files(tally, e);
 	bool changed = e->execed || findings != e->findings;
 
 	if (is_of_no_interest(e)) {
-		forget(cover, e);
-	} else if (changed && identify(cover, e)) {
+		forget(tally, e);
+	} else if (changed && identify(tally, e)) {
 		e->execed = false;
 		e->findings = findings;
-		queue(cover, e);
+		queue(tally, e);
 	}
 }
 
-int cover_tick(struct cover *cover)
+int tally_tick(struct tally *tally)
 {
 	struct entry *e, *newer;
 	int r;
 
-	end_scanned(cover);
+	end_scanned(tally);
 	/* First who is gone, then the rows: nothing is added to the row of one that is. */
-	check_some(cover);
-	r = cover->calls.each(cover, cover->calls.arg);
-	for (e = cover->oldest; e; e = newer) {
+	check_some(tally);
+	r = tally->calls.each(tally, tally->calls.arg);
+	for (e = tally->oldest; e; e = newer) {
 		newer = e->newer;
 		if (e->gone && !e->ended)
-			end_one(cover, e);
+			end_one(tally, e);
 		else if (e->pending && !e->gone)
-			look_at_files(cover, e);
+			look_at_files(tally, e);
 	}
 	return r;
 }
 
 /* ---- telling ---- */
 
-void cover_set_agent(struct cover *cover, int channel)
+void tally_set_agent(struct tally *tally, int channel)
 {
-	cover->channel = channel;
+	tally->channel = channel;
 	if (channel < 0)
 		return;
-	for (struct entry *e = cover->oldest; e; e = e->newer)
+	for (struct entry *e = tally->oldest; e; e = e->newer)
 		if (e->has_row || e->told)
-			queue(cover, e);
+			queue(tally, e);
 }
 
 static void fill_counts(struct tt_ipc_cover *m, const struct tt_cover_row *row)
@@ -493,7 +493,7 @@ static void fill_counts(struct tt_ipc_cover *m, const struct tt_cover_row *row)
 	}
 }
 
-static void fill(struct cover *cover, const struct entry *e, struct tt_ipc_cover *m)
+static void fill(struct tally *tally, const struct entry *e, struct tt_ipc_cover *m)
 {
 	const struct tt_cover_row *row = &e->row;
 	int files = 0;
@@ -514,34 +514,34 @@ static void fill(struct cover *cover, const struct entry *e, struct tt_ipc_cover
 	memcpy(m->comm, row->comm, sizeof(m->comm));
 	fill_counts(m, row);
 	for (uint32_t i = 0; i < e->files && files < TT_COVER_FILES_MAX; i++)
-		if (cover->calls.file(e->file[i].file, cover->calls.arg) > 0)
+		if (tally->calls.file(e->file[i].file, tally->calls.arg) > 0)
 			m->file[files++] = e->file[i].file;
 }
 
-bool cover_send(struct cover *cover, uint32_t max)
+bool tally_send(struct tally *tally, uint32_t max)
 {
 	struct tt_ipc_cover m;
 	struct entry *e;
 
-	while (cover->channel >= 0 && cover->first && max-- > 0) {
-		e = cover->first;
-		fill(cover, e, &m);
-		if (chan_send(cover->channel, &m.h, -1) < 0)
+	while (tally->channel >= 0 && tally->first && max-- > 0) {
+		e = tally->first;
+		fill(tally, e, &m);
+		if (chan_send(tally->channel, &m.h, -1) < 0)
 			break;
-		unqueue(cover, e);
+		unqueue(tally, e);
 		e->told = true;
 		if (m.flags & TT_COVER_ENDED)
-			forget(cover, e);
+			forget(tally, e);
 	}
-	return cover->channel >= 0 && cover->first;
+	return tally->channel >= 0 && tally->first;
 }
 
-uint64_t cover_lost(const struct cover *cover)
+uint64_t tally_lost(const struct tally *tally)
 {
-	return cover->lost;
+	return tally->lost;
 }
 
-uint32_t cover_count(const struct cover *cover)
+uint32_t tally_count(const struct tally *tally)
 {
-	return cover->count;
+	return tally->count;
 }
