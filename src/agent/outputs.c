@@ -130,6 +130,16 @@ void outputs_loss(struct outputs *o, const struct loss *l)
 	}
 }
 
+void outputs_coverage(struct outputs *o, const struct coverage *c)
+{
+	for (size_t i = 0; i < o->count; i++) {
+		int r = o->sinks[i].ops->coverage(o->sinks[i].self, c);
+
+		if (r < 0)
+			failed(&o->sinks[i], "coverage", r);
+	}
+}
+
 void outputs_tick(struct outputs *o, uint64_t now_ns)
 {
 	for (size_t i = 0; i < o->count; i++) {

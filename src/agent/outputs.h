@@ -25,6 +25,7 @@ void outputs_done(struct outputs *o);
 
 void outputs_use(struct outputs *o, const struct use *u);
 void outputs_token(struct outputs *o, const struct token *t);
+void outputs_coverage(struct outputs *o, const struct coverage *c);
 void outputs_loss(struct outputs *o, const struct loss *l);
 void outputs_tick(struct outputs *o, uint64_t now_ns);	/* CLOCK_MONOTONIC */
 /* Below the live table, if there is one. */

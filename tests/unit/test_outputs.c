@@ -15,7 +15,7 @@
 enum kind { JSON, TABLE, STORE, KAFKA, KINDS };
 
 struct fake {
-	int opened, freed, use, token, loss, tick, finish;
+	int opened, freed, use, token, loss, coverage, tick, finish;
 	int refuse_open, answer;
 	uint64_t limit_ms;
 	char path[64];
@@ -44,6 +44,12 @@ static int fake_loss(void *sink, const struct loss *l)
 	return 0;
 }
 
+static int fake_coverage(void *sink, const struct coverage *c)
+{
+	((struct fake *)sink)->coverage++;
+	return 0;
+}
+
 static int fake_tick(void *sink, uint64_t now_ns)
 {
 	assert_int_equal(now_ns, 5);
@@ -65,8 +71,8 @@ static void fake_free(void *sink)
 	((struct fake *)sink)->freed++;
 }
 
-static const struct sink_ops ops = { "fake",	fake_use,    fake_token, fake_loss,
-				     fake_tick, fake_finish, fake_free };
+static const struct sink_ops ops = { "fake",	fake_use,    fake_token,  fake_loss,
+				     fake_coverage, fake_tick, fake_finish, fake_free };
 
 static int open_fake(enum kind kind, const char *path, struct sink *ret_sink)
 {
@@ -127,6 +133,7 @@ static void all_get_everything(void **state)
 	const struct use u = { .count = 1 };
 	const struct token t = { .uses = 1 };
 	const struct loss l = { .count = 1 };
+	const struct coverage c = { .pid = 1 };
 
 	assert_int_equal(outputs_open(&o, &config, "n"), 0);
 	assert_int_equal(o.count, 3);
@@ -137,6 +144,7 @@ static void all_get_everything(void **state)
 	outputs_use(&o, &u);
 	outputs_token(&o, &t);
 	outputs_loss(&o, &l);
+	outputs_coverage(&o, &c);
 	outputs_tick(&o, 5);
 	assert_int_equal(outputs_finish(&o, 1000), -EIO);
 	outputs_done(&o);
@@ -146,6 +154,7 @@ static void all_get_everything(void **state)
 		assert_int_equal(fakes[i].use, want);
 		assert_int_equal(fakes[i].token, want);
 		assert_int_equal(fakes[i].loss, want);
+		assert_int_equal(fakes[i].coverage, want);
 		assert_int_equal(fakes[i].tick, want);
 		assert_int_equal(fakes[i].finish, want);
 		assert_int_equal(fakes[i].freed, want);
