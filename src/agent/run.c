@@ -40,6 +40,7 @@
 #include "ipc/chan.h"
 #include "ipc/sandbox.h"
 #include "ipc/spawn.h"
+#include "sinks/http.h"
 #include "tokens/inventory.h"
 
 #define NS_PER_MS 1000000ULL
@@ -69,7 +70,7 @@ struct agent {
 	struct fold *fold;
 	struct drops drops;
 	struct outputs outputs;
-	int epoll_fd, signal_fd;
+	int epoll_fd, signal_fd, metrics_fd;
 	uint64_t now_ns;		/* CLOCK_MONOTONIC, once per turn of the loop */
 	uint64_t output_ns;		/* of the last outputs_tick() */
 	uint64_t record_ns;		/* of the last ring record */
@@ -263,6 +264,16 @@ static void coverage_line(const struct coverage_sum *sum, char *to, size_t size)
 		 blind == 1 ? "process" : "processes");
 }
 
+static void tell_metrics(struct agent *a, const struct tt_ipc_counters *m)
+{
+	struct metrics_counters c = { .files_probed = m->files_probed, .probes = m->probes,
+				      .ready = m->ready };
+
+	for (size_t i = 0; i < TT_DROP_MAX; i++)
+		c.drops[i] = a->drops.others[i] + agent_drops[i];
+	outputs_counters(&a->outputs, &c);
+}
+
 static void take_counters(struct agent *a, const struct tt_ipc_counters *m)
 {
 	char line[256], coverage[96];
@@ -273,6 +284,7 @@ static void take_counters(struct agent *a, const struct tt_ipc_counters *m)
 		 m->ready ? "ready" : "looking for programs", m->files_probed,
 		 (unsigned long long)drops_total(&a->drops), coverage);
 	outputs_status(&a->outputs, line);
+	tell_metrics(a, m);
 }
 
 static void note_attached(struct agent *a, const struct tt_ipc_attached *m)
@@ -390,6 +402,8 @@ static void loop(struct agent *a)
 				serve_channel(a);
 			else if (events[i].data.fd == a->signal_fd)
 				take_signal(a);
+			else if (events[i].data.fd == outputs_fd(&a->outputs))
+				outputs_serve(&a->outputs);
 		}
 		tick(a);
 	}
@@ -438,7 +452,7 @@ static int make_tables(struct agent *a)
 	static const struct process_ops process_ops = { .ask = on_ask, .done = on_known };
 	const struct config *c = &a->config;
 	const struct cover_limits limits = { COVER_PROCESSES_MAX, COVER_FILES_MAX,
-					     50 };
+					     c->metrics_workloads };
 	int r;
 
 	r = pair_new(c->pending, c->status_wait_ms * NS_PER_MS, on_paired, a, &a->pair);
@@ -518,6 +532,12 @@ static int start_as_root(struct agent *a)
 	r = ring_open(SPAWN_FD_RING, &ring_ops, a, &a->ring);
 	if (r < 0)
 		return cant("the ring can't be mapped", r);
+	r = a->config.metrics ? http_listen(a->config.metrics_listen, &a->metrics_fd) : 0;
+	if (r < 0) {
+		log_error("can't serve metrics; set metrics.listen to a free address of this node "
+			  "address=%s", a->config.metrics_listen);
+		return cant("metrics.listen", r);
+	}
 	r = sandbox_drop(a->params.uid, a->params.gid);
 	return r < 0 ? cant("privileges could not be dropped", r) : 0;
 }
@@ -537,9 +557,13 @@ static int start(struct agent *a)
 	r = make_tables(a);
 	if (r < 0)
 		return r;
-	r = outputs_open(&a->outputs, &a->config, a->params.node);
+	r = outputs_open(&a->outputs, &a->config, a->params.node, TAKE_FD(a->metrics_fd));
 	if (r < 0)
 		return r;
+	outputs_watch(&a->outputs, cover_totals(a->cover));
+	r = outputs_fd(&a->outputs) < 0 ? 0 : watch(a->epoll_fd, outputs_fd(&a->outputs));
+	if (r < 0)
+		return cant("epoll", r);
 	r = sandbox_filter(agent_profile, a->config.log_level >= LOG_LEVEL_DEBUG);
 	if (r < 0)
 		return cant("the system call filter was refused", r);
@@ -561,6 +585,7 @@ static void done(struct agent *a)
 	pair_free(a->pair);
 	ring_free(a->ring);
 	config_done(&a->config);
+	closep(&a->metrics_fd);
 	closep(&a->signal_fd);
 	closep(&a->epoll_fd);
 	explicit_bzero(&a->params, sizeof(a->params));
@@ -568,7 +593,7 @@ static void done(struct agent *a)
 
 int agent_main(void)
 {
-	static struct agent a = { .epoll_fd = -EBADF, .signal_fd = -EBADF };
+	static struct agent a = { .epoll_fd = -EBADF, .signal_fd = -EBADF, .metrics_fd = -EBADF };
 	int r;
 
 	log_init("agent", LOG_LEVEL_INFO);

@@ -30,6 +30,7 @@ door libseccomp 'seccomp\.h' 'src/(ipc/sandbox|agent/profile)\.c'
 door libcap 'sys/capability\.h' 'src/(ipc/sandbox|monitor/(checks|state))\.c|src/cmd/(doctor|run)\.c'
 door libyaml 'yaml\.h' 'src/config/[a-z_]*\.c'
 door libcrypto 'openssl/' 'src/tokens/id\.c'
+door libmicrohttpd 'microhttpd\.h' 'src/sinks/http\.c'
 door jansson 'jansson\.h' 'src/(sinks/json|cmd/[a-z]*)\.c'
 
 # Two doors are left open on purpose: the counters that every room of the agent adds to, and the
