@@ -78,6 +78,7 @@ struct files_struct {
 
 struct task_struct {
 	struct task_struct *group_leader;
+	unsigned int flags;
 	__u64 start_boottime;	/* real_start_time before 5.5 (kernel commit cf25e24db61c) */
 	char comm[16];
 	struct files_struct *files;

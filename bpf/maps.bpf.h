@@ -109,6 +109,8 @@ struct thread {
 	struct tt_tuple received_tuple;
 	__u32 wrote_bytes;	/* 0 = nothing awaits a send */
 	__u32 received_bytes;
+	/* coverage: the object called last, the socket its bytes went over, what awaits a send */
+	__u64 cover_object, cover_sock, cover_wrote;
 };
 
 struct partial_key {

@@ -7,7 +7,7 @@
 #ifndef TT_TLS_BPF_H
 #define TT_TLS_BPF_H
 
-#include "conn.bpf.h"
+#include "cover_call.bpf.h"
 #include <bpf/bpf_tracing.h>
 
 #define CALL_DEPTH_MAX 65536	/* bytes of stack between a call and one inside it */

@@ -92,8 +92,13 @@ int tls_out(struct pt_regs *ctx)
 		return 0;
 	call_key(t, &key);
 	c = bpf_map_lookup_elem(&conns, &key);
-	if (t->result == RESULT_NONE)
+	if (t->result == RESULT_NONE) {
+		if (t->sock && !t->mixed && t->cover_wrote)
+			cover_flushed(t);
 		return c ? call_flushed(&key, c, t) : 0;
+	}
+	if (!held)	/* else they are counted when a later call returns their number */
+		cover_called(t, c ? c->sock : 0, bytes);
 	if (!c) {
 		if (!http_may_begin(t->buf, bytes))
 			return 0;

@@ -118,13 +118,6 @@ struct tt_ipc_attached {
 	char path[TT_IPC_PATH_LEN];
 };
 
-/* tt_ipc_cover.flags */
-#define TT_COVER_CLIENT 1	/* sent a ClientHello */
-#define TT_COVER_SERVER 2	/* received one */
-#define TT_COVER_MIDDLE 4	/* a TLS connection that was open before the sensor came */
-#define TT_COVER_IO_URING 8	/* uses sockets through io_uring */
-#define TT_COVER_ENDED 16	/* the process is gone; nothing more will come */
-
 #define TT_COVER_FILES_MAX 8
 
 /*
