@@ -68,19 +68,4 @@ static __noinline void cover_called(struct thread *t, __u64 linked, __u64 bytes)
 	t->cover_wrote += bytes;
 }
 
-/* Bytes that were given to the library before went over the socket of this call. */
-static __noinline void cover_flushed(struct thread *t)
-{
-	__u64 bytes = t->cover_wrote;
-	struct tt_cover_key key;
-	struct tt_cover_row *row;
-
-	t->cover_wrote = 0;
-	if (!cover_key(&key) || t->cover_object != t->object)
-		return;
-	row = bpf_map_lookup_elem(&cover_procs, &key);
-	if (row && cover_plain(t->sock, bytes, OUT, &key))
-		__sync_fetch_and_add(&row->loose[OUT], -bytes);
-}
-
 #endif

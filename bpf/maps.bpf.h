@@ -43,7 +43,7 @@ struct conn {
 	__u32 held;		/* bytes that a failed write left in the library, read already */
 	__u32 last_stream;	/* HTTP/2: of the requests so far */
 	__u8 tcp_known[2];	/* tcp_next is */
-	__u8 pad2_[2];
+	__u8 open[2];		/* Go: calls that were begun and not seen to end */
 	__u32 tcp_next[2];	/* TCP's sequence number of the next byte of a plain socket */
 	__u32 limit[2];		/* SETTINGS_HEADER_TABLE_SIZE for this direction's table, plus 1; 0 = default */
 	__u32 offer[2];		/* the same, not acknowledged yet */
@@ -88,7 +88,13 @@ struct hpack_text {
 	__u8 text[TT_PATH_LEN];
 };
 
-/* A thread that has called a TLS library. */
+/* Who makes calls: a thread, or a goroutine, which may go on in any thread of its process. */
+struct caller {
+	__u64 id;		/* pid_tgid; of a goroutine the tgid only, which is no thread's */
+	__u64 g;		/* struct g *, never followed in a lookup; 0 = a thread */
+};
+
+/* A thread or goroutine that has called a TLS library. */
 struct thread {
 	/* the call it is in; sp identifies it */
 	__u64 object, buf, size_out, sp, ip;
@@ -101,7 +107,8 @@ struct thread {
 	__u8 dir;
 	__u8 result;		/* RESULT_* */
 	__u8 tls;		/* enum tt_tls */
-	__u8 pad_[3];
+	__u8 on_stack;		/* Go: buf counts from the stack's end */
+	__u8 pad_[2];
 	__u32 ignored;		/* calls inside this one */
 	/* for TLS over memory buffers: the send that follows a write, the receive before a read */
 	struct conn_key wrote;
@@ -147,8 +154,8 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
-	__type(key, __u64);
+	__uint(max_entries, 32768);
+	__type(key, struct caller);
 	__type(value, struct thread);
 } threads __weak SEC(".maps");
 

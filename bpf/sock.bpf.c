@@ -38,6 +38,7 @@ enum {
 /* The registers of a system call that matter here. */
 struct call_regs {
 	__u64 nr, a0, a1, a2, a3, cs;
+	__u64 g;		/* of a goroutine; else anything */
 	__u64 later;		/* bytes that the same call sent after those that are looked at */
 };
 
@@ -76,6 +77,7 @@ static __always_inline void regs_read(struct call_regs *to, const struct pt_regs
 	bpf_probe_read_kernel(&to->a2, 8, &regs->dx);
 	bpf_probe_read_kernel(&to->a3, 8, &regs->r10);
 	bpf_probe_read_kernel(&to->cs, 8, &regs->cs);
+	bpf_probe_read_kernel(&to->g, 8, &regs->GO_G);
 	to->later = 0;
 }
 
@@ -421,16 +423,30 @@ static __noinline int cover_io(struct sock *sk, __u64 len, __u32 dir, const stru
 	return 1;
 }
 
+/* The row of whoever is in a TLS call here, or else the thread's, if it has one. Go code has a pointer
+ * to its goroutine in a register, in system calls too; no other process has such a row. */
+static __noinline struct thread *thread_here(__u64 g)
+{
+	struct caller who = { .id = bpf_get_current_pid_tgid() };
+	struct thread *t = bpf_map_lookup_elem(&threads, &who), *of_g;
+
+	if ((t && t->in_call) || !g)
+		return t;
+	who.id = who.id >> 32 << 32;
+	who.g = g;
+	of_g = bpf_map_lookup_elem(&threads, &who);
+	return of_g && of_g->in_call ? of_g : t;
+}
+
 static __noinline int sock_io(struct sock *sk, __s64 len, __u32 dir, const struct call_regs *regs)
 {
-	__u64 id = bpf_get_current_pid_tgid();
 	struct thread *t;
 	__u32 known;
 
 	if (len <= 0 || len > 0x7fffffff || !sock_is_stream(sk))
 		return 0;
 	known = cover_io(sk, len, dir, regs);
-	t = bpf_map_lookup_elem(&threads, &id);
+	t = thread_here(regs->g);
 	if (t && t->in_call) {
 		nested_io(t, sk, len, dir);
 		if (!known)

@@ -16,16 +16,23 @@
 /* What a call returns: <tokentrail/hooks.def>. */
 enum { RESULT_INT, RESULT_LONG, RESULT_COUNT, RESULT_COUNT5, RESULT_NONE, RESULT_OBJECT };
 
-static __always_inline struct thread *thread_get(__u64 id)
+static __always_inline struct thread *thread_get(const struct caller *who)
 {
-	struct thread *t = bpf_map_lookup_elem(&threads, &id);
+	struct thread *t = bpf_map_lookup_elem(&threads, who);
 	static const struct thread empty;
 
 	if (t)
 		return t;
-	bpf_map_update_elem(&threads, &id, &empty, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&threads, &id);
+	bpf_map_update_elem(&threads, who, &empty, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&threads, who);
 }
+
+/* A call as its function's entry shows it. */
+struct call {
+	__u64 object, buf, num, size_out;
+	__u64 sp;		/* grows with the stack's free end; the same at the return, but for SysV's word */
+	__u64 ip;
+};
 
 /*
  * Is this call made from within the one under way: TLS inside TLS, or a wrapper's inner call? The
@@ -33,15 +40,13 @@ static __always_inline struct thread *thread_get(__u64 id)
  * many calls inside, tells of a call whose return was missed. A wrapper may end in a jump, which
  * leaves the stack and the arguments as they were.
  */
-static __always_inline int call_inside(struct pt_regs *ctx, struct thread *t)
+static __always_inline int call_inside(const struct call *call, struct thread *t)
 {
-	__u64 sp = PT_REGS_SP(ctx);
-
-	if (!t->in_call || sp > t->sp || t->sp - sp > CALL_DEPTH_MAX)
+	if (!t->in_call || call->sp > t->sp || t->sp - call->sp > CALL_DEPTH_MAX)
 		return 0;
-	if (t->ip == PT_REGS_IP(ctx) && t->object == PT_REGS_PARM1(ctx))
+	if (t->ip == call->ip && t->object == call->object)
 		return 0;
-	if (t->sp == sp && (t->object != PT_REGS_PARM1(ctx) || t->buf != PT_REGS_PARM2(ctx)))
+	if (t->sp == call->sp && (t->object != call->object || t->buf != call->buf))
 		return 0;
 	return ++t->ignored < CALLS_INSIDE_MAX;
 }
@@ -65,27 +70,26 @@ static __always_inline void call_missed(const struct thread *t)
 		http_gap(conn_dir(c, t->dir));
 }
 
-static __always_inline int call_begin(struct pt_regs *ctx, __u8 tls, __u8 dir, __u8 result)
+/* The caller's row with the call in it, or NULL if the call does not count. */
+static __always_inline struct thread *call_note(const struct caller *who, const struct call *call,
+						__u8 tls, __u8 dir, __u8 result)
 {
-	struct thread *t;
+	struct thread *t = thread_get(who);
 
-	if (!watched())
+	if (!t) {
+		drop(TT_DROP_call_lost);
 		return 0;
-	t = thread_get(bpf_get_current_pid_tgid());
-	if (!t)
-		return drop(TT_DROP_call_lost);
-	if (call_inside(ctx, t))
+	}
+	if (call_inside(call, t))
 		return 0;
 	if (t->in_call)
 		call_missed(t);
-	t->object = PT_REGS_PARM1(ctx);
-	t->buf = PT_REGS_PARM2(ctx);
-	t->num = PT_REGS_PARM3(ctx);
-	t->size_out = result == RESULT_COUNT  ? PT_REGS_PARM4(ctx) :
-		      result == RESULT_COUNT5 ? PT_REGS_PARM5(ctx) :
-						0;
-	t->sp = PT_REGS_SP(ctx);
-	t->ip = PT_REGS_IP(ctx);
+	t->object = call->object;
+	t->buf = call->buf;
+	t->num = call->num;
+	t->size_out = call->size_out;
+	t->sp = call->sp;
+	t->ip = call->ip;
 	t->sock = 0;
 	t->sent = 0;
 	t->received = 0;
@@ -94,8 +98,9 @@ static __always_inline int call_begin(struct pt_regs *ctx, __u8 tls, __u8 dir, _
 	t->dir = dir;
 	t->result = result;
 	t->tls = tls;
+	t->on_stack = 0;
 	t->in_call = 1;
-	return 0;
+	return t;
 }
 
 /* The object's memory may be the next one's, or was the last one's. */
@@ -138,6 +143,20 @@ static __always_inline struct conn *call_nested(const struct conn_key *key, stru
 	if (t->dir == IN && !t->received)
 		return c;
 	return conn_link(key, c, t->sock, &t->tuple);
+}
+
+/* The connection of a call that has succeeded. */
+static __always_inline struct conn *call_conn(const struct conn_key *key, struct conn *c,
+					      struct thread *t, __u64 bytes)
+{
+	if (!c) {
+		if (!http_may_begin(t->buf, bytes))
+			return 0;
+		c = conn_new(key);
+		if (!c)
+			return 0;
+	}
+	return call_nested(key, c, t, bytes);
 }
 
 /* The adjacent rule's first half; sock_io() has the second. */

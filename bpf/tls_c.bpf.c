@@ -8,6 +8,25 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
+static __always_inline int call_begin(struct pt_regs *ctx, __u8 tls, __u8 dir, __u8 result)
+{
+	struct caller who = { .id = bpf_get_current_pid_tgid() };
+	struct call call = {
+		.object = PT_REGS_PARM1(ctx),
+		.buf = PT_REGS_PARM2(ctx),
+		.num = PT_REGS_PARM3(ctx),
+		.size_out = result == RESULT_COUNT  ? PT_REGS_PARM4(ctx) :
+			    result == RESULT_COUNT5 ? PT_REGS_PARM5(ctx) :
+						      0,
+		.sp = PT_REGS_SP(ctx),
+		.ip = PT_REGS_IP(ctx),
+	};
+
+	if (watched())
+		call_note(&who, &call, tls, dir, result);
+	return 0;
+}
+
 #define TT_HOOK_CALL(number, hook, library, direction, result)                                     \
 	SEC("uprobe")                                                                              \
 	int hook##_in(struct pt_regs *ctx)                                                         \
@@ -20,7 +39,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 	int hook##_in(struct pt_regs *ctx)                                                         \
 	{                                                                                          \
 		OWN_STACK(ctx);                                                                    \
-		return object_end(PT_REGS_PARM1(ctx), TT_TLS_##library);                                          \
+		return object_end(PT_REGS_PARM1(ctx), TT_TLS_##library);                           \
 	}
 #include <tokentrail/hooks.def>
 
@@ -72,12 +91,28 @@ static __always_inline int call_flushed(const struct conn_key *key, struct conn 
 	return 0;
 }
 
+/* Bytes that were given to the library before went over the socket of this call. */
+static __noinline void cover_flushed(struct thread *t)
+{
+	__u64 bytes = t->cover_wrote;
+	struct tt_cover_key key;
+	struct tt_cover_row *row;
+
+	t->cover_wrote = 0;
+	if (!cover_key(&key) || t->cover_object != t->object)
+		return;
+	row = bpf_map_lookup_elem(&cover_procs, &key);
+	if (row && cover_plain(t->sock, bytes, OUT, &key))
+		__sync_fetch_and_add(&row->loose[OUT], -bytes);
+}
+
 SEC("uretprobe")
 int tls_out(struct pt_regs *ctx)
 {
-	__u64 id = bpf_get_current_pid_tgid(), bytes, held;
-	struct thread *t = bpf_map_lookup_elem(&threads, &id);
+	struct caller who = { .id = bpf_get_current_pid_tgid() };
+	struct thread *t = bpf_map_lookup_elem(&threads, &who);
 	struct conn_key key;
+	__u64 bytes, held;
 	struct conn *c;
 
 	OWN_STACK(ctx);
@@ -101,14 +136,7 @@ int tls_out(struct pt_regs *ctx)
 	}
 	if (!held)	/* else they are counted when a later call returns their number */
 		cover_called(t, c ? c->sock : 0, bytes);
-	if (!c) {
-		if (!http_may_begin(t->buf, bytes))
-			return 0;
-		c = conn_new(&key);
-		if (!c)
-			return 0;
-	}
-	c = call_nested(&key, c, t, bytes);
+	c = call_conn(&key, c, t, bytes);
 	if (!c)
 		return 0;
 	if (t->dir == OUT && t->sent)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/elf_boringssl.h"
+#include "agent/elf_go.h"
 #include "agent/elf_openssl.h"
 #include "agent/elf_symbols.h"
 #include "tokens/use.h"
@@ -78,6 +79,7 @@ enum tt_scan elf_scan(int fd, struct elf_scan *ret_scan)
 		elf_symbols,
 		elf_boringssl,
 		elf_openssl,
+		elf_go,
 	};
 	struct elf_file file;
 	int r;
