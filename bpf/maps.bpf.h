@@ -34,6 +34,7 @@ struct conn {
 	__u64 sock;		/* struct sock *, never followed; 0 = not known */
 	__u64 candidate;	/* socket that fits, not proven yet */
 	__u64 late_ns;		/* when this row began with a response */
+	__u64 epoch;		/* rustls: of what encrypts its records; 0 = not known yet */
 	struct http1 dir[2];
 	struct tt_tuple tuple;
 	__u32 sent, answered;	/* requests and final responses so far */
@@ -109,6 +110,10 @@ struct thread {
 	struct tt_tuple received_tuple;
 	__u32 wrote_bytes;	/* 0 = nothing awaits a send */
 	__u32 received_bytes;
+	/* rustls: what is left of the bytes offered last (tls_rustls.bpf.c) */
+	__u64 offered;		/* to this object; 0 = none are */
+	__u64 offer[4], offer_sp;
+	__u64 offer_slice;
 };
 
 struct partial_key {

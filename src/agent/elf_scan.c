@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/elf_rustls.h"
 #include "agent/elf_symbols.h"
 #include "tokens/use.h"
 
@@ -74,6 +75,7 @@ enum tt_scan elf_scan(int fd, struct elf_scan *ret_scan)
 {
 	static int (*const searches[])(struct elf_file *, struct elf_scan *) = {
 		elf_symbols,
+		elf_rustls,
 	};
 	struct elf_file file;
 	int r;
