@@ -113,7 +113,8 @@ struct thread {
 	/* rustls: what is left of the bytes offered last (tls_rustls.bpf.c) */
 	__u64 offered;		/* to this object; 0 = none are */
 	__u64 offer[4], offer_sp;
-	__u64 offer_slice;
+	__u32 offer_slice;	/* up to 0.22: records have one slice */
+	__u32 slot;		/* that the next program reads */
 };
 
 struct partial_key {

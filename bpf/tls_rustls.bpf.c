@@ -25,7 +25,8 @@ struct slice {
 	__u64 at, len;
 };
 
-/* Bytes of plaintext that are received: { capacity or NICHE, pointer, length }. */
+/* Bytes of plaintext that are received: { capacity or NICHE, pointer, length }. Older compilers have the
+ * pointer of a vector in front of its capacity. */
 struct payload {
 	__u64 capacity, at, len;
 };
@@ -43,6 +44,62 @@ struct {
 	__type(key, struct conn_key);
 	__type(value, struct encrypter);
 } encrypters SEC(".maps");
+
+/* ---- the reader: in one program for both directions, since it is dear to load ---- */
+
+/* A slot for this connection's bytes. Without one they are missed. */
+static __always_inline struct scratch *slot_for(const struct conn_key *key, struct conn *c, __u32 dir,
+						int *ret_slot)
+{
+	int slot = scratch_claim();
+	struct scratch *s;
+
+	if (slot < 0) {
+		if (c)
+			http_gap(conn_dir(c, dir));
+		return 0;
+	}
+	s = scratch_get(slot);
+	if (!s)
+		return 0;
+	s->key = *key;
+	s->dir = dir;
+	*ret_slot = slot;
+	return s;
+}
+
+/* Entered with the slot in the thread's row: nothing of the program's own is kept over a tail call. */
+SEC("uprobe")
+int rustls_run(struct pt_regs *ctx)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+	struct thread *t = bpf_map_lookup_elem(&threads, &id);
+
+	OWN_STACK(ctx);
+	if (!t)
+		return drop(TT_DROP_call_lost);
+	http_run(t->slot);
+	return 0;
+}
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(values, int(void *));
+} rustls_next SEC(".maps") = { .values = { [0] = (void *)&rustls_run } };
+
+static __always_inline int read_slot(struct pt_regs *ctx, struct thread *t, int slot)
+{
+	struct scratch *s = slot < 0 ? 0 : scratch_get(slot);
+
+	if (!s)
+		return 0;
+	t->slot = slot;
+	bpf_tail_call(ctx, &rustls_next, 0);
+	scratch_release(slot, s);
+	return drop(TT_DROP_call_lost);
+}
 
 /* ---- offers ---- */
 
@@ -251,22 +308,7 @@ static __always_inline void record_adjacent(const struct conn_key *key, const st
 	t->wrote_bytes += bytes;
 }
 
-/* The pieces are in the slot: reads them if there is, or begins, a connection. */
-static __always_inline int record_read(struct thread *t, struct conn *c, int slot, struct scratch *s,
-				       __u64 epoch, __u64 bytes)
-{
-	if (!c && http_may_begin(s->piece[0].addr, s->piece[0].len))
-		c = conn_new(&s->key);
-	if (c) {
-		c->epoch = epoch;
-		record_adjacent(&s->key, c, t, bytes);
-	} else {
-		s->pieces = 0;	/* http_run() only gives the slot back */
-	}
-	http_run(slot);
-	return 0;
-}
-
+/* Returns the slot that has the bytes to be read, or -1. */
 static __always_inline int record(struct thread *t, const struct chunks *chunks, __u64 epoch,
 				  __u32 missed)
 {
@@ -282,21 +324,21 @@ static __always_inline int record(struct thread *t, const struct chunks *chunks,
 		http_gap(&c->dir[OUT]);
 	if (c && c->epoch && http_passes(&c->dir[OUT], bytes)) {
 		record_adjacent(&key, c, t, bytes);
-		return 0;
+		return -1;
 	}
-	slot = scratch_claim();
-	if (slot < 0) {
-		if (c)
-			http_gap(&c->dir[OUT]);
-		return 0;
-	}
-	s = scratch_get(slot);
+	s = slot_for(&key, c, OUT, &slot);
 	if (!s)
-		return 0;
-	s->key = key;
-	s->dir = OUT;
+		return -1;
 	chunks_to_pieces(chunks, s, slot);
-	return record_read(t, c, slot, s, epoch, bytes);
+	if (!c && http_may_begin(s->piece[0].addr, s->piece[0].len))
+		c = conn_new(&key);
+	if (!c) {
+		s->pieces = 0;	/* the slot is only given back */
+		return slot;
+	}
+	c->epoch = epoch;
+	record_adjacent(&key, c, t, bytes);
+	return slot;
 }
 
 /* MessageEncrypter::encrypt(&mut self, msg: OutboundPlainMessage, seq: u64) -> Result<...>; the result's
@@ -325,7 +367,7 @@ int rustls_record_in(struct pt_regs *ctx)
 	}
 	if (!offer_goes_on(ctx, t, &c))
 		return record_outside(&c);
-	return record(t, &c, epoch, missed);
+	return read_slot(ctx, t, record(t, &c, epoch, missed));
 }
 
 /* ---- reading ---- */
@@ -345,6 +387,24 @@ static __always_inline struct conn *read_conn(const struct conn_key *key, const 
 	return c;
 }
 
+/* A capacity is no address that anything can have, so the two can't be taken for each other. Whether it
+ * is what it should be: nothing else is followed. */
+static __always_inline int payload_of(__u64 addr, struct payload *p)
+{
+	__u64 at;
+
+	if (bpf_probe_read_user(p, sizeof(*p), (void *)addr))
+		return 0;
+	if (p->at < ADDRESS_MIN) {
+		at = p->capacity;
+		p->capacity = p->at;
+		p->at = at;
+	}
+	if (p->len > TLS_RECORD || p->at < ADDRESS_MIN)
+		return 0;
+	return p->capacity == NICHE || (p->capacity >= p->len && p->capacity < ADDRESS_MIN);
+}
+
 /* CommonState::take_received_plaintext(&mut self, bytes: Payload) */
 SEC("uprobe")
 int rustls_read_in(struct pt_regs *ctx)
@@ -362,14 +422,10 @@ int rustls_read_in(struct pt_regs *ctx)
 	t = thread_get(bpf_get_current_pid_tgid());
 	if (!t)
 		return drop(TT_DROP_call_lost);
-	if (bpf_probe_read_user(&p, sizeof(p), (void *)PT_REGS_PARM2(ctx)))
+	if (!payload_of(PT_REGS_PARM2(ctx), &p))
 		return drop(TT_DROP_user_fault);
 	if (!p.len)
 		return 0;
-	/* Nothing else than what is expected is followed. */
-	if (p.len > TLS_RECORD || p.at < ADDRESS_MIN ||
-	    (p.capacity != NICHE && (p.capacity < p.len || p.capacity >> 32)))
-		return drop(TT_DROP_user_fault);
 	key.tgid = bpf_get_current_pid_tgid() >> 32;
 	c = read_conn(&key, t, &p);
 	if (!c)
@@ -378,19 +434,11 @@ int rustls_read_in(struct pt_regs *ctx)
 		conn_candidate(&key, t->received_sock, &t->received_tuple);
 	if (http_idle(&c->dir[IN], p.at, p.len))
 		return 0;
-	slot = scratch_claim();
-	if (slot < 0) {
-		http_gap(&c->dir[IN]);
-		return 0;
-	}
-	s = scratch_get(slot);
+	s = slot_for(&key, c, IN, &slot);
 	if (!s)
 		return 0;
-	s->key = key;
-	s->dir = IN;
 	s->pieces = 1;
 	s->piece[0].addr = p.at;
 	s->piece[0].len = p.len;
-	http_run(slot);
-	return 0;
+	return read_slot(ctx, t, slot);
 }
