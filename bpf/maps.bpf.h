@@ -34,6 +34,7 @@ struct conn {
 	__u64 sock;		/* struct sock *, never followed; 0 = not known */
 	__u64 candidate;	/* socket that fits, not proven yet */
 	__u64 late_ns;		/* when this row began with a response */
+	__u64 epoch;		/* rustls: of what encrypts its records; 0 = not known yet */
 	struct http1 dir[2];
 	struct tt_tuple tuple;
 	__u32 sent, answered;	/* requests and final responses so far */
@@ -118,6 +119,11 @@ struct thread {
 	__u32 received_bytes;
 	/* coverage: the object called last, the socket its bytes went over, what awaits a send */
 	__u64 cover_object, cover_sock, cover_wrote;
+	/* rustls: what is left of the bytes offered last (tls_rustls.bpf.c) */
+	__u64 offered;		/* to this object; 0 = none are */
+	__u64 offer[4], offer_sp;
+	__u32 offer_slice;	/* up to 0.22: records have one slice */
+	__u32 slot;		/* that the next program reads */
 };
 
 struct partial_key {

@@ -387,6 +387,7 @@ static __noinline void adjacent_io(struct thread *t, struct sock *sk, __u64 len,
 	struct tt_tuple tuple;
 	struct conn *c;
 
+	t->offered = 0;
 	if (dir == IN) {
 		t->received_sock = (__u64)sk;
 		t->received_bytes = len;

@@ -7,6 +7,7 @@
 #include "agent/elf_boringssl.h"
 #include "agent/elf_go.h"
 #include "agent/elf_openssl.h"
+#include "agent/elf_rustls.h"
 #include "agent/elf_symbols.h"
 #include "tokens/use.h"
 
@@ -80,6 +81,7 @@ enum tt_scan elf_scan(int fd, struct elf_scan *ret_scan)
 		elf_boringssl,
 		elf_openssl,
 		elf_go,
+		elf_rustls,
 	};
 	struct elf_file file;
 	int r;

@@ -54,6 +54,13 @@ static const bool has_return[TT_HOOK_MAX] = {
 #include <tokentrail/hooks.def>
 };
 
+static const bool is_hook[TT_HOOK_MAX] = {
+#define TT_HOOK_CALL(number, hook, library, direction, result) [number] = true,
+#define TT_HOOK_END(number, hook, library) [number] = true,
+#define TT_HOOK_PLAIN(number, hook, library) [number] = true,
+#include <tokentrail/hooks.def>
+};
+
 int attach_new(struct attach **ret_attach)
 {
 	*ret_attach = calloc(1, sizeof(**ret_attach));
@@ -131,7 +138,7 @@ void attach_take_out(struct attach *const *attach, uint32_t count)
 
 int attach_add(struct attach *attach, uint32_t hook, uint64_t offset)
 {
-	if (hook == 0 || hook >= TT_HOOK_MAX)
+	if (hook >= TT_HOOK_MAX || !is_hook[hook])
 		return -EBADMSG;
 	/* Aliases of one function must not count a call twice. */
 	for (uint32_t i = 0; i < attach->hook_count; i++)

@@ -94,6 +94,7 @@ static void pick_variants(struct bpf_sensor *sensor)
 		for (enum tt_hook hook = 1; hook < TT_HOOK_MAX; hook++)
 			set_multi(bpf_sensor_entry(sensor, hook));
 		set_multi(bpf_sensor_return(sensor));
+		set_multi(skel->progs.rustls_run);
 	}
 	sensor->socket_events = kernel_try_raw_tracepoint("sock_send_length") == 0;
 	bpf_program__set_autoload(skel->progs.sock_send, sensor->socket_events);
