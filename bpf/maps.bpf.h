@@ -101,7 +101,9 @@ struct thread {
 	__u8 dir;
 	__u8 result;		/* RESULT_* */
 	__u8 tls;		/* enum tt_tls */
-	__u8 pad_[3];
+	__u8 unproved;		/* NSPR: not known to be TLS */
+	__u8 record;		/* NSPR: the nested bytes began with a TLS record */
+	__u8 pad_;
 	__u32 ignored;		/* calls inside this one */
 	/* for TLS over memory buffers: the send that follows a write, the receive before a read */
 	struct conn_key wrote;

@@ -11,7 +11,7 @@
  * Connections are known by their struct sock: duplicated, inherited and passed descriptors are the
  * same connection without further ado, and its end is a state change of the socket.
  */
-#include "conn.bpf.h"
+#include "nspr.bpf.h"
 
 /* System call numbers, arch/x86/entry/syscalls/syscall_64.tbl */
 enum {
@@ -308,7 +308,8 @@ static __noinline int plain_io(struct sock *sk, __u64 len, __u32 dir, const stru
 }
 
 /* Socket I/O inside a TLS call. */
-static __noinline void nested_io(struct thread *t, struct sock *sk, __u64 len, __u32 dir)
+static __noinline void nested_io(struct thread *t, struct sock *sk, __u64 len, __u32 dir,
+				 const struct call_regs *regs)
 {
 	if (t->sock && t->sock != (__u64)sk) {
 		t->mixed = 1;
@@ -317,6 +318,9 @@ static __noinline void nested_io(struct thread *t, struct sock *sk, __u64 len, _
 	if (!t->sock) {
 		t->sock = (__u64)sk;
 		sock_tuple(sk, &t->tuple);
+		/* NSS sends and receives single buffers. */
+		if (t->tls == TT_TLS_NSS && regs->cs == USER_CS)
+			t->record = record_begins(regs->a1);
 	}
 	if (dir == OUT)
 		t->sent += len;
@@ -358,11 +362,12 @@ static __noinline int sock_io(struct sock *sk, __s64 len, __u32 dir, const struc
 		return 0;
 	t = bpf_map_lookup_elem(&threads, &id);
 	if (t && t->in_call) {
-		nested_io(t, sk, len, dir);
-		return 0;
-	}
-	if (t)
+		nested_io(t, sk, len, dir, regs);
+		if (!t->unproved)
+			return 0;
+	} else if (t) {
 		adjacent_io(t, sk, len, dir);
+	}
 	if (!conf_plain)
 		return 0;
 	return plain_io(sk, len, dir, regs);
@@ -478,6 +483,7 @@ int sock_state(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	key = *tls;
 	bpf_map_delete_elem(&links, &sock);
+	bpf_map_delete_elem(&nspr_tls, &key);
 	conn_end(&key);
 	return 0;
 }

@@ -7,14 +7,14 @@
 #ifndef TT_TLS_BPF_H
 #define TT_TLS_BPF_H
 
-#include "conn.bpf.h"
+#include "nspr.bpf.h"
 #include <bpf/bpf_tracing.h>
 
 #define CALL_DEPTH_MAX 65536	/* bytes of stack between a call and one inside it */
 #define CALLS_INSIDE_MAX 64
 
 /* What a call returns: <tokentrail/hooks.def>. */
-enum { RESULT_INT, RESULT_LONG, RESULT_COUNT, RESULT_NONE };
+enum { RESULT_INT, RESULT_LONG, RESULT_COUNT, RESULT_NONE, RESULT_FLAGS, RESULT_VECTOR };
 
 static __always_inline struct thread *thread_get(__u64 id)
 {
@@ -33,11 +33,13 @@ static __always_inline struct thread *thread_get(__u64 id)
  * many calls inside, tells of a call whose return was missed. A wrapper may end in a jump, which
  * leaves the stack and the arguments as they were.
  */
-static __always_inline int call_inside(struct pt_regs *ctx, struct thread *t)
+static __always_inline int call_inside(struct pt_regs *ctx, struct thread *t, __u8 tls)
 {
 	__u64 sp = PT_REGS_SP(ctx);
 
 	if (!t->in_call || sp > t->sp || t->sp - sp > CALL_DEPTH_MAX)
+		return 0;
+	if (t->unproved && tls != TT_TLS_NSS)
 		return 0;
 	if (t->ip == PT_REGS_IP(ctx) && t->object == PT_REGS_PARM1(ctx))
 		return 0;
@@ -51,6 +53,14 @@ static __always_inline void call_key(const struct thread *t, struct conn_key *ke
 	key->object = t->object;
 	key->tgid = bpf_get_current_pid_tgid() >> 32;
 	key->tls = t->tls;
+}
+
+static __always_inline void nspr_begin(struct thread *t)
+{
+	struct conn_key key;
+
+	call_key(t, &key);
+	t->unproved = !bpf_map_lookup_elem(&conns, &key) && !bpf_map_lookup_elem(&nspr_tls, &key);
 }
 
 /* A call's return was missed, and the bytes it moved with it. */
@@ -74,7 +84,7 @@ static __always_inline int call_begin(struct pt_regs *ctx, __u8 tls, __u8 dir, _
 	t = thread_get(bpf_get_current_pid_tgid());
 	if (!t)
 		return drop(TT_DROP_call_lost);
-	if (call_inside(ctx, t))
+	if (call_inside(ctx, t, tls))
 		return 0;
 	if (t->in_call)
 		call_missed(t);
@@ -91,7 +101,13 @@ static __always_inline int call_begin(struct pt_regs *ctx, __u8 tls, __u8 dir, _
 	t->ignored = 0;
 	t->dir = dir;
 	t->result = result;
+	if (result == RESULT_FLAGS && (PT_REGS_PARM4(ctx) & PR_MSG_PEEK))
+		t->result = RESULT_NONE;
 	t->tls = tls;
+	t->unproved = 0;
+	t->record = 0;
+	if (tls == TT_TLS_NSS)
+		nspr_begin(t);
 	t->in_call = 1;
 	return 0;
 }
@@ -103,6 +119,8 @@ static __always_inline int object_end(struct pt_regs *ctx, __u8 tls)
 
 	key.tgid = bpf_get_current_pid_tgid() >> 32;
 	conn_end(&key);
+	if (tls == TT_TLS_NSS)
+		bpf_map_delete_elem(&nspr_tls, &key);
 	return 0;
 }
 
@@ -168,6 +186,8 @@ static __always_inline int call_read(const struct conn_key *key, struct conn *c,
 	s->pieces = 1;
 	s->piece[0].addr = t->buf;
 	s->piece[0].len = bytes;
+	if (t->result == RESULT_VECTOR)
+		nspr_pieces(t, s);
 	http_run(slot);
 	return 0;
 }

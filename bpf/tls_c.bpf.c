@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The C libraries: OpenSSL 1.1 and 3.x, LibreSSL, GnuTLS, wolfSSL, mbedTLS, s2n. Their calls have one
+ * The C libraries: OpenSSL 1.1 and 3.x, LibreSSL, GnuTLS, wolfSSL, mbedTLS, s2n, NSS. Their calls have one
  * shape, so each function has an entry program of a line (kernels before 5.15 can't tell a program
  * where it is attached), and one return program serves all. Hooked by name only.
  */
@@ -77,6 +77,7 @@ int tls_out(struct pt_regs *ctx)
 {
 	__u64 id = bpf_get_current_pid_tgid(), bytes, held;
 	struct thread *t = bpf_map_lookup_elem(&threads, &id);
+	struct nspr_iovec first;
 	struct conn_key key;
 	struct conn *c;
 
@@ -88,16 +89,22 @@ int tls_out(struct pt_regs *ctx)
 	t->in_call = 0;
 	held = call_held(ctx, t);
 	bytes = held ? held : call_bytes(ctx, t);
+	call_key(t, &key);
+	if (t->tls == TT_TLS_NSS)
+		nspr_note(&key, t, bytes);
 	if (bytes > 0x7fffffff || (!bytes && t->result != RESULT_NONE))
 		return 0;
-	call_key(t, &key);
+	first.base = t->buf;
+	first.len = bytes;
+	if (t->result == RESULT_VECTOR)
+		nspr_first(t, bytes, &first);
 	c = bpf_map_lookup_elem(&conns, &key);
 	if (t->result == RESULT_NONE)
 		return c ? call_flushed(&key, c, t) : 0;
 	if (!c) {
-		if (!http_may_begin(t->buf, bytes))
+		if (!http_may_begin(first.base, first.len))
 			return 0;
-		c = conn_new(&key);
+		c = t->tls == TT_TLS_NSS ? nspr_conn(&key, t) : conn_new(&key);
 		if (!c)
 			return 0;
 	}
@@ -110,7 +117,8 @@ int tls_out(struct pt_regs *ctx)
 		return 0;
 	if (!c->sock && !held)
 		call_adjacent(&key, t, bytes);
-	if (http_idle(conn_dir(c, t->dir), t->buf, bytes))
+	if (t->result == RESULT_VECTOR ? http_passes(conn_dir(c, t->dir), bytes) :
+					 http_idle(conn_dir(c, t->dir), t->buf, bytes))
 		return 0;
 	return call_read(&key, c, t, bytes);
 }

@@ -67,9 +67,12 @@ static int fill_settings(struct bpf_sensor *sensor, const struct config *config,
 	return 0;
 }
 
+/* Not every number of a hook is taken. */
 static void set_multi(struct bpf_program *program)
 {
-	bpf_program__set_expected_attach_type(program, (enum bpf_attach_type)KERNEL_UPROBE_MULTI);
+	if (program)
+		bpf_program__set_expected_attach_type(program,
+						      (enum bpf_attach_type)KERNEL_UPROBE_MULTI);
 }
 
 static void pick_variants(struct bpf_sensor *sensor)
