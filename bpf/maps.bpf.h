@@ -95,6 +95,12 @@ struct caller {
 	__u64 g;		/* struct g *, never followed in a lookup; 0 = a thread */
 };
 
+/* What a call returns: <tokentrail/hooks.def>. */
+enum {
+	RESULT_INT, RESULT_LONG, RESULT_COUNT, RESULT_COUNT5, RESULT_NONE, RESULT_OBJECT, RESULT_FLAGS,
+	RESULT_VECTOR,
+};
+
 /* A thread or goroutine that has called a TLS library. */
 struct thread {
 	/* the call it is in; sp identifies it */
@@ -109,7 +115,8 @@ struct thread {
 	__u8 result;		/* RESULT_* */
 	__u8 tls;		/* enum tt_tls */
 	__u8 on_stack;		/* Go: buf counts from the stack's end */
-	__u8 pad_[2];
+	__u8 unproved;		/* NSPR: not known to be TLS */
+	__u8 record;		/* NSPR: the nested bytes began with a TLS record */
 	__u32 ignored;		/* calls inside this one */
 	/* for TLS over memory buffers: the send that follows a write, the receive before a read */
 	struct conn_key wrote;

@@ -12,6 +12,7 @@
  * same connection without further ado, and its end is a state change of the socket.
  */
 #include "cover_sock.bpf.h"
+#include "nspr.bpf.h"
 
 /* System call numbers, arch/x86/entry/syscalls/syscall_64.tbl */
 enum {
@@ -365,7 +366,8 @@ static __noinline int plain_io(struct sock *sk, __u64 len, __u32 dir, const stru
 }
 
 /* Socket I/O inside a TLS call. */
-static __noinline void nested_io(struct thread *t, struct sock *sk, __u64 len, __u32 dir)
+static __noinline void nested_io(struct thread *t, struct sock *sk, __u64 len, __u32 dir,
+				 const struct call_regs *regs)
 {
 	if (t->sock && t->sock != (__u64)sk) {
 		t->mixed = 1;
@@ -374,6 +376,9 @@ static __noinline void nested_io(struct thread *t, struct sock *sk, __u64 len, _
 	if (!t->sock) {
 		t->sock = (__u64)sk;
 		sock_tuple(sk, &t->tuple);
+		/* NSS sends and receives single buffers. */
+		if (t->tls == TT_TLS_NSS && regs->cs == USER_CS)
+			t->record = record_begins(regs->a1);
 	}
 	if (dir == OUT)
 		t->sent += len;
@@ -449,13 +454,15 @@ static __noinline int sock_io(struct sock *sk, __s64 len, __u32 dir, const struc
 	known = cover_io(sk, len, dir, regs);
 	t = thread_here(regs->g);
 	if (t && t->in_call) {
-		nested_io(t, sk, len, dir);
-		if (!known)
-			cover_first(sk, len, dir | COVER_NESTED, regs);
-		return 0;
-	}
-	if (t)
+		nested_io(t, sk, len, dir, regs);
+		if (!t->unproved) {
+			if (!known)
+				cover_first(sk, len, dir | COVER_NESTED, regs);
+			return 0;
+		}
+	} else if (t) {
 		adjacent_io(t, sk, len, dir);
+	}
 	if (conf_plain)
 		return plain_io(sk, len, dir, regs, known);
 	if (!known)
@@ -576,6 +583,7 @@ int sock_state(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	key = *tls;
 	bpf_map_delete_elem(&links, &sock);
+	bpf_map_delete_elem(&nspr_tls, &key);
 	conn_end(&key);
 	return 0;
 }

@@ -8,13 +8,11 @@
 #define TT_TLS_BPF_H
 
 #include "cover_call.bpf.h"
+#include "nspr.bpf.h"
 #include <bpf/bpf_tracing.h>
 
 #define CALL_DEPTH_MAX 65536	/* bytes of stack between a call and one inside it */
 #define CALLS_INSIDE_MAX 64
-
-/* What a call returns: <tokentrail/hooks.def>. */
-enum { RESULT_INT, RESULT_LONG, RESULT_COUNT, RESULT_COUNT5, RESULT_NONE, RESULT_OBJECT };
 
 static __always_inline struct thread *thread_get(const struct caller *who)
 {
@@ -48,9 +46,11 @@ static __always_inline struct thread *thread_own(void)
  * many calls inside, tells of a call whose return was missed. A wrapper may end in a jump, which
  * leaves the stack and the arguments as they were.
  */
-static __always_inline int call_inside(const struct call *call, struct thread *t)
+static __always_inline int call_inside(const struct call *call, struct thread *t, __u8 tls)
 {
 	if (!t->in_call || call->sp > t->sp || t->sp - call->sp > CALL_DEPTH_MAX)
+		return 0;
+	if (t->unproved && tls != TT_TLS_NSS)
 		return 0;
 	if (t->ip == call->ip && t->object == call->object)
 		return 0;
@@ -64,6 +64,14 @@ static __always_inline void call_key(const struct thread *t, struct conn_key *ke
 	key->object = t->object;
 	key->tgid = bpf_get_current_pid_tgid() >> 32;
 	key->tls = t->tls;
+}
+
+static __always_inline void nspr_begin(struct thread *t)
+{
+	struct conn_key key;
+
+	call_key(t, &key);
+	t->unproved = !bpf_map_lookup_elem(&conns, &key) && !bpf_map_lookup_elem(&nspr_tls, &key);
 }
 
 /* A call's return was missed, and the bytes it moved with it. */
@@ -88,7 +96,7 @@ static __always_inline struct thread *call_note(const struct caller *who, const 
 		drop(TT_DROP_call_lost);
 		return 0;
 	}
-	if (call_inside(call, t))
+	if (call_inside(call, t, tls))
 		return 0;
 	if (t->in_call)
 		call_missed(t);
@@ -107,6 +115,10 @@ static __always_inline struct thread *call_note(const struct caller *who, const 
 	t->result = result;
 	t->tls = tls;
 	t->on_stack = 0;
+	t->unproved = 0;
+	t->record = 0;
+	if (tls == TT_TLS_NSS)
+		nspr_begin(t);
 	t->in_call = 1;
 	return t;
 }
@@ -118,6 +130,8 @@ static __always_inline int object_end(__u64 object, __u8 tls)
 
 	key.tgid = bpf_get_current_pid_tgid() >> 32;
 	conn_end(&key);
+	if (tls == TT_TLS_NSS)
+		bpf_map_delete_elem(&nspr_tls, &key);
 	return 0;
 }
 
@@ -197,6 +211,8 @@ static __always_inline int call_read(const struct conn_key *key, struct conn *c,
 	s->pieces = 1;
 	s->piece[0].addr = t->buf;
 	s->piece[0].len = bytes;
+	if (t->result == RESULT_VECTOR)
+		nspr_pieces(t, s);
 	http_run(slot);
 	return 0;
 }

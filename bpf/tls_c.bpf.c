@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The C libraries: OpenSSL 1.0 to 3.x, LibreSSL, GnuTLS, wolfSSL, mbedTLS, s2n. Their calls have one
- * shape, so each function has an entry program of a line (kernels before 5.15 can't tell a program
- * where it is attached), and one return program serves all. Hooked by name only.
+ * The C libraries: OpenSSL 1.0 to 4.x, BoringSSL, LibreSSL, GnuTLS, wolfSSL, mbedTLS, s2n, NSS. Their
+ * calls have one shape, so each function has an entry program of a line (kernels before 5.15 can't tell
+ * a program where it is attached), and one return program serves all.
  */
 #include "tls.bpf.h"
 
@@ -22,6 +22,9 @@ static __always_inline int call_begin(struct pt_regs *ctx, __u8 tls, __u8 dir, _
 		.ip = PT_REGS_IP(ctx),
 	};
 
+	/* Looking ahead moves nothing. */
+	if (result == RESULT_FLAGS && (PT_REGS_PARM4(ctx) & PR_MSG_PEEK))
+		result = RESULT_NONE;
 	if (watched())
 		call_note(&who, &call, tls, dir, result);
 	return 0;
@@ -125,17 +128,25 @@ int tls_out(struct pt_regs *ctx)
 		return object_end(PT_REGS_RC(ctx), t->tls);
 	held = call_held(ctx, t);
 	bytes = held ? held : call_bytes(ctx, t);
+	call_key(t, &key);
+	if (t->tls == TT_TLS_NSS)
+		nspr_note(&key, t, bytes);
 	if (bytes > 0x7fffffff || (!bytes && t->result != RESULT_NONE))
 		return 0;
-	call_key(t, &key);
 	c = bpf_map_lookup_elem(&conns, &key);
 	if (t->result == RESULT_NONE) {
 		if (t->sock && !t->mixed && t->cover_wrote)
 			cover_flushed(t);
 		return c ? call_flushed(&key, c, t) : 0;
 	}
-	if (!held)	/* else they are counted when a later call returns their number */
+	/* What is held is counted when a later call returns its number. */
+	if (!held && (t->tls != TT_TLS_NSS || bpf_map_lookup_elem(&nspr_tls, &key)))
 		cover_called(t, c ? c->sock : 0, bytes);
+	if (!c && t->tls == TT_TLS_NSS) {
+		c = nspr_may_begin(t, bytes) ? nspr_conn(&key, t) : 0;
+		if (!c)
+			return 0;
+	}
 	c = call_conn(&key, c, t, bytes);
 	if (!c)
 		return 0;
@@ -145,7 +156,8 @@ int tls_out(struct pt_regs *ctx)
 		return 0;
 	if (!c->sock && !held)
 		call_adjacent(&key, t, bytes);
-	if (http_idle(conn_dir(c, t->dir), t->buf, bytes))
+	if (t->result == RESULT_VECTOR ? http_passes(conn_dir(c, t->dir), bytes) :
+					 http_idle(conn_dir(c, t->dir), t->buf, bytes))
 		return 0;
 	return call_read(&key, c, t, bytes);
 }

@@ -44,6 +44,7 @@ build/tests/tools/lockstep-static: tests/lib/lockstep.c tests/tests.mk
 
 build/tests/bpf/test_tls_gnutls: BPF_TEST_LIBS := -lgnutls
 build/tests/bpf/test_tls_wolfssl: BPF_TEST_LIBS := -lwolfssl
+build/tests/bpf/test_tls_nss: BPF_TEST_LIBS = $(shell pkg-config --cflags --libs nss nspr)
 # Linked in, as small programs have it.
 build/tests/bpf/test_tls_mbedtls: BPF_TEST_LIBS := -Wl,-Bstatic -lmbedtls -lmbedx509 -lmbedcrypto -Wl,-Bdynamic
 build/tests/bpf/%: tests/bpf/%.c build/libtokentrail.a $(HDR) $(wildcard tests/bpf/*.h)

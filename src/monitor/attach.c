@@ -178,6 +178,8 @@ static int set_link(struct placing *p, enum tt_hook group, const uint64_t *offse
 	struct link link = {.fd = -EBADF};
 	int r = 0;
 
+	if (!program)
+		return -ENOENT; /* a number that no hook has */
 	if (bpf_sensor_has_multi(p->sensor)) {
 		link.fd = kernel_uprobe_multi(bpf_program__fd(program), p->fd, offsets, count,
 					      on_return);

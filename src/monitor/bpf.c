@@ -78,9 +78,10 @@ static int fill_settings(struct bpf_sensor *sensor, const struct config *config,
 	return 0;
 }
 
+/* Not every number of a hook is taken. */
 static void set_multi(struct bpf_program *program)
 {
-	if (program) /* not every number is a hook's */
+	if (program)
 		bpf_program__set_expected_attach_type(program,
 						      (enum bpf_attach_type)KERNEL_UPROBE_MULTI);
 }

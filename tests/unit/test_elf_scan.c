@@ -360,6 +360,7 @@ static void every_name_is_found(void **state)
 		{ "wolfSSL_write", "wolfSSL_read" },
 		{ "mbedtls_ssl_write", "mbedtls_ssl_read" },
 		{ "s2n_send", "s2n_recv" },
+		{ "PR_Write", "PR_Read" },
 	};
 
 	for (size_t i = 0; i < sizeof(symbols) / sizeof(symbols[0]); i++) {
@@ -457,10 +458,16 @@ static void instructions_that_carry_no_probe(void **state)
 		assert_int_equal(scan_bytes(&f, sizeof(f)), TT_SCAN_HOOKS);
 		assert_int_equal(scan.count, 1);
 		assert_int_equal(scan.refused, 1);
+		assert_int_equal(scan.finding[0].blind, TT_BLIND_NONE);
 		f.text[0x20] = prefixes[i];
 		assert_int_equal(scan_bytes(&f, sizeof(f)), TT_SCAN_REFUSED);
 		assert_int_equal(scan.count, 0);
 		assert_int_equal(scan.refused, 2);
+		assert_int_equal(scan.findings, 1);
+		assert_int_equal(scan.finding[0].blind, TT_BLIND_unfit_instruction);
+		f.text[0x10] = f.text[0x20] = 0xcc;
+		assert_int_equal(scan_bytes(&f, sizeof(f)), TT_SCAN_REFUSED);
+		assert_int_equal(scan.finding[0].blind, TT_BLIND_unexpected_bytes);
 	}
 #else
 	print_message("x86 only\n");
