@@ -43,7 +43,8 @@ struct conn {
 	__u32 held;		/* bytes that a failed write left in the library, read already */
 	__u32 last_stream;	/* HTTP/2: of the requests so far */
 	__u8 tcp_known[2];	/* tcp_next is */
-	__u8 pad2_[2];
+	__u8 signs;		/* for candidate: 1 sent, 2 received */
+	__u8 pad2_;
 	__u32 tcp_next[2];	/* TCP's sequence number of the next byte of a plain socket */
 	__u32 limit[2];		/* SETTINGS_HEADER_TABLE_SIZE for this direction's table, plus 1; 0 = default */
 	__u32 offer[2];		/* the same, not acknowledged yet */
@@ -108,7 +109,10 @@ struct thread {
 	__u64 received_sock;
 	struct tt_tuple received_tuple;
 	__u32 wrote_bytes;	/* 0 = nothing awaits a send */
-	__u32 received_bytes;
+	__u32 received_bytes;	/* that no TLS call has had the chance to read */
+	__u32 fed_bytes;	/* those before the call that it is in */
+	__u32 unsent;		/* writes wait for their sends: unsent.bpf.h */
+	__u64 mixed_ns;		/* when it had received from several sockets before reading */
 };
 
 struct partial_key {
