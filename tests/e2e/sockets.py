@@ -122,6 +122,7 @@ def main():
     sensor = rig.Sensor(work)
     ports, requests = [str(nginx.tls), str(other)], 0
     ways = {f"OpenSSL, {way}": ([JUGGLE, way, str(REQUESTS), *ports], least) for way, least in LEAST.items()}
+    ways["OpenSSL, its SSL BIO"] = ([JUGGLE, "bio", str(REQUESTS), *ports], 1.0)
     ways["Python asyncio"] = ([sys.executable, "-c", ASYNCIO, "30", *ports], 0.9)
     ways["Node"] = (["node", "-e", NODE, "30", *ports], 0.9)
     for name, (argv, least) in ways.items():
