@@ -109,9 +109,11 @@ struct thread {
 	__u64 received_sock;
 	struct tt_tuple received_tuple;
 	__u32 wrote_bytes;	/* 0 = nothing awaits a send */
-	__u32 received_bytes;	/* that no TLS call has had the chance to read */
-	__u32 fed_bytes;	/* those before the call that it is in */
-	__u32 unsent;		/* writes wait for their sends: unsent.bpf.h */
+	__u32 received_bytes;
+	__u32 fed_bytes;	/* received just before the call that it is in */
+	__u8 unread;		/* received_bytes, no TLS call has had the chance to read them */
+	__u8 unsent;		/* writes wait for their sends: unsent.bpf.h */
+	__u8 pad2_[6];
 	__u64 mixed_ns;		/* when it had received from several sockets before reading */
 };
 

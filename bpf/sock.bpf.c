@@ -359,10 +359,11 @@ static __noinline int unsent_sent(__u64 thread, struct sock *sk, __u64 len)
 static __noinline void adjacent_io(struct thread *t, struct sock *sk, __u64 len, __u32 dir)
 {
 	if (dir == IN) {
-		if (t->received_bytes && t->received_sock != (__u64)sk)
+		if (t->unread && t->received_sock != (__u64)sk)
 			t->mixed_ns = bpf_ktime_get_boot_ns();
 		t->received_sock = (__u64)sk;
 		t->received_bytes = len;
+		t->unread = 1;
 		sock_tuple(sk, &t->received_tuple);
 	} else if (t->unsent) {
 		t->unsent = unsent_sent(bpf_get_current_pid_tgid(), sk, len);

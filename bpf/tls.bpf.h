@@ -93,8 +93,8 @@ static __always_inline int call_begin(struct pt_regs *ctx, __u8 tls, __u8 dir, _
 	t->result = result;
 	t->tls = tls;
 	if (dir == IN) {
-		t->fed_bytes = t->received_bytes;
-		t->received_bytes = 0;
+		t->fed_bytes = t->unread ? t->received_bytes : 0;
+		t->unread = 0;
 	}
 	t->in_call = 1;
 	return 0;
