@@ -45,6 +45,8 @@ struct conn {
 	__u32 last_stream;	/* HTTP/2: of the requests so far */
 	__u8 tcp_known[2];	/* tcp_next is */
 	__u8 open[2];		/* Go: calls that were begun and not seen to end */
+	__u8 signs;		/* for candidate: 1 sent, 2 received */
+	__u8 pad2_[3];
 	__u32 tcp_next[2];	/* TCP's sequence number of the next byte of a plain socket */
 	__u32 limit[2];		/* SETTINGS_HEADER_TABLE_SIZE for this direction's table, plus 1; 0 = default */
 	__u32 offer[2];		/* the same, not acknowledged yet */
@@ -124,6 +126,11 @@ struct thread {
 	struct tt_tuple received_tuple;
 	__u32 wrote_bytes;	/* 0 = nothing awaits a send */
 	__u32 received_bytes;
+	__u32 fed_bytes;	/* received just before the call that it is in */
+	__u8 unread;		/* received_bytes, no TLS call has had the chance to read them */
+	__u8 unsent;		/* writes wait for their sends: unsent.bpf.h */
+	__u8 pad2_[2];
+	__u64 mixed_ns;		/* when it had received from several sockets before reading */
 	/* coverage: the object called last, the socket its bytes went over, what awaits a send */
 	__u64 cover_object, cover_sock, cover_wrote;
 	/* rustls: what is left of the bytes offered last (tls_rustls.bpf.c) */

@@ -13,6 +13,7 @@
  */
 #include "cover_sock.bpf.h"
 #include "nspr.bpf.h"
+#include "unsent.bpf.h"
 
 /* System call numbers, arch/x86/entry/syscalls/syscall_64.tbl */
 enum {
@@ -386,32 +387,55 @@ static __noinline void nested_io(struct thread *t, struct sock *sk, __u64 len, _
 		t->received += len;
 }
 
-/* Socket I/O of a thread that calls TLS libraries, outside such a call. */
-static __noinline void adjacent_io(struct thread *t, struct sock *sk, __u64 len, __u32 dir)
+/* Something was sent outside of TLS calls. Whether any write still waits. */
+static __noinline int unsent_sent(__u64 thread, struct sock *sk, __u64 len)
 {
+	struct unsent *u = bpf_map_lookup_elem(&unsents, &thread);
+	__u64 now = bpf_ktime_get_boot_ns();
+	struct unsent_match m = {};
 	struct tt_tuple tuple;
 	struct conn *c;
 
+	if (!u)
+		return 0;
+	u->sends++;
+	if (sock_is_taken((__u64)sk))
+		return 1;	/* its connection is known: the writes of those do not wait here */
+	unsent_find(u, len, now, &m);
+	if (m.found)
+		unsent_settle(u, len, now, m.unsure);
+	if (!m.count || m.unsure || now - u->dropped_ns < UNSENT_NS)
+		return m.count;
+	c = bpf_map_lookup_elem(&conns, m.found ? &m.exact : &m.only);
+	if (!c || c->sock)
+		return 1;
+	if (m.found) {
+		sock_tuple(sk, &tuple);
+		conn_link(&m.exact, c, (__u64)sk, &tuple);
+	} else if (!m.several && wire_fits(m.bytes, len)) {
+		sock_tuple(sk, &tuple);
+		conn_candidate(&m.only, (__u64)sk, &tuple, OUT);
+	}
+	return 1;
+}
+
+/* Socket I/O of a thread that calls TLS libraries, outside such a call. */
+static __noinline void adjacent_io(struct thread *t, struct sock *sk, __u64 len, __u32 dir)
+{
 	t->offered = 0;
 	if (dir == IN) {
+		if (t->unread && t->received_sock != (__u64)sk)
+			t->mixed_ns = bpf_ktime_get_boot_ns();
 		t->received_sock = (__u64)sk;
 		t->received_bytes = len;
+		t->unread = 1;
 		sock_tuple(sk, &t->received_tuple);
 		return;
 	}
 	if (t->cover_wrote)
 		cover_sent(t, sk, len);
-	if (!t->wrote_bytes)
-		return;
-	if (wire_fits(t->wrote_bytes, len)) {
-		sock_tuple(sk, &tuple);
-		c = bpf_map_lookup_elem(&conns, &t->wrote);
-		if (c && wire_exact(t->wrote_bytes, len))
-			conn_link(&t->wrote, c, (__u64)sk, &tuple);
-		else
-			conn_candidate(&t->wrote, (__u64)sk, &tuple);
-	}
-	t->wrote_bytes = 0;
+	if (t->unsent)
+		t->unsent = unsent_sent(bpf_get_current_pid_tgid(), sk, len);
 }
 
 /* Counts the bytes of a socket that speaks TLS; whether it does. */

@@ -9,6 +9,7 @@
 
 #include "cover_call.bpf.h"
 #include "nspr.bpf.h"
+#include "unsent.bpf.h"
 #include <bpf/bpf_tracing.h>
 
 #define CALL_DEPTH_MAX 65536	/* bytes of stack between a call and one inside it */
@@ -119,6 +120,10 @@ static __always_inline struct thread *call_note(const struct caller *who, const 
 	t->record = 0;
 	if (tls == TT_TLS_NSS)
 		nspr_begin(t);
+	if (dir == IN) {
+		t->fed_bytes = t->unread ? t->received_bytes : 0;
+		t->unread = 0;
+	}
 	t->in_call = 1;
 	return t;
 }
@@ -187,10 +192,12 @@ static __always_inline void call_adjacent(const struct conn_key *key, struct thr
 	if (t->dir == OUT && !t->sent) {
 		t->wrote = *key;
 		t->wrote_bytes = bytes;
+		t->unsent = 1;
+		unsent_add(key, bpf_get_current_pid_tgid(), bytes);
 	}
-	if (t->dir == IN && !t->received && t->received_sock &&
-	    wire_fits(0, t->received_bytes) && bytes + TLS_OVERHEAD_MIN <= t->received_bytes)
-		conn_candidate(key, t->received_sock, &t->received_tuple);
+	if (t->dir == IN && !t->received && bytes + TLS_OVERHEAD_MIN <= t->fed_bytes &&
+	    wire_fits(0, t->fed_bytes) && bpf_ktime_get_boot_ns() - t->mixed_ns > UNSENT_NS)
+		conn_candidate(key, t->received_sock, &t->received_tuple, IN);
 }
 
 static __always_inline int call_read(const struct conn_key *key, struct conn *c, struct thread *t,

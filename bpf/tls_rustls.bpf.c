@@ -292,19 +292,14 @@ static __noinline struct conn *record_conn(const struct conn_key *key, __u64 epo
 	return 0;
 }
 
-/* The adjacent rule's first half for a connection that writes. A send that follows a write on a socket
- * that is known already says nothing of what was written before that. */
+/* The adjacent rule's first half for a connection that writes: its records go out together. */
 static __always_inline void record_adjacent(const struct conn_key *key, const struct conn *c,
 					    struct thread *t, __u64 bytes)
 {
-	if (c->sock) {
-		t->wrote_bytes = 0;
+	if (c->sock)
 		return;
-	}
-	if (t->wrote.object != key->object || t->wrote.tls != key->tls)
-		t->wrote_bytes = 0;
-	t->wrote = *key;
-	t->wrote_bytes += bytes;
+	t->unsent = 1;
+	unsent_grow(key, bpf_get_current_pid_tgid(), bytes);
 }
 
 /* These calls are over as soon as they begin: no socket I/O is inside. */
@@ -370,6 +365,7 @@ int rustls_record_in(struct pt_regs *ctx)
 	t = thread_own();
 	if (!t)
 		return drop(TT_DROP_call_lost);
+	t->unread = 0;	/* what was received before has been read, or this would not be written now */
 	epoch = encrypter_next(PT_REGS_PARM2(ctx), PT_REGS_PARM4(ctx), &missed);
 	if (t->offered && t->offer_slice) {
 		if (bpf_probe_read_user(&c.at, 2 * sizeof(__u64), (void *)PT_REGS_PARM3(ctx)))
@@ -426,6 +422,7 @@ int rustls_read_in(struct pt_regs *ctx)
 	struct scratch *s;
 	struct thread *t;
 	struct conn *c;
+	__u8 fed;
 	int slot;
 
 	OWN_STACK(ctx);
@@ -438,13 +435,16 @@ int rustls_read_in(struct pt_regs *ctx)
 		return drop(TT_DROP_user_fault);
 	if (!p.len)
 		return 0;
+	fed = t->unread;
+	t->unread = 0;
 	key.tgid = bpf_get_current_pid_tgid() >> 32;
 	c = read_conn(&key, t, &p);
 	covered(t, &key, c, IN, p.len);
 	if (!c)
 		return 0;
-	if (!c->sock && t->received_sock && p.len + TLS_OVERHEAD_MIN <= t->received_bytes)
-		conn_candidate(&key, t->received_sock, &t->received_tuple);
+	if (!c->sock && fed && p.len + TLS_OVERHEAD_MIN <= t->received_bytes &&
+	    bpf_ktime_get_boot_ns() - t->mixed_ns > UNSENT_NS)
+		conn_candidate(&key, t->received_sock, &t->received_tuple, IN);
 	if (http_idle(&c->dir[IN], p.at, p.len))
 		return 0;
 	s = slot_for(&key, c, IN, &slot);

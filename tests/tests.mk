@@ -6,8 +6,8 @@
 
 BPF_TESTS := $(patsubst tests/bpf/%.c,build/tests/bpf/%,$(wildcard tests/bpf/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-TOOLS := $(patsubst tests/lib/%.c,build/tests/tools/%,tests/lib/loadgen.c tests/lib/lockstep.c tests/lib/canary.c) \
-	build/tests/tools/lockstep-static build/tests/tools/elf_hooks
+TOOLS := $(patsubst tests/lib/%.c,build/tests/tools/%,tests/lib/loadgen.c tests/lib/lockstep.c tests/lib/canary.c \
+	tests/lib/juggle.c) build/tests/tools/lockstep-static build/tests/tools/elf_hooks
 HPACK_TOOLS := $(addprefix build/tests/tools/hpack/,plan encode_nghttp2 encode_go)
 
 .PHONY: deps deps-build deps-demo deps-test test check fuzz bench vm-check tools unit-tests
