@@ -244,7 +244,7 @@ void tally_mapped(struct tally *tally, uint32_t pid, uint64_t file)
 	if (file == 0 || tally->calls.file(file, tally->calls.arg) < 0)
 		return;
 	if (!e) {
-		if (procs_alive(tally->procs, pid, &start_ns) < 0)
+		if (procs_start(tally->procs, pid, &start_ns) < 0)
 			return; /* if it talks TLS, the kernel tells */
 		e = enter(tally, pid, start_ns);
 	}
@@ -335,16 +335,27 @@ void tally_exited(struct tally *tally, uint32_t pid)
 
 /* ---- rows ---- */
 
+static struct entry *find_exact(const struct tally *tally, const struct tt_cover_key *key)
+{
+	struct entry *e = *bucket_of(tally, key->tgid);
+
+	while (e && (e->key.tgid != key->tgid || e->key.start_ns != key->start_ns))
+		e = e->next;
+	return e;
+}
+
 static struct entry *entry_of(struct tally *tally, const struct tt_cover_key *key)
 {
-	struct entry *e = find(tally, key->tgid);
+	struct entry *e = find_exact(tally, key); /* gone or not */
 
+	if (e)
+		return e;
+	e = find(tally, key->tgid);
 	if (e && !e->exact && procs_same_start(e->key.start_ns, key->start_ns)) {
 		e->key = *key;
 		e->exact = true;
-	}
-	if (e && e->key.start_ns == key->start_ns)
 		return e;
+	}
 	if (e) {
 		e->exiting = true;
 		e->gone = true;
