@@ -335,28 +335,27 @@ void tally_exited(struct tally *tally, uint32_t pid)
 
 /* ---- rows ---- */
 
-static struct entry *find_exact(const struct tally *tally, const struct tt_cover_key *key)
+static bool is_same(const struct entry *e, const struct tt_cover_key *key)
 {
-	struct entry *e = *bucket_of(tally, key->tgid);
-
-	while (e && (e->key.tgid != key->tgid || e->key.start_ns != key->start_ns))
-		e = e->next;
-	return e;
+	if (e->key.tgid != key->tgid)
+		return false;
+	return e->exact ? e->key.start_ns == key->start_ns
+			: procs_same_start(e->key.start_ns, key->start_ns);
 }
 
 static struct entry *entry_of(struct tally *tally, const struct tt_cover_key *key)
 {
-	struct entry *e = find_exact(tally, key); /* gone or not */
+	struct entry *e = *bucket_of(tally, key->tgid);
 
-	if (e)
-		return e;
-	e = find(tally, key->tgid);
-	if (e && !e->exact && procs_same_start(e->key.start_ns, key->start_ns)) {
+	while (e && !is_same(e, key))
+		e = e->next;
+	if (e) { /* gone or not */
 		e->key = *key;
 		e->exact = true;
 		return e;
 	}
-	if (e) {
+	e = find(tally, key->tgid);
+	if (e) { /* had this id before */
 		e->exiting = true;
 		e->gone = true;
 	}
