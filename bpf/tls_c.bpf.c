@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The C libraries: OpenSSL 1.1 and 3.x, LibreSSL, GnuTLS, wolfSSL, mbedTLS, s2n. Their calls have one
+ * The C libraries: OpenSSL 1.1 to 4, BoringSSL, LibreSSL, GnuTLS, wolfSSL, mbedTLS, s2n. Their calls have one
  * shape, so each function has an entry program of a line (kernels before 5.15 can't tell a program
  * where it is attached), and one return program serves all. Hooked by name only.
  */
