@@ -87,7 +87,25 @@ static void internal_ones(void **state)
 	assert_found(3, "3.5.4");
 	elf_made_openssl(&made, "none", &at);
 	look();
+	assert_found(3, "");	/* keeps %r8, and is not said to be since 3.3 */
+	elf_made_string(&made, "SSL_set_value_uint");
+	look();
+	assert_found(5, "");
+	assert_int_equal(hook(TT_HOOK_openssl_write_ex2), at.write_internal);
+	made.bytes[at.write_internal - ELF_BASE + 1] = 0x49;
+	made.bytes[at.write_internal - ELF_BASE + 3] = 0xcc;
+	look();
 	assert_found(3, "");
+	elf_made_openssl(&made, "none", &at);
+	made.bytes[at.write_internal - ELF_BASE + 1] = 0x49;
+	made.bytes[at.write_internal - ELF_BASE + 3] = 0xcc;
+	look();
+	assert_found(5, "");
+	assert_int_equal(hook(TT_HOOK_openssl_write_ex), at.write_internal);
+	elf_made_openssl(&made, "OpenSSL 3.2.1 30 Jan 2024", &at);
+	elf_made_string(&made, "SSL_set_value_uint");
+	look();
+	assert_found(3, "3.2.1");
 }
 
 static void versions(void **state)
