@@ -13,7 +13,9 @@
 
 #include "agent/elf_xref.h"
 
-enum string { WRITE, READ, NEW, WRITE_INTERNAL, READ_INTERNAL, NAMES, FILE_NAME = NAMES, VERSION };
+enum string {
+	WRITE, READ, NEW, WRITE_INTERNAL, READ_INTERNAL, NAMES, FILE_NAME = NAMES, SINCE_3_3, VERSION
+};
 
 static const struct elf_xref_string strings[] = {
 	[WRITE] = { "SSL_write", ELF_XREF_WHOLE },
@@ -22,6 +24,7 @@ static const struct elf_xref_string strings[] = {
 	[WRITE_INTERNAL] = { "ssl_write_internal", ELF_XREF_WHOLE },
 	[READ_INTERNAL] = { "ssl_read_internal", ELF_XREF_WHOLE },
 	[FILE_NAME] = { "ssl/ssl_lib.c", ELF_XREF_TAIL },
+	[SINCE_3_3] = { "SSL_set_value_uint", ELF_XREF_WHOLE },
 	[VERSION] = { "OpenSSL 1.", ELF_XREF_PART },
 	{ "OpenSSL 3.", ELF_XREF_PART },
 	{ "OpenSSL 4.", ELF_XREF_PART },
@@ -37,7 +40,7 @@ static const uint32_t codes[NAMES] = {
 
 #define FUNCTIONS_MAX 512	/* that raise errors in ssl_lib.c; there are some 150 */
 #define NEWS_MAX 4		/* SSL_new(), and what it is inlined in */
-#define PROLOGUE_BYTES 64
+#define PROLOGUE_BYTES 160
 
 struct function {
 	uint64_t at;
@@ -160,7 +163,7 @@ static void add(struct found *found, uint64_t at, enum tt_hook hook)
 	found->function[found->count++].hook = hook;
 }
 
-/* mov %rcx, ... (%r8): does the function put this argument away when it begins? */
+/* mov %rcx, ... (%r8, ...): does the function put this argument away when it begins? */
 static bool keeps(const struct elf_xref *x, uint64_t function, bool r8)
 {
 	unsigned char code[PROLOGUE_BYTES], rex = r8 ? 0x4c : 0x48, reg = r8 ? 0 : 1;
@@ -175,20 +178,32 @@ static bool keeps(const struct elf_xref *x, uint64_t function, bool r8)
 	return false;
 }
 
+static bool has_place(const struct elf_xref *x, enum string string)
+{
+	for (size_t i = 0; i < x->place_count; i++)
+		if (x->place[i].string == string)
+			return true;
+	return false;
+}
+
 /*
  * SSL_write_ex() and SSL_read_ex() raise no errors of their own: their callers (Python) are seen where
  * they end up, unless that is inlined. The arguments are those of SSL_write_ex2() since 3.3, before
- * those of SSL_write_ex(); SSL_read_ex()'s are the same in all. A compiler that has rearranged them
- * leaves another register unused.
+ * those of SSL_write_ex(); SSL_read_ex()'s are the same in all. What the file says of the version and
+ * what the code does with its arguments have to agree.
  */
 static void find_internal(const struct search *s, struct found *found)
 {
-	bool flags = s->major > 3 || (s->major == 3 && s->minor >= 3);
+	bool since_3_3 = has_place(s->xref, SINCE_3_3), flags = since_3_3;
 	uint64_t write = 0, read = 0;
 
-	if (!s->major || find(s, WRITE_INTERNAL, &write, 1) != 1 || find(s, READ_INTERNAL, &read, 1) != 1)
+	if (s->major)
+		flags = s->major > 3 || (s->major == 3 && s->minor >= 3);
+	if ((since_3_3 && !flags) || find(s, WRITE_INTERNAL, &write, 1) != 1 ||
+	    find(s, READ_INTERNAL, &read, 1) != 1)
 		return;
-	if (!keeps(s->xref, write, flags) || !keeps(s->xref, read, false))
+	if (keeps(s->xref, write, true) != flags || (!flags && !keeps(s->xref, write, false)) ||
+	    !keeps(s->xref, read, false))
 		return;
 	add(found, write, flags ? TT_HOOK_openssl_write_ex2 : TT_HOOK_openssl_write_ex);
 	add(found, read, TT_HOOK_openssl_read_ex);

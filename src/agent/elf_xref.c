@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WINDOW_BYTES (1U << 20)
+#define WINDOW_BYTES (256U << 10)
 #define BEFORE_BYTES 256		/* of a window, that the one before had too */
 #define AFTER_BYTES 64
 #define PASS_BYTES_MAX (1ULL << 30)	/* read in one pass; the largest browsers have a quarter */

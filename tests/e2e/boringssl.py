@@ -3,6 +3,7 @@
 """TLS libraries inside other files. BoringSSL with its symbols (curl_cffi, Netty) and without (Bun, Envoy;
 gRPC's C core is in http2_grpc.py), HTTP/1.1 and HTTP/2: each request is one use at each end. And files
 with symbols are the judges of what is found in copies without."""
+import json
 import os
 import shutil
 import subprocess
@@ -179,35 +180,14 @@ def ask(client, version, port=None):
             for (method, path, status), (_, saw) in zip(QUESTIONS, answers)]
 
 
-def make_known(sensor, client):
-    """What a program does before its file has been looked at (0.3 s for a hundred megabytes) is not seen."""
-    token = rig.token()
-    token_id = sensor.ids([token])[0]
-
-    def is_seen():
-        client.ask("GET", "/items/a", token)
-        return sensor.uses(token_id, "egress")
-    rig.wait_until(is_seen, 20, f"{client.exe} is seen")
-    client.stop()
-
-
-def clients(sensor, work, authority):
-    nginx = rig.Nginx(work, authority, http2=True)
-    for name, version, own_io in (("curl_cffi-1.1", "1.1", False), ("curl_cffi-2", "2", False),
-                                  ("netty-1.1", "1.1", True), ("netty-2", "2", True), ("bun", "1.1", True)):
-        with rig.case(f"{name} to nginx, HTTP/{version}"):
-            if "netty" in name:
-                one_of(peers.NETTY, "Netty.class")
-            make_known(sensor, peers.client(name, f"https://localhost:{nginx.tls}", authority.ca))
-            client = peers.client(name, f"https://localhost:{nginx.tls}", authority.ca)
-            seen.check(sensor, ask(client, version), [
-                seen.End("egress", client.exe, client.pids, "boringssl", nginx.tls, own_io=own_io),
-                seen.End("ingress", "/usr/sbin/nginx", set(nginx.workers), "openssl", nginx.tls)])
-    nginx.stop()
-
-
 class OneCurl(peers.Curl):
     """All questions over one connection, of either version."""
+
+    def ask(self, *question):
+        return self.run(question)[0]
+
+    def stop(self):
+        pass
 
     def __init__(self, base, ca, version):
         super().__init__(base, ca)
@@ -224,9 +204,38 @@ class OneCurl(peers.Curl):
         return [(int(code), int(port)) for _, code, port in answers]
 
 
+def make_known(sensor, exe, client):
+    """What a program does before its file has been looked at (0.3 s for a hundred megabytes) is not seen."""
+    token = rig.token()
+    token_id = sensor.ids([token])[0]
+
+    def is_seen():
+        client.ask("GET", "/items/a", token)
+        return [u for u in sensor.uses(token_id) if u["process"].get("executable") == exe]
+    rig.wait_until(is_seen, 30, f"{exe} is seen")
+    client.stop()
+
+
+def clients(sensor, work, authority):
+    nginx = rig.Nginx(work, authority, http2=True)
+    for name, version, own_io in (("curl_cffi-1.1", "1.1", False), ("curl_cffi-2", "2", False),
+                                  ("netty-1.1", "1.1", True), ("netty-2", "2", True), ("bun", "1.1", True)):
+        with rig.case(f"{name} to nginx, HTTP/{version}"):
+            if "netty" in name:
+                one_of(peers.NETTY, "Netty.class")
+            client = peers.client(name, f"https://localhost:{nginx.tls}", authority.ca)
+            make_known(sensor, client.exe, client)
+            client = peers.client(name, f"https://localhost:{nginx.tls}", authority.ca)
+            seen.check(sensor, ask(client, version), [
+                seen.End("egress", client.exe, client.pids, "boringssl", nginx.tls, own_io=own_io),
+                seen.End("ingress", "/usr/sbin/nginx", set(nginx.workers), "openssl", nginx.tls)])
+    nginx.stop()
+
+
 def servers(sensor, work, authority):
     with rig.case("curl to Bun, HTTP/1.1"):
         server = peers.Server("bun", authority)
+        make_known(sensor, server.exe, OneCurl(f"https://localhost:{server.port}", authority.ca, "1.1"))
         client = OneCurl(f"https://localhost:{server.port}", authority.ca, "1.1")
         wants = ask(client, "1.1")
         seen.check(sensor, wants, [
@@ -236,6 +245,10 @@ def servers(sensor, work, authority):
     for version in ("1.1", "2"):
         with rig.case(f"curl to Envoy, HTTP/{version}, which asks nginx with HTTP/2"):
             nginx = rig.Nginx(work, authority, http2=True)
+            if version == "1.1":
+                envoy = Envoy(work, authority, nginx.tls)
+                make_known(sensor, envoy.exe, OneCurl(f"https://localhost:{envoy.port}", authority.ca, version))
+                envoy.stop()	# its connection to nginx began too early
             envoy = Envoy(work, authority, nginx.tls)
             client = OneCurl(f"https://localhost:{envoy.port}", authority.ca, version)
             wants = ask(client, version)
@@ -248,6 +261,37 @@ def servers(sensor, work, authority):
             nginx.stop()
 
 
+def lockstep(program, authority, mode, token):
+    head = f"GET /items/a HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n"
+    return json.loads(rig.run([program, mode, "two", authority.cert, authority.key], stdin=head)[1])
+
+
+def stripped_openssl(sensor, work, authority):
+    """Debian's static OpenSSL 3.0, both ends in one stripped program, by either family of calls."""
+    static = os.path.join(rig.TOOLS, "lockstep-static")
+    program = os.path.join(work, "lockstep-stripped")
+    for mode in ("tls", "tls_ex"):
+        with rig.case(f"a stripped program with OpenSSL inside, {mode}"):
+            if not os.path.exists(program):
+                rig.run(["strip", "-o", program, static])
+
+            def is_seen(mode=mode):
+                token = rig.token()
+                lockstep(program, authority, mode, token)
+                return sensor.uses(sensor.ids([token])[0])
+            rig.wait_until(is_seen, 20, "the program is known")
+            token = rig.token()
+            did = lockstep(program, authority, mode, token)
+            token_id = sensor.ids([token])[0]
+            uses = sensor.wait_uses(token_id, 2 * did["requests"])
+            for direction in ("egress", "ingress"):
+                these = [u for u in uses if u["direction"] == direction]
+                rig.need_equal(rig.total(these), did["requests"], f"uses, {direction}")
+                rig.need_equal({(u["http"]["path"], u["http"].get("status"), u["tls"]["library"],
+                                 u["process"]["executable"], u["peer"]["ip"]) for u in these},
+                               {("/items/a", 200, "openssl", program, "127.0.0.1")}, f"what they are, {direction}")
+
+
 def main():
     rig.need_root()
     work = rig.work_dir("boringssl")
@@ -256,6 +300,7 @@ def main():
     sensor = rig.Sensor(work)
     clients(sensor, work, authority)
     servers(sensor, work, authority)
+    stripped_openssl(sensor, work, authority)
     with rig.case("the sensor ends with status 0, and nothing was lost"):
         seen.nothing_lost(sensor)
     rig.finish()

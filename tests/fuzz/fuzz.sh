@@ -8,12 +8,13 @@ cd "$(dirname "$(readlink -f "$0")")/../.." || exit 1
 CLANG=${CLANG:-clang} CC=${CC:-cc}
 OUT=build/fuzz
 FLAGS=(-std=gnu11 -O1 -g -D_GNU_SOURCE -Isrc -Iinclude -Ibpf -Ibuild/gen -fno-sanitize-recover=all)
-declare -A LIBS=([hpack]=-lnghttp2)
+declare -A LIBS=([hpack]=-lnghttp2 [elf_scan]="$(echo src/agent/elf_*.c) src/tokens/use.c -lelf")
 
 replay() { # NAME: with the other compiler, and no fuzzer
-	local corpus=(tests/fuzz/corpus/"$1"/*)
-	if ! "$CC" "${FLAGS[@]}" -Wall -Wextra -Werror -fsanitize=address,undefined -o "$OUT/onefile_$1" \
-		tests/fuzz/onefile.c "tests/fuzz/fuzz_$1.c" ${LIBS[$1]+"${LIBS[$1]}"}; then
+	local corpus=(tests/fuzz/corpus/"$1"/*) libs
+	read -ra libs <<<"${LIBS[$1]-}"
+	if ! "$CC" "${FLAGS[@]}" -Wall -Wextra -Wno-unused-parameter -Werror -fsanitize=address,undefined -o "$OUT/onefile_$1" \
+		tests/fuzz/onefile.c "tests/fuzz/fuzz_$1.c" "${libs[@]}"; then
 		echo "not ok corpus of $1: does not compile"
 		return 1
 	fi
@@ -27,10 +28,11 @@ replay() { # NAME: with the other compiler, and no fuzzer
 }
 
 fuzz() { # NAME SECONDS
-	local log=$OUT/$1.log runs
+	local log=$OUT/$1.log runs libs
+	read -ra libs <<<"${LIBS[$1]-}"
 	mkdir -p "$OUT/found/$1"
 	if ! "$CLANG" "${FLAGS[@]}" -fsanitize=fuzzer,address,undefined -o "$OUT/fuzz_$1" \
-		"tests/fuzz/fuzz_$1.c" ${LIBS[$1]+"${LIBS[$1]}"}; then
+		"tests/fuzz/fuzz_$1.c" "${libs[@]}"; then
 		echo "not ok fuzz $1: does not compile"
 		return 1
 	fi

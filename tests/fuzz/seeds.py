@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes the hand-made seeds of the fuzzers: tests/fuzz/seeds.py, then look at the difference.
 
-A seed of http1 and http2 is one connection, one of hpack a row of blocks; their formats are told in
-fuzz_*.c.
+A seed of http1 and http2 is one connection, one of hpack a row of blocks, one of elf_scan the changes to
+a file; their formats are told in fuzz_*.c.
 """
 import base64
 import pathlib
@@ -158,6 +158,14 @@ HTTP2 = {  # (begins with the preface, calls)
     "http1": (0, [c(get(b"/")), s(OK)]),
 }
 
+# Kind; places and values.
+ELF_SCAN = {
+    "no_file": (0, [(0x457f, 0x4c)]), "openssl_3_0": (1, []), "openssl_3_5": (3, []), "boringssl_calls": (8, []),
+    "boringssl_exec": (2, []), "boringssl_table": (4, []), "rows": (4, [(0x800b, 0x7f), (0x8008, 0xff)]),
+    "descriptions": (6, [(0x900c, 0xff), (0x9000, 0xff)]), "segments": (4, [(0x60, 0x7f), (0x98, 7), (0xd0, 0)]),
+    "strings": (1, [(0x1002, 0), (0x1010, 0x53)]), "code": (3, [(0x2012, 0x8d), (0x2013, 0xe8)]),
+}
+
 
 def connection(seed, calls):
     return bytes([seed]) + b"".join(bytes([d]) + len(p).to_bytes(2, "little") + p for d, p in calls)
@@ -165,6 +173,10 @@ def connection(seed, calls):
 
 def blocks(rows):
     return b"\x2a" + b"".join(len(b).to_bytes(2, "little") + b for b in rows)
+
+
+def changes(kind, places):
+    return bytes([kind]) + b"".join(at.to_bytes(2, "little") + bytes([value]) for at, value in places)
 
 
 def write(folder, seeds):
@@ -176,6 +188,7 @@ def write(folder, seeds):
 def main():
     write("http1", {name: connection(0x2A, calls) for name, calls in HTTP1.items()})
     write("http2", {name: connection(0x2A + preface, calls) for name, (preface, calls) in HTTP2.items()})
+    write("elf_scan", {name: changes(*seed) for name, seed in ELF_SCAN.items()})
     write("hpack", {name: blocks(rows) for name, rows in BLOCKS.items()})
 
 
