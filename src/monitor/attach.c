@@ -7,6 +7,8 @@
 
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +17,7 @@
 #include "monitor/kernel.h"
 
 struct link {
+	bool on_return;
 	int fd;		       /* uprobe_multi */
 	struct bpf_link *perf; /* else */
 };
@@ -45,19 +48,74 @@ int attach_new(struct attach **ret_attach)
 	return *ret_attach ? 0 : -ENOMEM;
 }
 
-void attach_free(struct attach *attach)
-{
-	if (!attach)
-		return;
-	while (attach->link_count) {
-		struct link *link = &attach->links[--attach->link_count];
+#define CLOSERS_MAX 32
 
+struct closing {
+	struct attach *const *attaches;
+	size_t count;
+	bool on_return;
+	atomic_uint next; /* of their links, all counted through */
+};
+
+static struct link *next_link(struct closing *c)
+{
+	for (;;) {
+		unsigned int at = atomic_fetch_add(&c->next, 1);
+		size_t i = 0;
+
+		while (i < c->count && (!c->attaches[i] || at >= c->attaches[i]->link_count))
+			at -= c->attaches[i] ? c->attaches[i]->link_count : 0, i++;
+		if (i == c->count)
+			return NULL;
+		if (c->attaches[i]->links[at].on_return == c->on_return)
+			return &c->attaches[i]->links[at];
+	}
+}
+
+static void *close_links(void *arg)
+{
+	struct link *link;
+
+	while ((link = next_link(arg))) {
 		if (link->perf)
 			bpf_link__destroy(link->perf);
 		else
 			close(link->fd);
 	}
-	free(attach);
+	return NULL;
+}
+
+static void close_all(struct closing *c, size_t links)
+{
+	pthread_t threads[CLOSERS_MAX];
+	size_t count = 0;
+
+	/* Where no thread is to be had, this one does it all. */
+	while (count < CLOSERS_MAX && count + 1 < links &&
+	       pthread_create(&threads[count], NULL, close_links, c) == 0)
+		count++;
+	close_links(c);
+	while (count)
+		pthread_join(threads[--count], NULL);
+}
+
+void attach_free_many(struct attach *const *attaches, size_t count)
+{
+	struct closing entries = {.attaches = attaches, .count = count};
+	struct closing returns = {.attaches = attaches, .count = count, .on_return = true};
+	size_t links = 0;
+
+	for (size_t i = 0; i < count; i++)
+		links += attaches[i] ? attaches[i]->link_count : 0;
+	close_all(&entries, links);
+	close_all(&returns, links);
+	for (size_t i = 0; i < count; i++)
+		free(attaches[i]);
+}
+
+void attach_free(struct attach *attach)
+{
+	attach_free_many(&attach, 1);
 }
 
 int attach_add(struct attach *attach, uint32_t hook, uint64_t offset)
@@ -73,6 +131,27 @@ int attach_add(struct attach *attach, uint32_t hook, uint64_t offset)
 	attach->hooks[attach->hook_count++] =
 		(struct hook){.offset = offset, .hook = hook, .ok = true};
 	return 0;
+}
+
+void attach_sites(const struct attach *attach, int fd, struct attach_sites *ret_sites)
+{
+	ret_sites->count = 0;
+	for (uint32_t i = 0; i < attach->hook_count; i++) {
+		struct readback_site site = {.offset = attach->hooks[i].offset};
+
+		if (!attach->hooks[i].ok || pread(fd, &site.byte, 1, (off_t)site.offset) != 1)
+			continue;
+		ret_sites->hook[ret_sites->count] = attach->hooks[i].hook;
+		ret_sites->site[ret_sites->count++] = site;
+	}
+}
+
+bool attach_has(const struct attach *attach, uint64_t offset)
+{
+	for (uint32_t i = 0; attach && i < attach->hook_count; i++)
+		if (attach->hooks[i].offset == offset)
+			return attach->hooks[i].ok;
+	return false;
 }
 
 static int link_perf(struct bpf_program *program, bool on_return, int fd, uint64_t offset,
@@ -99,7 +178,7 @@ static int set_link(struct placing *p, enum tt_hook group, const uint64_t *offse
 	bool on_return = group == ON_RETURN;
 	struct bpf_program *program = on_return ? bpf_sensor_return(p->sensor)
 						: bpf_sensor_entry(p->sensor, group);
-	struct link link = {.fd = -EBADF};
+	struct link link = {.fd = -EBADF, .on_return = on_return};
 	int r = 0;
 
 	if (!program)
