@@ -639,16 +639,19 @@ static void place(struct targets *targets, struct file *file)
 
 /* ---- not too many at once ---- */
 
-static bool may_attach(struct targets *targets, uint64_t now_ns)
+/* When the next file may have its probes: each takes its part of a second, and a second's worth of them
+ * may be taken in advance. */
+static uint64_t next_turn(struct targets *targets, uint64_t now_ns)
 {
 	uint64_t each = targets->rate ? 1000000000ULL / targets->rate : 0;
+	uint64_t advance = targets->rate ? (targets->rate - 1) * each : 0;
 
 	if (targets->full_ns < now_ns)
 		targets->full_ns = now_ns;
-	if (targets->full_ns > now_ns + targets->rate * each)
-		return false;
+	if (targets->full_ns > now_ns + advance)
+		return targets->full_ns - advance;
 	targets->full_ns += each;
-	return true;
+	return now_ns;
 }
 
 static void wait_for_turn(struct targets *targets, struct file *file)
@@ -662,9 +665,11 @@ uint64_t targets_attach(struct targets *targets, uint64_t now_ns)
 	while (targets->now.first || targets->soon.first) {
 		struct line *line = targets->now.first ? &targets->now : &targets->soon;
 		struct file *file = line->first;
+		uint64_t turn;
 
-		if (!may_attach(targets, now_ns))
-			return targets->full_ns - targets->rate * (1000000000ULL / targets->rate);
+		turn = next_turn(targets, now_ns);
+		if (turn > now_ns)
+			return turn;
 		line_take(line);
 		file->now = false;
 		place(targets, file);
