@@ -12,6 +12,7 @@
 #include "agent/run.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -29,6 +30,7 @@
 #include "agent/cover.h"
 #include "agent/drops.h"
 #include "agent/elf_scan.h"
+#include "agent/findings.h"
 #include "agent/fold.h"
 #include "agent/outputs.h"
 #include "agent/pair.h"
@@ -48,6 +50,7 @@
 #define DRAIN_IDLE_MS 100
 #define IDLE_AFTER_NS (1000 * NS_PER_MS)
 #define OUTPUT_TICK_NS (100 * NS_PER_MS)
+#define FINDINGS_TICK_NS (5000 * NS_PER_MS)
 #define DRAIN_RECORDS 4096	/* at a time, so that the channel gets its turn */
 #define CHANNEL_MESSAGES 16	/* likewise */
 #define SEND_LIMIT_MS 1000	/* for what must not be lost: hooks */
@@ -70,10 +73,12 @@ struct agent {
 	struct fold *fold;
 	struct drops drops;
 	struct outputs outputs;
+	struct findings *findings;	/* NULL: no memory for them */
 	int epoll_fd, signal_fd, metrics_fd;
 	uint64_t now_ns;		/* CLOCK_MONOTONIC, once per turn of the loop */
 	uint64_t output_ns;		/* of the last outputs_tick() */
 	uint64_t record_ns;		/* of the last ring record */
+	uint64_t saved_ns;		/* of the last save_findings() */
 	bool stop, broken, alone;	/* alone: the monitor is gone */
 };
 
@@ -201,13 +206,51 @@ static const char *shown(const char path[static TT_IPC_PATH_LEN], char to[static
 	return to;
 }
 
-static void scan_file(const struct tt_ipc_file *m, int fd)
+static void open_findings(struct agent *a)
+{
+	char path[PATH_MAX];
+	int r;
+
+	snprintf(path, sizeof(path), "%s/findings", a->config.state_dir);
+	r = findings_open(path, &a->findings);
+	if (r == -ESTALE)
+		log_info("what was found in files was kept by another build; they are searched again");
+	else if (r < 0 && r != -ENOENT)
+		log_warning("what was found in files can't be read; they are searched again "
+			    "path=\"%s\" error=\"%s\"", path, strerror(-r));
+}
+
+static void save_findings(struct agent *a)
+{
+	int r = a->findings ? findings_save(a->findings) : 0;
+
+	if (r < 0)
+		log_limited(LOG_LEVEL_WARNING, "what was found in files can't be kept for the next "
+			    "start error=\"%s\"", strerror(-r));
+}
+
+/* Or the findings of this very file at an earlier start. */
+static enum tt_scan search_file(struct agent *a, int fd, struct elf_scan *scan)
+{
+	struct findings_key key;
+	enum tt_scan result;
+	int r = a->findings ? findings_key(a->findings, fd, &key) : -ENOENT;
+
+	if (r == 0 && findings_take(a->findings, &key, fd, scan, &result))
+		return result;
+	result = elf_scan(fd, scan);
+	if (r == 0)
+		findings_keep(a->findings, &key, fd, scan, result);
+	return result;
+}
+
+static void scan_file(struct agent *a, const struct tt_ipc_file *m, int fd)
 {
 	char path[TT_IPC_PATH_LEN];
 	struct elf_scan scan;
 	enum tt_scan result;
 
-	result = elf_scan(fd, &scan);
+	result = search_file(a, fd, &scan);
 	if (result == TT_SCAN_BAD)
 		agent_drops[TT_DROP_elf_unreadable]++;
 	if (scan.refused)
@@ -300,7 +343,7 @@ static void take_message(struct agent *a, int type, const void *m, int fd)
 {
 	switch (type) {
 	case TT_IPC_FILE:
-		scan_file(m, fd);
+		scan_file(a, m, fd);
 		break;
 	case TT_IPC_PROC:
 		process_answer(a->processes, m);
@@ -376,6 +419,10 @@ static void tick(struct agent *a)
 	a->output_ns = a->now_ns;
 	drops_report(&a->drops, a->now_ns, clock_ns(CLOCK_REALTIME), 0, on_loss, a);
 	outputs_tick(&a->outputs, a->now_ns);
+	if (a->now_ns - a->saved_ns < FINDINGS_TICK_NS)
+		return;
+	a->saved_ns = a->now_ns;
+	save_findings(a);
 }
 
 static void take_signal(struct agent *a)
@@ -436,6 +483,7 @@ static int finish(struct agent *a)
 	inventory_flush(a->inventory);
 	cover_flush(a->cover, a->now_ns);
 	drops_report(&a->drops, a->now_ns, clock_ns(CLOCK_REALTIME), 1, on_loss, a);
+	save_findings(a);
 	return outputs_finish(&a->outputs, FINISH_LIMIT_MS);
 }
 
@@ -564,11 +612,12 @@ static int start(struct agent *a)
 	r = outputs_fd(&a->outputs) < 0 ? 0 : watch(a->epoll_fd, outputs_fd(&a->outputs));
 	if (r < 0)
 		return cant("epoll", r);
+	open_findings(a);
 	r = sandbox_filter(agent_profile, a->config.log_level >= LOG_LEVEL_DEBUG);
 	if (r < 0)
 		return cant("the system call filter was refused", r);
 	look_at_clocks(a);
-	a->record_ns = a->output_ns = a->now_ns;
+	a->record_ns = a->output_ns = a->saved_ns = a->now_ns;
 	chan_stamp(&hello, TT_IPC_HELLO, sizeof(hello));
 	r = chan_send(SPAWN_FD_CHANNEL, &hello, -1);
 	return r < 0 ? cant("the monitor does not listen", r) : 0;
@@ -577,6 +626,7 @@ static int start(struct agent *a)
 static void done(struct agent *a)
 {
 	outputs_done(&a->outputs);
+	findings_free(a->findings);
 	fold_free(a->fold);
 	inventory_free(a->inventory);
 	convert_free(a->convert);
