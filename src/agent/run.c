@@ -53,7 +53,6 @@
 #define SEND_LIMIT_MS 1000	/* for what must not be lost: hooks */
 #define FINISH_LIMIT_MS 5000
 #define PROCESSES_MAX 16384
-#define COVER_PROCESSES_MAX 8192
 #define COVER_FILES_MAX 4096
 #define EXIT_BROKEN 1
 #define EXIT_CANT 3
@@ -451,7 +450,7 @@ static int make_tables(struct agent *a)
 {
 	static const struct process_ops process_ops = { .ask = on_ask, .done = on_known };
 	const struct config *c = &a->config;
-	const struct cover_limits limits = { COVER_PROCESSES_MAX, COVER_FILES_MAX,
+	const struct cover_limits limits = { c->coverage, COVER_FILES_MAX,
 					     c->metrics_workloads };
 	int r;
 
