@@ -29,6 +29,7 @@ struct entry {
 	bool gone;
 	bool ended; /* gone, and its row was read for the last time */
 	bool told;
+	uint64_t told_start_ns; /* as whom */
 	bool queued;
 	bool pending; /* its files have to be looked at: some may be being scanned */
 	bool execed;  /* since its files were looked at */
@@ -470,11 +471,11 @@ int tally_tick(struct tally *tally)
 void tally_set_agent(struct tally *tally, int channel)
 {
 	tally->channel = channel;
-	if (channel < 0)
-		return;
-	for (struct entry *e = tally->oldest; e; e = e->newer)
+	for (struct entry *e = tally->oldest; e && channel >= 0; e = e->newer) {
 		if (e->has_row || e->told)
 			queue(tally, e);
+		e->told_start_ns = e->key.start_ns; /* it knows of no other */
+	}
 }
 
 static void fill_counts(struct tt_ipc_cover *m, const struct tt_cover_row *row)
@@ -518,21 +519,49 @@ static void fill(struct tally *tally, const struct entry *e, struct tt_ipc_cover
 			m->file[files++] = e->file[i].file;
 }
 
-bool tally_send(struct tally *tally, uint32_t max)
+/* The start of a process that was told to a tick is known now: the one that was told is no more. */
+static int take_back(struct tally *tally, struct entry *e)
+{
+	struct tt_ipc_cover m = {
+		.start_ns = e->told_start_ns,
+		.tgid = e->key.tgid,
+		.cgroup = e->row.cgroup,
+		.uid = e->row.uid,
+		.flags = TT_COVER_ENDED,
+	};
+	int r;
+
+	chan_stamp(&m.h, TT_IPC_COVER, sizeof(m));
+	memcpy(m.comm, e->row.comm, sizeof(m.comm));
+	r = chan_send(tally->channel, &m.h, -1);
+	e->told = r < 0;
+	return r;
+}
+
+static int tell(struct tally *tally, struct entry *e)
 {
 	struct tt_ipc_cover m;
-	struct entry *e;
+	int r;
 
-	while (tally->channel >= 0 && tally->first && max-- > 0) {
-		e = tally->first;
-		fill(tally, e, &m);
-		if (chan_send(tally->channel, &m.h, -1) < 0)
+	if (e->told && e->told_start_ns != e->key.start_ns)
+		return take_back(tally, e);
+	fill(tally, e, &m);
+	r = chan_send(tally->channel, &m.h, -1);
+	if (r < 0)
+		return r;
+	unqueue(tally, e);
+	e->told = true;
+	e->told_start_ns = e->key.start_ns;
+	if (e->ended)
+		forget(tally, e);
+	return 0;
+}
+
+bool tally_send(struct tally *tally, uint32_t max)
+{
+	while (tally->channel >= 0 && tally->first && max-- > 0)
+		if (tell(tally, tally->first) < 0)
 			break;
-		unqueue(tally, e);
-		e->told = true;
-		if (m.flags & TT_COVER_ENDED)
-			forget(tally, e);
-	}
 	return tally->channel >= 0 && tally->first;
 }
 
