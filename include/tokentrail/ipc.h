@@ -145,7 +145,7 @@ struct tt_ipc_cover {
 	__u32 sockets;		/* TLS sockets so far */
 	__u32 blind_sockets;	/* of these, without a probed call so far */
 	__u32 flags;		/* TT_COVER_* */
-	__u32 pad_;
+	__u32 called;		/* libraries whose calls were seen: 1 << enum tt_tls */
 	__u8 comm[TT_COMM_LEN];
 };
 

@@ -8,7 +8,6 @@
 #include "base/cleanup.h"
 #include "base/lru.h"
 
-#define CALLERS 1024	/* a power of two */
 #define TICK_NS (200ULL * 1000000)
 #define AGAIN_NS (1000ULL * 1000000)	/* a verdict that goes to and fro is told once per second */
 #define WHO_NS (2 * PROCESS_HOLD_NS)	/* longer than anybody waits for the answer */
@@ -40,16 +39,8 @@ struct row {
 	uint64_t tls_ns;		/* TLS was seen first, this clock; 0 = not yet */
 	uint64_t end_ns;		/* likewise its end */
 	uint64_t started_ns;		/* CLOCK_REALTIME; once, or slewing would move it */
-	uint32_t used;			/* bits of enum tt_tls */
 	struct tt_ipc_cover summed;	/* what of it is in the workload's sum */
 	struct told told;
-};
-
-/* Calls of processes that the monitor has not told of yet. */
-struct caller {
-	uint64_t start_ns;
-	uint32_t tgid;
-	uint32_t used;
 };
 
 struct cover {
@@ -61,7 +52,6 @@ struct cover {
 	uint64_t interval_ns, tick_ns;
 	uint64_t boot_ns, real_ns;	/* both now */
 	size_t dirty;			/* rows */
-	struct caller callers[CALLERS];
 	struct coverage_totals totals;
 };
 
@@ -217,7 +207,7 @@ static void add_library(struct coverage *to, const struct row *row, const struct
 	l->probes = f->m.hooks;
 	l->refused = f->m.failed;
 	l->since_ns = l->how && !l->blind && l->probes ? f->since_real_ns : 0;
-	l->used = finding->tls < 32 && row->used & 1U << finding->tls;
+	l->used = finding->tls < 32 && row->m.called & 1U << finding->tls;
 	use_set_text(l->version, sizeof(l->version), finding->version,
 		     strnlen(finding->version, sizeof(finding->version)));
 	use_set_text(l->path, sizeof(l->path), f->m.path, strnlen(f->m.path, sizeof(f->m.path)));
@@ -463,14 +453,8 @@ static struct row *find_row(const struct cover *c, uint32_t tgid, uint64_t start
 	return NULL;
 }
 
-static struct caller *find_caller(struct cover *c, uint32_t tgid, uint64_t start_ns)
-{
-	return &c->callers[hash_process(tgid, start_ns) & (CALLERS - 1)];
-}
-
 static struct row *make_row(struct cover *c, const struct tt_ipc_cover *m, uint64_t now_ns)
 {
-	struct caller *caller = find_caller(c, m->tgid, m->start_ns);
 	struct row *row;
 
 	while (c->rows.count >= c->limits.processes) {
@@ -487,8 +471,6 @@ static struct row *make_row(struct cover *c, const struct tt_ipc_cover *m, uint6
 	row->m.start_ns = m->start_ns;
 	row->first_ns = now_ns;
 	row->started_ns = real_time(c, m->start_ns);
-	if (caller->tgid == m->tgid && caller->start_ns == m->start_ns)
-		row->used = caller->used;
 	lru_add(&c->rows, &row->node, hash_process(m->tgid, m->start_ns));
 	return row;
 }
@@ -513,10 +495,8 @@ void cover_process(struct cover *c, const struct tt_ipc_cover *m, uint64_t now_n
 		return;		/* the next message tells the same totals */
 	/* execve(2) keeps the process and changes the program. */
 	if (!made && (row->m.exec_ns != m->exec_ns ||
-		      memcmp(row->m.comm, m->comm, sizeof(m->comm)) != 0)) {
+		      memcmp(row->m.comm, m->comm, sizeof(m->comm)) != 0))
 		row->known = false;
-		row->used = 0;
-	}
 	add_growth(&c->totals.node, m, &row->m);
 	c->totals.node.blind_sockets += (uint64_t)m->blind_sockets - row->m.blind_sockets;
 	row->m = *m;
@@ -529,24 +509,6 @@ void cover_process(struct cover *c, const struct tt_ipc_cover *m, uint64_t now_n
 		row->end_ns = now_ns;
 	lru_touch(&c->rows, &row->node);
 	set_dirty(c, row, true);
-}
-
-void cover_used(struct cover *c, const struct tt_ev_hdr *h, enum tt_tls tls)
-{
-	struct row *row = find_row(c, h->tgid, h->start_ns);
-	struct caller *caller = find_caller(c, h->tgid, h->start_ns);
-
-	if (tls == TT_TLS_NONE || (unsigned int)tls >= 32)
-		return;
-	if (row && !(row->used & 1U << tls)) {
-		row->used |= 1U << tls;
-		set_dirty(c, row, true);
-	}
-	if (row)
-		return;
-	if (caller->tgid != h->tgid || caller->start_ns != h->start_ns)
-		*caller = (struct caller){ h->start_ns, h->tgid, 0 };
-	caller->used |= 1U << tls;
 }
 
 static void look_at_all(struct cover *c, uint64_t now_ns, bool last)

@@ -91,7 +91,6 @@ static void on_use(void *ctx, const struct tt_ev_use *ev)
 	struct agent *a = ctx;
 
 	process_want(a->processes, &ev->h, a->now_ns);
-	cover_used(a->cover, &ev->h, ev->tls);
 	pair_use(a->pair, ev, a->now_ns);
 }
 

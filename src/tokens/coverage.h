@@ -46,7 +46,7 @@ struct coverage_library {
 	char version[TT_VERSION_LEN];
 	uint64_t since_ns;		/* probes are in place since, CLOCK_REALTIME; 0 = none are */
 	uint32_t probes, refused;	/* of the file */
-	bool used;			/* one of its calls was seen; false says nothing */
+	bool used;			/* one of its calls was seen */
 	char path[TT_IPC_PATH_LEN];
 };
 

@@ -313,19 +313,18 @@ static void to_and_fro_once_a_second(void **state)
 static void the_library_in_use(void **state)
 {
 	struct tt_ipc_cover m = process(100);
-	struct tt_ev_hdr h = { .tgid = 100, .start_ns = 100 * S };
 
 	send_file(7, TT_TLS_OPENSSL, TT_HOW_symbols, 0, 9);
 	send_file(8, TT_TLS_GNUTLS, TT_HOW_symbols, 0, 9);
 	m.file[1] = 8;
-	cover_used(cover, &h, TT_TLS_OPENSSL);	/* before the monitor says a word */
-	cover_used(cover, &h, TT_TLS_NONE);
+	m.called = 1U << TT_TLS_OPENSSL;
 	talk(&m, 1000, 1000);
 	send_process(&m);
 	pass(2 * S);
 	assert_int_equal(last()->libraries, 2);
 	assert_int_equal(coverage_main_library(last())->tls, TT_TLS_OPENSSL);
-	cover_used(cover, &h, TT_TLS_GNUTLS);
+	m.called |= 1U << TT_TLS_GNUTLS;
+	send_process(&m);
 	pass(2 * S);
 	assert_int_equal(tells, 2);
 	assert_null(coverage_main_library(last()));
