@@ -192,6 +192,22 @@ void cover_file(struct cover *c, const struct tt_ipc_attached *m)
 
 /* ---- a record ---- */
 
+static bool is_version(const struct tt_finding *finding)
+{
+	return !finding->how && !finding->blind;
+}
+
+static void add_version(struct coverage *to, const struct tt_finding *finding)
+{
+	for (size_t i = 0; i < to->libraries; i++) {
+		struct coverage_library *l = &to->library[i];
+
+		if (l->tls == finding->tls && !l->version[0])
+			use_set_text(l->version, sizeof(l->version), finding->version,
+				     strnlen(finding->version, sizeof(finding->version)));
+	}
+}
+
 static void add_library(struct coverage *to, const struct row *row, const struct file *f,
 			const struct tt_finding *finding)
 {
@@ -225,7 +241,20 @@ static void add_libraries(struct cover *c, const struct row *row, struct coverag
 		}
 		lru_touch(&c->files, &f->node);
 		for (size_t k = 0; k < TT_FINDINGS_MAX && f->m.finding[k].tls; k++)
-			add_library(to, row, f, &f->m.finding[k]);
+			if (!is_version(&f->m.finding[k]))
+				add_library(to, row, f, &f->m.finding[k]);
+	}
+}
+
+/* Where the file with a library's functions does not have its version, and another one has. */
+static void add_versions(const struct cover *c, const struct row *row, struct coverage *to)
+{
+	for (size_t i = 0; i < TT_COVER_FILES_MAX && row->m.file[i]; i++) {
+		const struct file *f = find_file(c, row->m.file[i]);
+
+		for (size_t k = 0; f && k < TT_FINDINGS_MAX && f->m.finding[k].tls; k++)
+			if (is_version(&f->m.finding[k]))
+				add_version(to, &f->m.finding[k]);
 	}
 }
 
@@ -259,6 +288,7 @@ static void make(struct cover *c, const struct row *row, uint64_t now_ns, struct
 	to->libraries = 0;
 	fill_who(row, to);
 	add_libraries(c, row, to);
+	add_versions(c, row, to);
 	to->client = m->flags & TT_COVER_CLIENT;
 	to->server = m->flags & TT_COVER_SERVER;
 	to->middle = m->flags & TT_COVER_MIDDLE;
@@ -383,6 +413,8 @@ static bool is_due(const struct cover *c, const struct row *row, const struct co
 
 static bool is_news(const struct row *row, const struct coverage *now)
 {
+	if (!row->told.libraries)	/* neither TLS nor a library that could */
+		return now->status != COVERAGE_IDLE || now->libraries;
 	return counts_differ(&row->m, &row->told.m) || row->told.status != now->status ||
 	       row->told.reason != now->reason || row->told.libraries != hash_libraries(now);
 }
@@ -424,7 +456,7 @@ static void look_at(struct cover *c, struct row *row, uint64_t now_ns, bool last
 		if (row->told.libraries || now.status != COVERAGE_IDLE)
 			tell(c, row, &now, now_ns);
 		set_dirty(c, row, false);
-	} else if (row->told.libraries && !is_news(row, &now)) {
+	} else if (!is_news(row, &now)) {
 		set_dirty(c, row, false);
 	} else if (is_due(c, row, &now, now_ns)) {
 		tell(c, row, &now, now_ns);

@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/elf_java.h"
 #include "agent/elf_symbols.h"
+#include "agent/elf_versions.h"
 #include "tokens/use.h"
 
 static const enum tt_tls library_of[TT_HOOK_MAX] = {
@@ -62,6 +64,11 @@ void elf_scan_blind(struct elf_scan *scan, enum tt_tls tls, enum tt_blind blind,
 		f->blind = blind;
 }
 
+void elf_scan_version(struct elf_scan *scan, enum tt_tls tls, const char *version)
+{
+	finding(scan, tls, version);
+}
+
 bool elf_scan_has(const struct elf_scan *scan, enum tt_tls tls)
 {
 	for (size_t i = 0; i < scan->findings; i++)
@@ -74,6 +81,8 @@ enum tt_scan elf_scan(int fd, struct elf_scan *ret_scan)
 {
 	static int (*const searches[])(struct elf_file *, struct elf_scan *) = {
 		elf_symbols,
+		elf_java,
+		elf_versions,	/* of what was found: the last one */
 	};
 	struct elf_file file;
 	int r;
