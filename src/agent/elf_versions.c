@@ -31,7 +31,7 @@ struct version {
 /* Not BoringSSL's "OpenSSL 1.1.1 (compatible; BoringSSL)". */
 static bool is_date(const char *text)
 {
-	return text[0] == ' ' && text[1] &&
+	return text[0] == ' ' &&
 	       text[strspn(text, " 0123456789"
 			   "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")] == 0;
 }

@@ -221,7 +221,7 @@ class Test:
             page = self.scrape()
             families = rig.run(["/usr/bin/python3", "-c", PARSER], stdin=page)[1].split()
             with open(os.path.join(rig.ROOT, "include", "tokentrail", "metrics.def"), encoding="ascii") as f:
-                names = re.findall(r'TT_METRIC\(\w+, (\w+), "(\w+)"', f.read())
+                names = re.findall(r'^TT_METRIC\(\w+, (\w+), "(\w+)"', f.read(), re.M)
             want = {f"{kind}:{name.removesuffix('_total')}" for kind, name in names if "kafka" not in name}
             rig.need_equal(set(families), want, "families as a client of Prometheus reads them")
             for pid in (self.blind.pid, self.run_curl(self.url + "/")):

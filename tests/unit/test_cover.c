@@ -330,6 +330,34 @@ static void the_library_in_use(void **state)
 	assert_null(coverage_main_library(last()));
 }
 
+/* libssl has the functions, libcrypto the version. */
+static void version_from_another_file(void **state)
+{
+	struct tt_ipc_cover m = process(100);
+	struct tt_ipc_attached ssl = { .file = 8, .hooks = 5, .since_ns = 1,
+				       .finding = { { .tls = TT_TLS_OPENSSL, .how = TT_HOW_symbols } } };
+
+	send_file(7, TT_TLS_OPENSSL, 0, 0, 0);
+	cover_file(cover, &ssl);
+	m.file[1] = 8;
+	talk(&m, 1000, 1000);
+	send_process(&m);
+	pass(S);
+	assert_int_equal(last()->libraries, 1);
+	assert_string_equal(last()->library[0].version, "3.0.22");
+	assert_int_equal(last()->library[0].probes, 5);
+	/* Without libssl it is no TLS library, and a process that has no more than that no news. */
+	m = process(101);
+	send_process(&m);
+	pass(2 * INTERVAL);
+	assert_int_equal(tells, 1);
+	talk(&m, 1000, 0);
+	send_process(&m);
+	pass(S);
+	assert_int_equal(last()->libraries, 0);
+	assert_int_equal(last()->reason, TT_BLIND_no_library);
+}
+
 static void exec_is_another_program(void **state)
 {
 	struct tt_ipc_cover m = process(100);
@@ -433,6 +461,7 @@ int main(void)
 		TEST(short_lived),
 		TEST(to_and_fro_once_a_second),
 		TEST(the_library_in_use),
+		TEST(version_from_another_file),
 		TEST(exec_is_another_program),
 		TEST(sums_and_limits),
 		TEST(flush_tells_what_waits),
