@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/lru.h"
+#include "sinks/sink.h"
 
 #define TICK_NS (200ULL * 1000000)
 #define AGAIN_NS (1000ULL * 1000000)	/* a verdict that goes to and fro is told once per second */
@@ -523,8 +524,10 @@ void cover_process(struct cover *c, const struct tt_ipc_cover *m, uint64_t now_n
 
 	if (!row)
 		row = make_row(c, m, now_ns);
-	if (!row)
-		return;		/* the next message tells the same totals */
+	if (!row) {	/* the next message tells the same totals */
+		agent_drops[TT_DROP_cover_full]++;
+		return;
+	}
 	/* execve(2) keeps the process and changes the program. */
 	if (!made && (row->m.exec_ns != m->exec_ns ||
 		      memcmp(row->m.comm, m->comm, sizeof(m->comm)) != 0))
