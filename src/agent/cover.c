@@ -34,6 +34,7 @@ struct row {
 	struct process_info info;
 	bool known;			/* info is as good as it gets */
 	bool dirty;			/* something came since the last record */
+	uint64_t due_ns;		/* and need not be looked at before */
 	bool judged;			/* `status` is counted in the totals */
 	enum coverage_status status;
 	uint64_t first_ns;		/* this clock */
@@ -108,6 +109,8 @@ void cover_free(struct cover *c)
 void cover_set_interval(struct cover *c, uint64_t interval_ns)
 {
 	c->interval_ns = interval_ns;
+	for (struct lru_node *n = c->rows.oldest; n; n = n->newer)
+		lru_entry(n, struct row, node)->due_ns = 0;
 }
 
 void cover_set_clock(struct cover *c, uint64_t boot_ns, uint64_t real_ns)
@@ -128,6 +131,7 @@ static uint64_t real_time(const struct cover *c, uint64_t boot_ns)
 
 static void set_dirty(struct cover *c, struct row *row, bool dirty)
 {
+	row->due_ns = 0;
 	if (row->dirty == dirty)
 		return;
 	row->dirty = dirty;
@@ -400,16 +404,16 @@ static bool is_early(const struct row *row, const struct coverage *now, uint64_t
 	       now_ns - row->tls_ns < COVERAGE_CALLED_NS;
 }
 
-static bool is_due(const struct cover *c, const struct row *row, const struct coverage *now,
-		   uint64_t now_ns)
+/* When it is to be told. */
+static uint64_t due_at(const struct cover *c, const struct row *row, const struct coverage *now)
 {
 	const struct told *t = &row->told;
 	bool changed = t->libraries != hash_libraries(now) || t->status != now->status ||
 		       t->reason != now->reason;
 
 	if (!t->libraries)
-		return now->status != COVERAGE_IDLE || now_ns - row->first_ns >= c->interval_ns;
-	return now_ns - t->at_ns >= (changed ? AGAIN_NS : c->interval_ns);
+		return now->status != COVERAGE_IDLE ? 0 : row->first_ns + c->interval_ns;
+	return t->at_ns + (changed ? AGAIN_NS : c->interval_ns);
 }
 
 static bool is_news(const struct row *row, const struct coverage *now)
@@ -459,8 +463,10 @@ static void look_at(struct cover *c, struct row *row, uint64_t now_ns, bool last
 		set_dirty(c, row, false);
 	} else if (!is_news(row, &now)) {
 		set_dirty(c, row, false);
-	} else if (is_due(c, row, &now, now_ns)) {
-		tell(c, row, &now, now_ns);
+	} else {
+		row->due_ns = due_at(c, row, &now);
+		if (now_ns >= row->due_ns)
+			tell(c, row, &now, now_ns);
 	}
 	if (row->end_ns)
 		forget(c, row);
@@ -554,7 +560,7 @@ static void look_at_all(struct cover *c, uint64_t now_ns, bool last)
 		struct row *row = lru_entry(n, struct row, node);
 
 		newer = n->newer;
-		if (row->dirty)
+		if (row->dirty && (last || now_ns >= row->due_ns))
 			look_at(c, row, now_ns, last);
 	}
 }
