@@ -204,9 +204,11 @@ struct tt_cover_row {
 	__u32 uid;
 	__u32 sockets, blind_sockets;
 	__u32 flags;			/* TT_COVER_* */
+	__u32 called;			/* libraries whose calls were seen: 1 << enum tt_tls */
+	__u32 pad_;
 	__u8 comm[TT_COMM_LEN];
 };
-_Static_assert(sizeof(struct tt_cover_row) == 128, "the monitor reads other offsets than the kernel writes");
+_Static_assert(sizeof(struct tt_cover_row) == 136, "the monitor reads other offsets than the kernel writes");
 
 #define TT_COVER_CLIENT 1	/* sent a ClientHello */
 #define TT_COVER_SERVER 2	/* received one */

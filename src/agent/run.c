@@ -56,7 +56,6 @@
 #define SEND_LIMIT_MS 1000	/* for what must not be lost: hooks */
 #define FINISH_LIMIT_MS 5000
 #define PROCESSES_MAX 16384
-#define COVER_PROCESSES_MAX 8192
 #define COVER_FILES_MAX 4096
 #define EXIT_BROKEN 1
 #define EXIT_CANT 3
@@ -97,7 +96,6 @@ static void on_use(void *ctx, const struct tt_ev_use *ev)
 	struct agent *a = ctx;
 
 	process_want(a->processes, &ev->h, a->now_ns);
-	cover_used(a->cover, &ev->h, ev->tls);
 	pair_use(a->pair, ev, a->now_ns);
 }
 
@@ -293,20 +291,6 @@ static void reload(struct agent *a, int fd)
 	apply_settings(a);
 }
 
-/* " · TLS bytes covered 97 %, 3 processes blind"; nothing while there is no TLS. */
-static void coverage_line(const struct coverage_sum *sum, char *to, size_t size)
-{
-	double share = coverage_share(sum->wire, sum->covered);
-	unsigned long long blind = sum->processes[COVERAGE_BLIND];
-
-	to[0] = 0;
-	if (share < 0)
-		return;
-	/* Rounded down: 100 % is all of it. */
-	snprintf(to, size, " · TLS bytes covered %d %%, %llu %s blind", (int)(share * 100), blind,
-		 blind == 1 ? "process" : "processes");
-}
-
 static void tell_metrics(struct agent *a, const struct tt_ipc_counters *m)
 {
 	struct metrics_counters c = { .files_probed = m->files_probed, .probes = m->probes,
@@ -319,13 +303,13 @@ static void tell_metrics(struct agent *a, const struct tt_ipc_counters *m)
 
 static void take_counters(struct agent *a, const struct tt_ipc_counters *m)
 {
-	char line[256], coverage[96];
+	char line[256], coverage[COVERAGE_LINE_LEN];
 
 	drops_update(&a->drops, m->drops);
-	coverage_line(&cover_totals(a->cover)->node, coverage, sizeof(coverage));
-	snprintf(line, sizeof(line), "%s · %u files probed · %llu not reported%s",
+	coverage_line(&cover_totals(a->cover)->node, coverage);
+	snprintf(line, sizeof(line), "%s · %u files probed · %llu not reported%s%s",
 		 m->ready ? "ready" : "looking for programs", m->files_probed,
-		 (unsigned long long)drops_total(&a->drops), coverage);
+		 (unsigned long long)drops_total(&a->drops), coverage[0] ? " · " : "", coverage);
 	outputs_status(&a->outputs, line);
 	tell_metrics(a, m);
 }
@@ -499,7 +483,9 @@ static int make_tables(struct agent *a)
 {
 	static const struct process_ops process_ops = { .ask = on_ask, .done = on_known };
 	const struct config *c = &a->config;
-	const struct cover_limits limits = { COVER_PROCESSES_MAX, COVER_FILES_MAX,
+	/* The monitor follows as many again that only have a file; none must be forgotten before it is,
+	 * or what it is told of anew would be added up twice. */
+	const struct cover_limits limits = { 2 * c->coverage, COVER_FILES_MAX,
 					     c->metrics_workloads };
 	int r;
 
