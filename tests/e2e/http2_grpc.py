@@ -47,7 +47,9 @@ def through_nginx(sensor, work, authority):
                               more=f"location /tokentrail.Peer/ {{ grpc_pass grpc://localhost:{server.port}; }}")
             client = peers.client(name, f"localhost:{nginx.tls}", authority.ca)
             workers, exe = set(nginx.workers), "/usr/sbin/nginx"
+            ends = [seen.End("egress", client.exe, client.pids, client.library, nginx.tls)] if client.library else []
             seen.check(sensor, wants_of(client), [
+                *ends,
                 seen.End("ingress", exe, workers, "openssl", nginx.tls),
                 seen.End("egress", exe, workers, "none", server.port, behind=True),
                 seen.End("ingress", server.exe, server.pids, "none", server.port, behind=True)], ports_behind=True)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Builds the HTTP/2 and gRPC peers of tests/e2e/http2_*.py, each once for one state of its sources.
 #   build.sh             what can be built here; a missing toolchain is said, and its tests skip
-#   build.sh NAME...     only these: go rust java python
+#   build.sh NAME...     only these: go go_std rust java python
 # Kept in $TOKENTRAIL_CACHE/peers, else the user's cache folder. Versions are pinned beside the sources.
 set -euo pipefail
 
@@ -11,6 +11,25 @@ CACHE=${TOKENTRAIL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tokentrail}/peers
 
 build_go() { # OUT
 	(cd "$here/go" && GOFLAGS='-mod=readonly -buildvcs=false' go build -o "$1/peer" .)
+}
+
+# As programs are shipped, and by older toolchains, which the go command fetches; one that is not to be
+# had is left out, and its tests skip. No settings: old ones don't know the new ones' words.
+build_go_std() { # OUT
+	local how version mode
+	for how in "plain exe" "stripped exe -s -w" "pie pie" "pie-stripped pie -s -w" "cgo exe -linkmode=external" \
+		"cgo-pie-stripped pie -linkmode=external -s -w"; do
+		read -r version mode how <<<"$how"
+		(cd "$here/go_std" && GOENV=off go build -buildvcs=false -buildmode="$mode" -ldflags="$how" -o "$1/$version" .) ||
+			echo "peers: no $version program of Go: its tests are skipped" >&2
+	done
+	for version in 1.16.15 1.17.13 1.18.10 1.20.14 1.21.13 1.25.0; do
+		for mode in exe pie; do
+			(cd "$here/go_std" && GOENV=off GOTOOLCHAIN=go$version CGO_ENABLED=0 \
+				go build -buildmode=$mode -ldflags='-s -w' -o "$1/$version-$mode" .) ||
+				echo "peers: no program of Go $version: its tests are skipped" >&2
+		done
+	done
 }
 
 build_rust() { # in a copy: cargo writes its lock file beside the sources
@@ -32,7 +51,7 @@ build_python() {
 
 version_of() { # NAME: of its tool; without one, or with an old one, its peers can't be built
 	case $1 in
-	go) go version | sed -n 's/^go version go\([0-9.]*\).*/\1/p' ;;
+	go | go_std) go version | sed -n 's/^go version go\([0-9.]*\).*/\1/p' ;;
 	rust) cargo --version | sed -n 's/^cargo \([0-9.]*\).*/\1/p' ;;
 	java) javac -version 2>&1 | sed -n 's/^javac \([0-9.]*\).*/\1/p' ;;
 	# requirements.txt has no grpcio for later ones.
@@ -61,9 +80,9 @@ build() { # NAME
 	echo "$state" >"$out/.done"
 }
 
-declare -A tool=([go]=go [rust]=cargo [java]=javac [python]=python3)
-declare -A least=([go]=1.26 [rust]=1.88 [java]=17 [python]=3.11)
-[ $# -gt 0 ] || set -- go rust java python
+declare -A tool=([go]=go [go_std]=go [rust]=cargo [java]=javac [python]=python3)
+declare -A least=([go]=1.26 [go_std]=1.26 [rust]=1.88 [java]=17 [python]=3.11)
+[ $# -gt 0 ] || set -- go go_std rust java python
 for name in "$@"; do
 	build "$name"
 done

@@ -23,23 +23,23 @@ JAVA = shutil.which("java") or "java"
 STATUS = {"/denied": 403, "/gone": 404, "/empty": 204}
 APACHE_MODULES = "/usr/lib/apache2/modules"
 
-# Client name -> (program, further words, whether its TLS is the system's OpenSSL).
+# Client name -> (program, further words, tls.library of its TLS or None if that is not seen yet).
 CLIENTS = {
-    "go": (GO, ["http-client"], False),
-    "xnet": (GO, ["xnet-client"], False),
-    "reqwest": (RUST, [], False),
-    "java": (JAVA, ["-XX:TieredStopAtLevel=1", "-cp", os.path.join(CACHE, "java"), "Peer"], False),
-    "node": ("node", [os.path.join(HERE, "node", "client.mjs")], True),
-    "httpx": (PYTHON, [os.path.join(HERE, "python", "http_client.py")], True),
-    "grpc-go": (GO, ["grpc-client"], False),
-    "grpcio": (PYTHON, [os.path.join(HERE, "python", "grpc_client.py")], False),
+    "go": (GO, ["http-client"], "go"),
+    "xnet": (GO, ["xnet-client"], "go"),
+    "reqwest": (RUST, [], None),
+    "java": (JAVA, ["-XX:TieredStopAtLevel=1", "-cp", os.path.join(CACHE, "java"), "Peer"], None),
+    "node": ("node", [os.path.join(HERE, "node", "client.mjs")], "openssl"),
+    "httpx": (PYTHON, [os.path.join(HERE, "python", "http_client.py")], "openssl"),
+    "grpc-go": (GO, ["grpc-client"], "go"),
+    "grpcio": (PYTHON, [os.path.join(HERE, "python", "grpc_client.py")], None),
 }
 SERVERS = {
-    "go": (GO, ["http-server"], False),
-    "xnet": (GO, ["xnet-server"], False),
-    "node": ("node", [os.path.join(HERE, "node", "server.mjs")], True),
-    "grpc-go": (GO, ["grpc-server"], False),
-    "grpcio": (PYTHON, [os.path.join(HERE, "python", "grpc_server.py")], False),
+    "go": (GO, ["http-server"], "go"),
+    "xnet": (GO, ["xnet-server"], "go"),
+    "node": ("node", [os.path.join(HERE, "node", "server.mjs")], "openssl"),
+    "grpc-go": (GO, ["grpc-server"], "go"),
+    "grpcio": (PYTHON, [os.path.join(HERE, "python", "grpc_server.py")], None),
 }
 
 
@@ -61,9 +61,8 @@ class Client:
     """One of CLIENTS, running."""
 
     def __init__(self, name, base, ca=None):
-        program, words, openssl = CLIENTS[name]
+        program, words, self.library = CLIENTS[name]
         self.exe = os.path.realpath(program_of(program))
-        self.openssl = openssl
         self.process = rig.spawn([program, *words, base, *([ca] if ca else [])], text=True,
                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.pids = {self.process.pid}
@@ -101,7 +100,7 @@ class Curl:
     plain connections each is its own: Debian 12's curl can't use a connection twice after prior knowledge."""
 
     def __init__(self, base, ca=None, upgrade=False):
-        self.exe, self.openssl = os.path.realpath(program_of("curl")), True
+        self.exe, self.library = os.path.realpath(program_of("curl")), "openssl"
         self.base, self.ca = base, ca
         self.how = "--http2" if ca or upgrade else "--http2-prior-knowledge"
         self.pids = set()
@@ -132,7 +131,7 @@ class Nghttp:
     """nghttp in place of a Client: GET only, and one token for all questions."""
 
     def __init__(self, base, ca=None, upgrade=False):
-        self.exe, self.openssl = os.path.realpath(program_of("nghttp")), True
+        self.exe, self.library = os.path.realpath(program_of("nghttp")), "openssl"
         self.base, self.options = base, ["-nv", "--no-dep", *(["-u"] if upgrade else [])]
         self.pids = set()
 
@@ -161,7 +160,7 @@ class Server:
     statuses = {200, 204, 403, 404}
 
     def __init__(self, name, authority=None):
-        program, words, self.openssl = SERVERS[name]
+        program, words, self.library = SERVERS[name]
         self.exe = os.path.realpath(program_of(program))
         self.port = rig.free_port()
         self.process = rig.spawn([program, *words, str(self.port),
@@ -192,7 +191,7 @@ class Nghttpd(Server):
     statuses = {200, 404}
 
     def __init__(self, directory, authority=None):  # pylint: disable=super-init-not-called
-        self.exe, self.openssl = os.path.realpath(program_of("nghttpd")), True
+        self.exe, self.library = os.path.realpath(program_of("nghttpd")), "openssl"
         self.port = rig.free_port()
         self.process = rig.spawn(["nghttpd", "-a", "127.0.0.1", "-d", static_files(directory), str(self.port),
                                   *([authority.key, authority.cert] if authority else ["--no-tls"])])
@@ -203,7 +202,7 @@ class Nghttpx(Server):
     """A proxy in front of another server; it knows the upgrade from HTTP/1."""
 
     def __init__(self, directory, behind, authority=None):  # pylint: disable=super-init-not-called
-        self.exe, self.openssl = os.path.realpath(program_of("nghttpx")), True
+        self.exe, self.library = os.path.realpath(program_of("nghttpx")), "openssl"
         self.port = rig.free_port()
         conf = os.path.join(directory, "nghttpx.conf")
         with open(conf, "w", encoding="ascii"):
@@ -242,7 +241,7 @@ class Apache(Server):
     statuses = {200, 403, 404}
 
     def __init__(self, directory):  # pylint: disable=super-init-not-called
-        self.exe, self.openssl = os.path.realpath(program_of("apache2")), True
+        self.exe, self.library = os.path.realpath(program_of("apache2")), "openssl"
         self.port = rig.free_port()
         here = tempfile.mkdtemp(prefix="apache-", dir=directory)
         conf = os.path.join(here, "apache.conf")
