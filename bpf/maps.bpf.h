@@ -107,8 +107,9 @@ struct thread {
 	__u8 dir;
 	__u8 result;		/* RESULT_* */
 	__u8 tls;		/* enum tt_tls */
-	__u8 on_stack;		/* Go: buf counts from the stack's end */
-	__u8 pad_[2];
+	__u8 on_stack;		/* Go: buf is on the stack whose end was at size_out */
+	__u8 taken;		/* Go: the bytes were read when the call began */
+	__u8 pad_;
 	__u32 ignored;		/* calls inside this one */
 	/* for TLS over memory buffers: the send that follows a write, the receive before a read */
 	struct conn_key wrote;

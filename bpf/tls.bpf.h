@@ -99,6 +99,7 @@ static __always_inline struct thread *call_note(const struct caller *who, const 
 	t->result = result;
 	t->tls = tls;
 	t->on_stack = 0;
+	t->taken = 0;
 	t->in_call = 1;
 	return t;
 }

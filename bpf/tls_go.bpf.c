@@ -6,6 +6,10 @@
  *
  * The entry probes stand behind the check for stack space, after which a function begins only once;
  * returns are seen by probes on the return instructions.
+ *
+ * A client's request is taken when its Write begins: the answer is read by another goroutine, often
+ * before that Write has returned. A server's answer is taken when its Write returns: the request may
+ * have been read from the socket along with the handshake, and this Write is what tells the socket.
  */
 #include "tls.bpf.h"
 
@@ -38,7 +42,9 @@ static __always_inline void go_open(struct conn *c, __u32 dir)
 	*open = 1;
 }
 
-static __always_inline int go_begin(struct pt_regs *ctx, __u8 dir)
+/* The caller's row with the call in it, or NULL if the call does not count. Not inlined: its stack is
+ * gone before the reader runs. */
+static __noinline struct thread *go_begin(struct pt_regs *ctx, __u32 dir)
 {
 	struct call call = {
 		.object = ctx->GO_ARG1,
@@ -48,43 +54,73 @@ static __always_inline int go_begin(struct pt_regs *ctx, __u8 dir)
 	};
 	struct go_stack stack;
 	struct caller who;
-	struct conn_key key;
 	struct thread *t;
-	struct conn *c;
-	__u8 on_stack;
 
 	if (!watched())
 		return 0;
 	go_caller(ctx, &who);
-	if (go_stack_of(who.g, &stack))
-		return drop(TT_DROP_call_lost);
-	call.sp = ctx->sp - stack.hi;
-	on_stack = call.buf >= stack.lo && call.buf < stack.hi;
-	if (on_stack)
-		call.buf -= stack.hi;
-	t = call_note(&who, &call, TT_TLS_GO, dir, RESULT_LONG);
-	if (!t)
+	if (go_stack_of(who.g, &stack)) {
+		drop(TT_DROP_call_lost);
 		return 0;
-	t->on_stack = on_stack;
-	call_key(t, &key);
-	c = bpf_map_lookup_elem(&conns, &key);
-	if (c)
-		go_open(c, dir);
-	return 0;
-}
-
-SEC("uprobe")
-int go_write_in(struct pt_regs *ctx)
-{
-	OWN_STACK(ctx);
-	return go_begin(ctx, OUT);
+	}
+	call.size_out = stack.hi;
+	call.sp = ctx->sp - stack.hi;
+	t = call_note(&who, &call, TT_TLS_GO, dir, RESULT_LONG);
+	if (t)
+		t->on_stack = call.buf >= stack.lo && call.buf < stack.hi;
+	return t;
 }
 
 SEC("uprobe")
 int go_read_in(struct pt_regs *ctx)
 {
+	struct thread *t;
+	struct conn_key key;
+	struct conn *c;
+
 	OWN_STACK(ctx);
-	return go_begin(ctx, IN);
+	t = go_begin(ctx, IN);
+	if (!t)
+		return 0;
+	call_key(t, &key);
+	c = bpf_map_lookup_elem(&conns, &key);
+	if (c)
+		go_open(c, IN);
+	return 0;
+}
+
+/* Does this process answer on this connection? */
+static __always_inline int go_answers(const struct conn *c)
+{
+	if (c->dir[IN].state == H1_S_H2)
+		return c->dir[IN].digits == H2_FROM_PREFACE;
+	return c->dir[IN].kind == H1_REQUESTS;
+}
+
+SEC("uprobe")
+int go_write_in(struct pt_regs *ctx)
+{
+	struct thread *t;
+	struct conn_key key;
+	struct conn *c;
+
+	OWN_STACK(ctx);
+	t = go_begin(ctx, OUT);
+	if (!t)
+		return 0;
+	call_key(t, &key);
+	c = bpf_map_lookup_elem(&conns, &key);
+	if (!c && http_may_begin(t->buf, t->num))
+		c = conn_new(&key);
+	if (!c)
+		return 0;
+	go_open(c, OUT);
+	if (go_answers(c))
+		return 0;
+	t->taken = 1;
+	if (http_idle(&c->dir[OUT], t->buf, t->num))
+		return 0;
+	return call_read(&key, c, t, t->num);
 }
 
 SEC("uprobe")
@@ -112,7 +148,7 @@ static __noinline struct thread *go_ending(struct pt_regs *ctx)
 		return 0;
 	t->in_call = 0;
 	if (t->on_stack)
-		t->buf += stack.hi;
+		t->buf += stack.hi - t->size_out;
 	return t;
 }
 
@@ -135,6 +171,11 @@ int go_return_in(struct pt_regs *ctx)
 		*(t->dir == OUT ? &c->open[OUT] : &c->open[IN]) = 0;
 	if (!bytes || bytes > t->num)
 		return 0;
+	if (t->taken) {
+		if (c)
+			call_nested(&key, c, t, bytes);
+		return 0;
+	}
 	c = call_conn(&key, c, t, bytes);
 	if (!c || http_idle(conn_dir(c, t->dir), t->buf, bytes))
 		return 0;
