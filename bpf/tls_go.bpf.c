@@ -7,9 +7,10 @@
  * The entry probes stand behind the check for stack space, after which a function begins only once;
  * returns are seen by probes on the return instructions.
  *
- * A client's request is taken when its Write begins: the answer is read by another goroutine, often
- * before that Write has returned. A server's answer is taken when its Write returns: the request may
- * have been read from the socket along with the handshake, and this Write is what tells the socket.
+ * What is written is taken when Write begins: the answer is read by another goroutine, often before
+ * that Write has returned, and the connection may be closed by then. But a server's answer is taken
+ * when Write returns if it is what tells the socket: the request may have been read from that along
+ * with the handshake.
  */
 #include "tls.bpf.h"
 
@@ -89,7 +90,7 @@ int go_read_in(struct pt_regs *ctx)
 	return 0;
 }
 
-/* Does this process answer on this connection? */
+/* Does this process answer on this connection, for sure? */
 static __always_inline int go_answers(const struct conn *c)
 {
 	if (c->dir[IN].state == H1_S_H2)
@@ -115,7 +116,7 @@ int go_write_in(struct pt_regs *ctx)
 	if (!c)
 		return 0;
 	go_open(c, OUT);
-	if (go_answers(c))
+	if (!c->sock && go_answers(c))
 		return 0;
 	t->taken = 1;
 	if (http_idle(&c->dir[OUT], t->buf, t->num))

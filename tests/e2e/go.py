@@ -152,10 +152,10 @@ def come_and_go(work, authority):
         for _ in range(3):
             sensor = rig.Sensor(work)
             before = len(rounds)
-            rig.wait_until(lambda: wrong or len(rounds) > before + 2, 20, "rounds under probes")  # pylint: disable=cell-var-from-loop
+            rig.wait_until(lambda: wrong or len(rounds) > before + 1, 20, "rounds under probes")  # pylint: disable=cell-var-from-loop
             rig.need_equal(sensor.stop(), 0, "status of the sensor")
         before = len(rounds)
-        rig.wait_until(lambda: wrong or len(rounds) > before + 1, 20, "rounds after probes")
+        rig.wait_until(lambda: wrong or len(rounds) > before, 20, "rounds after probes")
         done.set()
         thread.join(30)
         rig.need_equal(wrong, [], "wrong answers")
