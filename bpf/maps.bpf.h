@@ -111,6 +111,8 @@ struct thread {
 	__u8 taken;		/* Go: the bytes were read when the call began */
 	__u8 pad_;
 	__u32 ignored;		/* calls inside this one */
+	__u32 first;		/* Go: the first request that was taken from it */
+	__u32 pad2_;
 	/* for TLS over memory buffers: the send that follows a write, the receive before a read */
 	struct conn_key wrote;
 	__u64 received_sock;

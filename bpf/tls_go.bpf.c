@@ -90,6 +90,12 @@ int go_read_in(struct pt_regs *ctx)
 	return 0;
 }
 
+/* Of the next request, as struct tt_ev_hdr has it; of HTTP/2 no later one has a smaller number. */
+static __always_inline __u32 go_next_seq(const struct conn *c)
+{
+	return c->dir[OUT].state == H1_S_H2 ? TT_SEQ_STREAM | (c->last_stream + 1) : c->sent;
+}
+
 /* Does this process answer on this connection, for sure? */
 static __always_inline int go_answers(const struct conn *c)
 {
@@ -119,6 +125,7 @@ int go_write_in(struct pt_regs *ctx)
 	if (!c->sock && go_answers(c))
 		return 0;
 	t->taken = 1;
+	t->first = go_next_seq(c);
 	if (http_idle(&c->dir[OUT], t->buf, t->num))
 		return 0;
 	return call_read(&key, c, t, t->num);
@@ -153,6 +160,19 @@ static __noinline struct thread *go_ending(struct pt_regs *ctx)
 	return t;
 }
 
+/* The requests of a Write that failed before any byte left are no uses. */
+static __noinline void go_unsent(const struct conn *c, __u32 first)
+{
+	struct tt_ev_status e = {};
+
+	if (go_next_seq(c) == first)
+		return;
+	emit_header(&e.h, TT_EV_STATUS, sizeof(e));
+	emit_conn(&e.h, c, first);
+	e.flags = TT_STATUS_UNSENT;
+	emit(&e, sizeof(e));
+}
+
 /* The return of Write or Read: a count of bytes and an error, both at once possibly. */
 SEC("uprobe")
 int go_return_in(struct pt_regs *ctx)
@@ -170,6 +190,8 @@ int go_return_in(struct pt_regs *ctx)
 	c = bpf_map_lookup_elem(&conns, &key);
 	if (c)
 		*(t->dir == OUT ? &c->open[OUT] : &c->open[IN]) = 0;
+	if (c && t->taken && !bytes)
+		go_unsent(c, t->first);
 	if (!bytes || bytes > t->num)
 		return 0;
 	if (t->taken) {

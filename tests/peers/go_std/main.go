@@ -127,7 +127,8 @@ func many(c *http.Client, major, base string, paths, tokens []string) (string, e
 	return strings.Join(answers, " "), nil
 }
 
-// deep takes "PATH,PATH,... TOKEN,TOKEN,...": on one connection, each from a new goroutine, from further
+// deep takes "refused TOKEN": of a server that is not trusted, so that Write fails; or
+// "PATH,PATH,... TOKEN,TOKEN,...": on one connection, each from a new goroutine, from further
 // down its stack than the one before, so that some calls begin where the stack ends.
 func deep(args []string) error {
 	conf, err := config(args[1])
@@ -140,6 +141,9 @@ func deep(args []string) error {
 	}
 	defer c.Close()
 	return talk(func(words []string) (string, error) {
+		if words[0] == "refused" {
+			return refused(args[0], words[1])
+		}
 		paths, tokens := strings.Split(words[0], ","), strings.Split(words[1], ",")
 		answers := make([]string, len(tokens))
 		for i, token := range tokens {
@@ -157,6 +161,20 @@ func deep(args []string) error {
 		}
 		return strings.Join(answers, " "), nil
 	})
+}
+
+func refused(address, token string) (string, error) {
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	t := tls.Client(c, &tls.Config{ServerName: "localhost", RootCAs: x509.NewCertPool()})
+	head := "GET /refused HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + token + "\r\n\r\n"
+	if _, err := t.Write([]byte(head)); err == nil {
+		return "", errors.New("a server without a known certificate was trusted")
+	}
+	return "refused", nil
 }
 
 //go:noinline
