@@ -132,6 +132,7 @@ _Static_assert(sizeof(struct tt_ev_use) == 112 + 8 + 16 + 160 + 96 + 8 + 96 + 12
 
 /* tt_ev_status.flags */
 #define TT_STATUS_GRPC 1	/* grpc is the call's grpc-status */
+#define TT_STATUS_UNSENT 2	/* the request, and those after it, never left the process; status 0 */
 
 struct tt_ev_status {
 	struct tt_ev_hdr h;
