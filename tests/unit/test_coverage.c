@@ -27,7 +27,8 @@ static struct coverage with(size_t libraries, const struct coverage_library *lib
 {
 	struct coverage c = { .sockets = 1, .blind_sockets = 1, .wire = { 1000, 1000 } };
 
-	memcpy(c.library, library, libraries * sizeof(*library));
+	if (libraries)
+		memcpy(c.library, library, libraries * sizeof(*library));
 	c.libraries = libraries;
 	return c;
 }
