@@ -89,6 +89,15 @@ struct hpack_text {
 	__u8 text[TT_PATH_LEN];
 };
 
+/* A read that called back into its program, which writes on the same object (Node's fetch does when the
+ * handshake is done). */
+struct outer_read {
+	__u64 object, buf, size_out, sp, ip;	/* sp 0 = none */
+	__u32 num;
+	__u8 result, tls;
+	__u8 pad_[2];
+};
+
 /* A thread that has called a TLS library. */
 struct thread {
 	/* the call it is in; sp identifies it */
@@ -114,6 +123,7 @@ struct thread {
 	__u8 unread;		/* received_bytes, no TLS call has had the chance to read them */
 	__u8 unsent;		/* writes wait for their sends: unsent.bpf.h */
 	__u8 pad2_[6];
+	struct outer_read outer;
 	__u64 mixed_ns;		/* when it had received from several sockets before reading */
 };
 

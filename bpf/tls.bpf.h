@@ -46,6 +46,46 @@ static __always_inline int call_inside(struct pt_regs *ctx, struct thread *t)
 	return ++t->ignored < CALLS_INSIDE_MAX;
 }
 
+/* The one call inside another that is the program's own: a write on the object that is read. */
+static __always_inline int call_back(struct pt_regs *ctx, struct thread *t, __u8 tls, __u8 dir)
+{
+	if (t->dir != IN || dir != OUT || t->tls != tls || t->object != PT_REGS_PARM1(ctx))
+		return 0;
+	t->outer.object = t->object;
+	t->outer.buf = t->buf;
+	t->outer.size_out = t->size_out;
+	t->outer.sp = t->sp;
+	t->outer.ip = t->ip;
+	t->outer.num = t->num;
+	t->outer.result = t->result;
+	t->outer.tls = t->tls;
+	t->in_call = 0;
+	return 1;
+}
+
+/* The outer read returns. What it did on sockets is not known any more. */
+static __always_inline void call_resume(struct pt_regs *ctx, struct thread *t)
+{
+	if (t->in_call || !t->outer.sp || PT_REGS_SP(ctx) != t->outer.sp + sizeof(long))
+		return;
+	t->object = t->outer.object;
+	t->buf = t->outer.buf;
+	t->size_out = t->outer.size_out;
+	t->sp = t->outer.sp;
+	t->ip = t->outer.ip;
+	t->num = t->outer.num;
+	t->result = t->outer.result;
+	t->tls = t->outer.tls;
+	t->dir = IN;
+	t->sock = 0;
+	t->sent = 0;
+	t->received = 0;
+	t->mixed = 1;
+	t->fed_bytes = 0;
+	t->outer.sp = 0;
+	t->in_call = 1;
+}
+
 static __always_inline void call_key(const struct thread *t, struct conn_key *key)
 {
 	key->object = t->object;
@@ -74,7 +114,9 @@ static __always_inline int call_begin(struct pt_regs *ctx, __u8 tls, __u8 dir, _
 	t = thread_get(bpf_get_current_pid_tgid());
 	if (!t)
 		return drop(TT_DROP_call_lost);
-	if (call_inside(ctx, t))
+	if (PT_REGS_SP(ctx) >= t->outer.sp)
+		t->outer.sp = 0;
+	if (call_inside(ctx, t) && !call_back(ctx, t, tls, dir))
 		return 0;
 	if (t->in_call)
 		call_missed(t);
