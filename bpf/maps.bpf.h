@@ -103,6 +103,15 @@ enum {
 	RESULT_VECTOR,
 };
 
+/* A read that called back into its program, which writes on the same object (Node's fetch does when the
+ * handshake is done). */
+struct outer_read {
+	__u64 object, buf, size_out, sp, ip;	/* sp 0 = none */
+	__u32 num;
+	__u8 result, tls;
+	__u8 pad_[2];
+};
+
 /* A thread or goroutine that has called a TLS library. */
 struct thread {
 	/* the call it is in; sp identifies it */
@@ -133,6 +142,7 @@ struct thread {
 	__u8 unread;		/* received_bytes, no TLS call has had the chance to read them */
 	__u8 unsent;		/* writes wait for their sends: unsent.bpf.h */
 	__u8 pad2_[2];
+	struct outer_read outer;
 	__u64 mixed_ns;		/* when it had received from several sockets before reading */
 	/* coverage: the object called last, the socket its bytes went over, what awaits a send */
 	__u64 cover_object, cover_sock, cover_wrote;

@@ -60,6 +60,46 @@ static __always_inline int call_inside(const struct call *call, struct thread *t
 	return ++t->ignored < CALLS_INSIDE_MAX;
 }
 
+/* The one call inside another that is the program's own: a write on the object that is read. */
+static __always_inline int call_back(const struct call *call, struct thread *t, __u8 tls, __u8 dir)
+{
+	if (t->dir != IN || dir != OUT || t->tls != tls || t->object != call->object)
+		return 0;
+	t->outer.object = t->object;
+	t->outer.buf = t->buf;
+	t->outer.size_out = t->size_out;
+	t->outer.sp = t->sp;
+	t->outer.ip = t->ip;
+	t->outer.num = t->num;
+	t->outer.result = t->result;
+	t->outer.tls = t->tls;
+	t->in_call = 0;
+	return 1;
+}
+
+/* The outer read returns. What it did on sockets is not known any more. */
+static __always_inline void call_resume(struct pt_regs *ctx, struct thread *t)
+{
+	if (t->in_call || !t->outer.sp || PT_REGS_SP(ctx) != t->outer.sp + sizeof(long))
+		return;
+	t->object = t->outer.object;
+	t->buf = t->outer.buf;
+	t->size_out = t->outer.size_out;
+	t->sp = t->outer.sp;
+	t->ip = t->outer.ip;
+	t->num = t->outer.num;
+	t->result = t->outer.result;
+	t->tls = t->outer.tls;
+	t->dir = IN;
+	t->sock = 0;
+	t->sent = 0;
+	t->received = 0;
+	t->mixed = 1;
+	t->fed_bytes = 0;
+	t->outer.sp = 0;
+	t->in_call = 1;
+}
+
 static __always_inline void call_key(const struct thread *t, struct conn_key *key)
 {
 	key->object = t->object;
@@ -97,7 +137,9 @@ static __always_inline struct thread *call_note(const struct caller *who, const 
 		drop(TT_DROP_call_lost);
 		return 0;
 	}
-	if (call_inside(call, t, tls))
+	if (call->sp >= t->outer.sp)
+		t->outer.sp = 0;
+	if (call_inside(call, t, tls) && !call_back(call, t, tls, dir))
 		return 0;
 	if (t->in_call)
 		call_missed(t);

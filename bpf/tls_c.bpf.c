@@ -119,6 +119,8 @@ int tls_out(struct pt_regs *ctx)
 	struct conn *c;
 
 	OWN_STACK(ctx);
+	if (t)
+		call_resume(ctx, t);
 	/* At a return the stack is one word shorter than it was on entry: this tells the outer call's
 	 * return from those of calls inside it. */
 	if (!t || !t->in_call || PT_REGS_SP(ctx) != t->sp + sizeof(long))

@@ -7,7 +7,8 @@
 BPF_TESTS := $(patsubst tests/bpf/%.c,build/tests/bpf/%,$(wildcard tests/bpf/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 TOOLS := $(patsubst tests/lib/%.c,build/tests/tools/%,tests/lib/loadgen.c tests/lib/lockstep.c tests/lib/canary.c \
-	tests/lib/juggle.c) build/tests/tools/lockstep-static build/tests/tools/elf_hooks
+	tests/lib/juggle.c tests/lib/brief.c) \
+	$(addprefix build/tests/tools/,lockstep-static brief-static elf_hooks)
 HPACK_TOOLS := $(addprefix build/tests/tools/hpack/,plan encode_nghttp2 encode_go)
 
 .PHONY: deps deps-build deps-demo deps-test test check fuzz bench vm-check tools unit-tests
@@ -37,7 +38,7 @@ build/tests/tools/hpack/encode_go: $(addprefix tests/lib/hpack/,encode_go.go go.
 	@mkdir -p $(@D)
 	$(Q)cd $(<D) && go build -buildvcs=false -trimpath -o $(CURDIR)/$@ $(<F)
 
-build/tests/tools/lockstep-static: tests/lib/lockstep.c tests/tests.mk
+build/tests/tools/%-static: tests/lib/%.c tests/tests.mk
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -O2 -g $(WARN) -Werror -D_GNU_SOURCE -static -o $@ $< -lssl -lcrypto 2>$@.log || \
 		{ cat $@.log; exit 1; }

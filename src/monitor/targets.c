@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -202,12 +204,33 @@ static int open_mapped(const struct target_map *map)
 	return fd >= 0 ? fd : open_path(map->path, map->ino, false);
 }
 
+/* linux/mount.h since 5.2; the C library has a name for it since 2.36 */
+#ifndef OPEN_TREE_CLONE
+#define OPEN_TREE_CLONE 1
+#endif
+
+/*
+ * A probe holds the mount that its file was opened through, and nobody could unmount it. So it is
+ * opened through a mount of its own, which is in nobody's way. A mount of another namespace can't be
+ * cloned; that goes with its namespace. -1: not to be had.
+ */
+static int clone_mount(int path_fd)
+{
+#ifdef SYS_open_tree
+	return (int)syscall(SYS_open_tree, path_fd, "",
+			    OPEN_TREE_CLONE | O_CLOEXEC | AT_EMPTY_PATH);
+#else
+	return -1;
+#endif
+}
+
 static int reopen(int path_fd)
 {
+	_cleanup_close_ int mount_fd = clone_mount(path_fd);
 	char path[32];
 	int fd;
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", path_fd);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", mount_fd < 0 ? path_fd : mount_fd);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	return fd < 0 ? -errno : fd;
 }

@@ -371,6 +371,53 @@ static void test_two_of_one_size(void **state)
 		assert_int_equal(rig.use[i].h.tuple.family, TT_AF_NONE);
 }
 
+/* ---- a write from within a read ---- */
+
+static int wrote_back;
+
+/* As Node's callback, in which fetch() writes its request. */
+static void on_info(const SSL *ssl, int where, int ret)
+{
+	if ((where & SSL_CB_HANDSHAKE_DONE) && ssl == client && !wrote_back)
+		wrote_back = SSL_write(client, REQUEST, (int)strlen(REQUEST)) == (int)strlen(REQUEST);
+}
+
+static int over_memory_and_called_back(void **state)
+{
+	char byte;
+
+	rig_clear(&rig);
+	rig_tcp(fd);
+	client = SSL_new(client_ctx);
+	server = SSL_new(server_ctx);
+	client_in = BIO_new(BIO_s_mem());
+	client_out = BIO_new(BIO_s_mem());
+	server_in = BIO_new(BIO_s_mem());
+	server_out = BIO_new(BIO_s_mem());
+	SSL_set_bio(client, client_in, client_out);
+	SSL_set_bio(server, server_in, server_out);
+	SSL_set_connect_state(client);
+	SSL_set_accept_state(server);
+	SSL_set_info_callback(client, on_info);
+	wrote_back = 0;
+	for (int i = 0; i < 10 && !wrote_back; i++) {
+		SSL_read(client, &byte, 1);	/* shakes hands */
+		SSL_read(server, &byte, 0);
+		carry();
+	}
+	return wrote_back ? 0 : -1;
+}
+
+static void test_write_inside_read(void **state)
+{
+	carry();
+	get(server, strlen(REQUEST));
+	put(server, RESPONSE);
+	carry();
+	get(client, strlen(RESPONSE));
+	assert_exchange();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -384,6 +431,7 @@ int main(void)
 		T(test_memory_buffers, over_memory),
 		T(test_unrelated_send, over_memory),
 		T(test_two_of_one_size, over_memory),
+		T(test_write_inside_read, over_memory_and_called_back),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

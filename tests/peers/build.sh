@@ -86,19 +86,53 @@ build_boringssl() {
 	done < <(grep -v '^#' "$here/boringssl/wheels.txt")
 }
 
+# reqwest with each of its TLS libraries, as programs are shipped.
+build_rust_ask() {
+	local tls
+	cp -r "$here/rust_ask" "$1/src"
+	for tls in rustls native; do
+		cargo build -q --release --features $tls --manifest-path "$1/src/Cargo.toml" --target-dir "$1/target"
+		mv "$1/target/release/ask" "$1/$tls"
+		strip -o "$1/$tls-stripped" "$1/$tls"
+	done
+	rm -r "$1/target" "$1/src"
+}
+
+build_wheels() {
+	python3 -m venv "$1"
+	"$1/bin/pip" install -q --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \
+		-r "$here/wheels/requirements.txt"
+}
+
+# OpenSSL 1.1 as built for musl (in a Python wheel), and ../lib/brief.c with it.
+build_musl() {
+	local wheel=psycopg2_binary-2.9.9-cp311-cp311-musllinux_1_1_x86_64.whl
+	python3 -m pip download -q --disable-pip-version-check --no-deps --only-binary :all: --implementation cp \
+		--python-version 3.11 --platform musllinux_1_1_x86_64 -d "$1" psycopg2-binary==2.9.9
+	sha256sum --quiet -c - <<<"78151aa3ec21dccd5cdef6c74c3e73386dcdfaf19bced944169697d7ac7482fc  $1/$wheel"
+	python3 -m zipfile -e "$1/$wheel" "$1/wheel"
+	mv "$1"/wheel/psycopg2_binary.libs/lib{ssl,crypto}-* "$1"
+	rm -r "$1/$wheel" "$1/wheel"
+	ln -s /lib/ld-musl-x86_64.so.1 "$1/libc.musl-x86_64.so.1"
+	musl-gcc -O2 -D_GNU_SOURCE -idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu -o "$1/brief" \
+		"$here/../lib/brief.c" "$1"/libssl-* "$1"/libcrypto-* -Wl,--allow-shlib-undefined
+}
+
 version_of() { # NAME: of its tool; without one, or with an old one, its peers can't be built
 	case $1 in
 	go | go_std) go version | sed -n 's/^go version go\([0-9.]*\).*/\1/p' ;;
-	rust) cargo --version | sed -n 's/^cargo \([0-9.]*\).*/\1/p' ;;
+	rust | rust_ask) cargo --version | sed -n 's/^cargo \([0-9.]*\).*/\1/p' ;;
 	java) javac -version 2>&1 | sed -n 's/^javac \([0-9.]*\).*/\1/p' ;;
 	netty) mvn -v 2>/dev/null | sed -n 's/^Java version: \([0-9.]*\).*/\1/p' ;;
 	bun) npm --version ;;
+	musl) musl-gcc -dumpversion ;;
 	# The requirements.txt have no wheels for later ones.
-	python | boringssl | dotnet) python3 -c 'import platform, sys; print(platform.python_version() if sys.version_info < (3, 14) else "")' ;;
+	python | boringssl | dotnet | wheels) python3 -c 'import platform, sys; print(platform.python_version() if sys.version_info < (3, 14) else "")' ;;
 	esac
 }
 
 state_of() { # NAME VERSION: of what is built and of the tool that builds it
+	[ "$1" != musl ] || set -- ../lib/brief.c "$2"
 	{ cd "$here"; find "$1" -type f ! -name "*.py" -print0 | sort -z | xargs -0 sha256sum; echo "$2"; } |
 		sha256sum | cut -c 1-32
 }
@@ -123,6 +157,9 @@ build() { # NAME
 declare -A tool=([go]=go [rust]=cargo [java]=javac [python]=python3)
 declare -A least=([go]=1.26 [rust]=1.88 [java]=17 [python]=3.11)
 tool[go_std]=go least[go_std]=1.26
+tool[rust_ask]=cargo least[rust_ask]=1.88
+tool[wheels]=python3 least[wheels]=3.11
+tool[musl]=musl-gcc least[musl]=4
 tool[dotnet]=python3 least[dotnet]=3.11
 tool[netty]=mvn least[netty]=17
 tool[bun]=npm least[bun]=7

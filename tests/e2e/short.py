@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Programs that live for some milliseconds. With a library that is known, the first request is seen; how
+long it takes until a file that nobody knew is covered, and what is missed until then, is measured and
+said."""
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from datetime import datetime
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+import rig  # noqa: E402  pylint: disable=wrong-import-position,import-error
+
+BRIEF = os.path.join(rig.TOOLS, "brief")
+LIVES = 200
+NEW_FILES = 10
+REQUESTS = 400		# of a program whose file is new
+LIMIT_MS = 1000		# from exec to the first covered call, on a machine that does other things too
+
+
+class Life:
+    """One run of a program: when it was started, when it wrote each request."""
+
+    def __init__(self, program, port, requests):
+        self.token = rig.token()
+        self.exec_ns = time.time_ns()
+        p = subprocess.run([program, str(port), str(requests), self.token], capture_output=True, text=True,
+                           timeout=60, check=False)
+        rig.need_equal(p.returncode, 0, f"status of {program}")
+        self.main_ns, *self.writes = map(int, p.stdout.split())
+
+    def ms(self):
+        return (time.time_ns() - self.exec_ns) / 1e6
+
+
+def percentiles(values):
+    values = sorted(values)
+    return f"median {statistics.median(values):.1f}, worst {values[-1]:.1f} ms"
+
+
+def known_library(sensor, nginx):
+    with rig.case(f"{LIVES} programs in a row that live some milliseconds: the only request of each is seen"):
+        lives, lengths = [], []
+        for _ in range(LIVES):
+            lives.append(Life(BRIEF, nginx.tls, 1))
+            lengths.append(lives[-1].ms())
+        ids = sensor.ids([life.token for life in lives])
+        sensor.wait_uses(ids, 2 * LIVES, seconds=30)
+        missed = [i for i, token_id in enumerate(ids) if rig.total(sensor.uses(token_id, "egress")) != 1]
+        print(f"# from start to end of such a program: {percentiles(lengths)}")
+        rig.need(not missed, f"{len(missed)} of {LIVES} were not seen once: numbers {missed[:10]}")
+        rig.need(statistics.median(lengths) < 200, "these programs live too long to show anything")
+
+
+def nanoseconds(text):
+    whole, _, rest = text.rstrip("Z").partition(".")
+    return int(datetime.fromisoformat(whole + "+00:00").timestamp()) * 10**9 + int(rest.ljust(9, "0"))
+
+
+def first_seen(sensor, life):
+    """(milliseconds from exec to the first request that was seen, requests missed before it)"""
+    token_id = sensor.ids([life.token])[0]
+    sensor.wait_uses(token_id, 2 * len(life.writes), seconds=3)
+    seen = sorted(nanoseconds(u["first"]) for u in sensor.uses(token_id, "egress"))
+    rig.need(seen, f"none of {len(life.writes)} requests was seen")
+    missed = len(life.writes) - rig.total(sensor.uses(token_id, "egress"))
+    # Those that were missed are the first ones, and nothing else.
+    rig.need(missed == 0 or life.writes[missed] - life.writes[missed - 1] >= 0, "order of requests")
+    rig.need(abs(seen[0] - life.writes[missed]) < 50_000_000,
+             f"the first request seen is not number {missed}: there is a gap behind it")
+    return (seen[0] - life.exec_ns) / 1e6, missed
+
+
+def new_file(sensor, nginx, work):
+    with rig.case(f"a static program that nobody knew: covered within {LIMIT_MS} ms, from then on all is seen"):
+        times, missed, again = [], [], []
+        for i in range(NEW_FILES):
+            program = os.path.join(work, f"new{i}")
+            shutil.copy(BRIEF + "-static", program)
+            ms, n = first_seen(sensor, Life(program, nginx.tls, REQUESTS))
+            times.append(ms)
+            missed.append(n)
+            again.append(Life(program, nginx.tls, 1))
+        print(f"# from exec to the first call that was seen: {percentiles(times)}")
+        print(f"# requests missed before it, without a pause between them: {sorted(missed)}")
+        rig.need(max(times) < LIMIT_MS, f"{max(times):.0f} ms")
+        ids = sensor.ids([life.token for life in again])
+        sensor.wait_uses(ids, 2 * NEW_FILES)
+        rig.need_equal([rig.total(sensor.uses(i, "egress")) for i in ids], [1] * NEW_FILES,
+                       "requests of the same files' second processes")
+
+
+def said_by_coverage(sensor, nginx, work):
+    with rig.case("coverage tells the time from exec to the first covered call"):
+        program = os.path.join(work, "told")
+        shutil.copy(BRIEF + "-static", program)
+        Life(program, nginx.tls, REQUESTS)
+        record = rig.wait_until(lambda: next((r for r in sensor.records("coverage") if
+                                              r["process"].get("executable") == program), None), 10, "its record")
+        rig.need(0 < record["coverage"]["exec_to_first_call_ms"] < LIMIT_MS,
+                 f"exec_to_first_call_ms {record['coverage']}")
+
+
+def main():
+    rig.need_root()
+    work = rig.work_dir("short")
+    authority = rig.Authority(work)
+    nginx = rig.Nginx(work, authority, workers=2)
+    sensor = rig.Sensor(work)
+    known_library(sensor, nginx)
+    new_file(sensor, nginx, work)
+    said_by_coverage(sensor, nginx, work)
+    with rig.case("the sensor ends with status 0"):
+        rig.need_equal(sensor.stop(), 0, "status")
+    rig.finish()
+
+
+main()
