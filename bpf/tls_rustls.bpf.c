@@ -159,6 +159,16 @@ int rustls_slice_in(struct pt_regs *ctx)
 	return offer(ctx, &c, 1);
 }
 
+/* CommonState::send_msg(&mut self, ...): messages of the handshake, from which the layout is learned. */
+SEC("uprobe")
+int rustls_message_in(struct pt_regs *ctx)
+{
+	struct chunks nothing = {};
+
+	OWN_STACK(ctx);
+	return offer(ctx, &nothing, 0);
+}
+
 /* ---- what encrypts, and where it is named ---- */
 
 static __always_inline void encrypter_key(__u64 object, struct conn_key *key)
@@ -236,12 +246,17 @@ static __noinline __u64 encrypter_next(const struct conn_key *key, __u64 number,
 	return e->epoch;
 }
 
-/* Is this record what comes next of the offer? Then the offer stands behind it. */
-static __always_inline int offer_goes_on(struct pt_regs *ctx, struct thread *t, const struct chunks *c)
+static __always_inline int offer_inside(struct pt_regs *ctx, const struct thread *t)
 {
 	__u64 sp = PT_REGS_SP(ctx);
 
-	if (!t->offered || sp >= t->offer_sp || t->offer_sp - sp > CALL_DEPTH_MAX)
+	return t->offered && sp < t->offer_sp && t->offer_sp - sp <= CALL_DEPTH_MAX;
+}
+
+/* Is this record what comes next of the offer? Then the offer stands behind it. */
+static __always_inline int offer_goes_on(struct pt_regs *ctx, struct thread *t, const struct chunks *c)
+{
+	if (!offer_inside(ctx, t))
 		return 0;
 	if (c->slices != t->offer[0] || c->at != t->offer[1])
 		return 0;
@@ -435,8 +450,11 @@ int rustls_record_in(struct pt_regs *ctx)
 	} else if (bpf_probe_read_user(&c, sizeof(c), (void *)PT_REGS_PARM3(ctx))) {
 		return drop(TT_DROP_user_fault);
 	}
-	if (!offer_goes_on(ctx, t, &c))
+	if (!offer_goes_on(ctx, t, &c)) {
+		if (offer_inside(ctx, t))
+			rustls_learn(t->offered, key.object);
 		return record_outside(&c);
+	}
 	return read_slot(ctx, t, record(&key, t, &c, epoch, missed));
 }
 

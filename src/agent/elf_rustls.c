@@ -76,6 +76,7 @@ static const struct {
 	{ "CommonState16buffer_plaintext", TT_HOOK_rustls_write },
 	{ "CommonState19send_some_plaintext", TT_HOOK_rustls_slice },
 	{ "CommonState23take_received_plaintext", TT_HOOK_rustls_read },
+	{ "CommonState8send_msg", TT_HOOK_rustls_message },
 };
 
 /* The older mangling: _ZN, the path's elements each after its length, a hash, E. */
