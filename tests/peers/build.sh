@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Builds the HTTP/2 and gRPC peers of tests/e2e/http2_*.py, each once for one state of its sources.
+# Builds the HTTP/2 and gRPC peers of tests/e2e/http2*.py and rustls.py, each once for one state of its sources.
 #   build.sh             what can be built here; a missing toolchain is said, and its tests skip
-#   build.sh NAME...     only these: go rust java python
+#   build.sh NAME...     only these: go rust rustls java python
 # Kept in $TOKENTRAIL_CACHE/peers, else the user's cache folder. Versions are pinned beside the sources.
 set -euo pipefail
 
@@ -20,6 +20,14 @@ build_rust() { # in a copy: cargo writes its lock file beside the sources
 	rm -r "$1/target" "$1/src"
 }
 
+build_rustls() { # a release build, as people have them, and the same stripped
+	cp -r "$here/rustls" "$1/src"
+	cargo build -q --release --manifest-path "$1/src/Cargo.toml" --target-dir "$1/target"
+	mv "$1/target/release/rustls-peer" "$1/peer"
+	strip -o "$1/peer-stripped" "$1/peer"
+	rm -r "$1/target" "$1/src"
+}
+
 build_java() {
 	javac -d "$1" "$here/java/Peer.java"
 }
@@ -33,7 +41,7 @@ build_python() {
 version_of() { # NAME: of its tool; without one, or with an old one, its peers can't be built
 	case $1 in
 	go) go version | sed -n 's/^go version go\([0-9.]*\).*/\1/p' ;;
-	rust) cargo --version | sed -n 's/^cargo \([0-9.]*\).*/\1/p' ;;
+	rust | rustls) cargo --version | sed -n 's/^cargo \([0-9.]*\).*/\1/p' ;;
 	java) javac -version 2>&1 | sed -n 's/^javac \([0-9.]*\).*/\1/p' ;;
 	# requirements.txt has no grpcio for later ones.
 	python) python3 -c 'import platform, sys; print(platform.python_version() if sys.version_info < (3, 14) else "")' ;;
@@ -61,9 +69,9 @@ build() { # NAME
 	echo "$state" >"$out/.done"
 }
 
-declare -A tool=([go]=go [rust]=cargo [java]=javac [python]=python3)
-declare -A least=([go]=1.26 [rust]=1.88 [java]=17 [python]=3.11)
-[ $# -gt 0 ] || set -- go rust java python
+declare -A tool=([go]=go [rust]=cargo [rustls]=cargo [java]=javac [python]=python3)
+declare -A least=([go]=1.26 [rust]=1.88 [rustls]=1.88 [java]=17 [python]=3.11)
+[ $# -gt 0 ] || set -- go rust rustls java python
 for name in "$@"; do
 	build "$name"
 done
