@@ -40,8 +40,9 @@ struct payload {
  * same memory, begins at record 0. */
 struct encrypter {
 	__u64 epoch;	/* when it was first met */
-	__u64 next;	/* number of its next record */
+	__u64 next;	/* number of its next record, or */
 };
+#define NUMBER_UNKNOWN (~0ULL)
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -239,6 +240,8 @@ static __noinline __u64 encrypter_next(const struct conn_key *key, __u64 number,
 	}
 	before = e->next;
 	e->next = number + 1;
+	if (before == NUMBER_UNKNOWN)
+		return e->epoch;
 	if (number < before)
 		e->epoch = first.epoch;
 	else
@@ -464,7 +467,7 @@ int rustls_record_in(struct pt_regs *ctx)
 static __noinline __u64 encrypter_now(const struct conn_key *key)
 {
 	struct encrypter *e = bpf_map_lookup_elem(&encrypters, key);
-	struct encrypter first = { .epoch = bpf_ktime_get_boot_ns() };
+	struct encrypter first = { .epoch = bpf_ktime_get_boot_ns(), .next = NUMBER_UNKNOWN };
 
 	if (e)
 		return e->epoch;

@@ -5,6 +5,7 @@ and by upgrade from HTTP/1: each request is one use at each end that the sensor 
 `tokentrail fingerprint` prints. Some of the requests of a connection have the same token, so that it
 comes out of the header table."""
 import os
+import subprocess
 import shutil
 import sys
 
@@ -37,7 +38,9 @@ def wants_of(name, questions, answers):
 
 
 def library(tls, peer):
-    return "openssl" if tls and peer.openssl else "none"
+    if not tls or not peer.openssl:
+        return "none"
+    return "openssl" if peer.openssl is True else peer.openssl
 
 
 def pair(sensor, name, server, ca=None, only=None, more=()):
@@ -77,8 +80,8 @@ def with_own_servers(sensor, work, authority):
                 chain = authority if tls else None
                 server = peers.Nghttpd(work, chain) if kind == "nghttpd" else peers.Server(kind, chain)
                 for name in clients:
-                    # Of Go's TLS and rustls the sensor sees nothing yet.
-                    if tls and not server.openssl and name not in ("curl", "nghttp", "node"):
+                    # Of Go's TLS the sensor sees nothing yet.
+                    if tls and not server.openssl and name not in ("curl", "nghttp", "node", "reqwest"):
                         continue
                     with rig.case(f"{name} to {kind}, {'TLS' if tls else 'plain'}"):
                         pair(sensor, name, server, chain and chain.ca)
@@ -120,7 +123,10 @@ def main():
     work = rig.work_dir("http2")
     authority = rig.Authority(work)
     nginx = rig.Nginx(work, authority, http2=True)
+    # A program that is met for the first time has its probes only after a look at its file.
+    waiting = rig.spawn([peers.program_of(peers.RUST), "https://localhost"], stdin=subprocess.PIPE)
     sensor = rig.Sensor(work)
+    rig.end(waiting)
     with_nginx(sensor, nginx, authority)
     with_own_servers(sensor, work, authority)
     with_upgrade(sensor, work, nginx)

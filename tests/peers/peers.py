@@ -23,11 +23,12 @@ JAVA = shutil.which("java") or "java"
 STATUS = {"/denied": 403, "/gone": 404, "/empty": 204}
 APACHE_MODULES = "/usr/lib/apache2/modules"
 
-# Client name -> (program, further words, whether its TLS is the system's OpenSSL).
+# Client name -> (program, further words, whether its TLS is seen: True for the system's OpenSSL, else the name
+# of its library).
 CLIENTS = {
     "go": (GO, ["http-client"], False),
     "xnet": (GO, ["xnet-client"], False),
-    "reqwest": (RUST, [], False),
+    "reqwest": (RUST, [], "rustls"),
     "java": (JAVA, ["-XX:TieredStopAtLevel=1", "-cp", os.path.join(CACHE, "java"), "Peer"], False),
     "node": ("node", [os.path.join(HERE, "node", "client.mjs")], True),
     "httpx": (PYTHON, [os.path.join(HERE, "python", "http_client.py")], True),
