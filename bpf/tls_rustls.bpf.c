@@ -10,6 +10,11 @@
  * break), no byte counts twice, and a layout that is not what was thought makes no record count at all.
  *
  * Received plaintext is given to CommonState a record at a time.
+ *
+ * CommonState is part of larger structs and is moved with them: between the handshake and the first
+ * request, and again when a server has seen which version of HTTP comes. What encrypts is a heap object
+ * of its own, which stays where it is, so connections are known by that. Where CommonState has its
+ * address is learned when a record is seen that both take part in, once in each process.
  */
 #include "tls.bpf.h"
 
@@ -35,8 +40,9 @@ struct payload {
  * same memory, begins at record 0. */
 struct encrypter {
 	__u64 epoch;	/* when it was first met */
-	__u64 next;	/* number of its next record */
+	__u64 next;	/* number of its next record, or */
 };
+#define NUMBER_UNKNOWN (~0ULL)
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -44,6 +50,16 @@ struct {
 	__type(key, struct conn_key);
 	__type(value, struct encrypter);
 } encrypters SEC(".maps");
+
+/* Process -> where in CommonState the address of what encrypts lies, plus 1. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, __u32);
+	__type(value, __u32);
+} layouts SEC(".maps");
+
+#define COMMON_WORDS 128	/* of CommonState that are looked at; it has some 105 */
 
 /* ---- the reader: in one program for both directions, since it is dear to load ---- */
 
@@ -84,7 +100,7 @@ int rustls_run(struct pt_regs *ctx)
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
 	__uint(max_entries, 1);
-	__type(key, __u32);
+	__uint(key_size, sizeof(__u32));
 	__array(values, int(void *));
 } rustls_next SEC(".maps") = { .values = { [0] = (void *)&rustls_run } };
 
@@ -143,23 +159,88 @@ int rustls_slice_in(struct pt_regs *ctx)
 	return offer(ctx, &c, 1);
 }
 
+/* CommonState::send_msg(&mut self, ...): messages of the handshake, from which the layout is learned. */
+SEC("uprobe")
+int rustls_message_in(struct pt_regs *ctx)
+{
+	struct chunks nothing = {};
+
+	OWN_STACK(ctx);
+	return offer(ctx, &nothing, 0);
+}
+
+/* ---- what encrypts, and where it is named ---- */
+
+static __always_inline void encrypter_key(__u64 object, struct conn_key *key)
+{
+	key->object = object;
+	key->tgid = bpf_get_current_pid_tgid() >> 32;
+	key->tls = TT_TLS_RUSTLS;
+}
+
+static __noinline __u64 encrypter_of(__u64 common)
+{
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	__u32 *word = bpf_map_lookup_elem(&layouts, &tgid);
+	__u64 object = 0;
+
+	if (word && *word)
+		bpf_probe_read_user(&object, sizeof(object), (__u64 *)common + (*word - 1));
+	return object;
+}
+
+/* The one word of CommonState that is this address, plus 1; 0: none is, or more than one. */
+__weak __noinline int rustls_find(__u64 common, __u64 object)
+{
+	__u64 found = 0, times = 0, word, same;
+
+	for (__u32 i = 0; i < COMMON_WORDS; i++) {
+		if (bpf_probe_read_user(&word, sizeof(word), (__u64 *)common + i))
+			break;
+		/* Without branches, each of which would double what the verifier has to follow. */
+		word ^= object;
+		same = word | -word;
+		asm volatile("" : "+r"(same));	/* or clang puts them back */
+		same = (same >> 63) ^ 1;
+		asm volatile("" : "+r"(same));
+		times += same;
+		found += same * i;
+	}
+	return times == 1 ? found + 1 : 0;
+}
+
+/* A program that was replaced by execve(2), or has two versions in it, is learned anew. */
+__weak __noinline int rustls_learn(__u64 common, __u64 object)
+{
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32, word;
+
+	if (encrypter_of(common) == object)
+		return 0;
+	word = rustls_find(common, object);
+	if (word)
+		bpf_map_update_elem(&layouts, &tgid, &word, BPF_ANY);
+	else
+		bpf_map_delete_elem(&layouts, &tgid);
+	return 0;
+}
+
 /* ---- records ---- */
 
 /* Notes the record. Returns the epoch; *missed: records before it went by unseen. */
-static __noinline __u64 encrypter_next(__u64 object, __u64 number, __u32 *missed)
+static __noinline __u64 encrypter_next(const struct conn_key *key, __u64 number, __u32 *missed)
 {
-	struct conn_key key = { .object = object, .tls = TT_TLS_RUSTLS };
 	struct encrypter *e, first = { .epoch = bpf_ktime_get_boot_ns(), .next = number + 1 };
 	__u64 before;
 
-	key.tgid = bpf_get_current_pid_tgid() >> 32;
-	e = bpf_map_lookup_elem(&encrypters, &key);
+	e = bpf_map_lookup_elem(&encrypters, key);
 	if (!e) {
-		bpf_map_update_elem(&encrypters, &key, &first, BPF_ANY);
+		bpf_map_update_elem(&encrypters, key, &first, BPF_ANY);
 		return first.epoch;
 	}
 	before = e->next;
 	e->next = number + 1;
+	if (before == NUMBER_UNKNOWN)
+		return e->epoch;
 	if (number < before)
 		e->epoch = first.epoch;
 	else
@@ -167,12 +248,17 @@ static __noinline __u64 encrypter_next(__u64 object, __u64 number, __u32 *missed
 	return e->epoch;
 }
 
-/* Is this record what comes next of the offer? Then the offer stands behind it. */
-static __always_inline int offer_goes_on(struct pt_regs *ctx, struct thread *t, const struct chunks *c)
+static __always_inline int offer_inside(struct pt_regs *ctx, const struct thread *t)
 {
 	__u64 sp = PT_REGS_SP(ctx);
 
-	if (!t->offered || sp >= t->offer_sp || t->offer_sp - sp > CALL_DEPTH_MAX)
+	return t->offered && sp < t->offer_sp && t->offer_sp - sp <= CALL_DEPTH_MAX;
+}
+
+/* Is this record what comes next of the offer? Then the offer stands behind it. */
+static __always_inline int offer_goes_on(struct pt_regs *ctx, struct thread *t, const struct chunks *c)
+{
+	if (!offer_inside(ctx, t))
 		return 0;
 	if (c->slices != t->offer[0] || c->at != t->offer[1])
 		return 0;
@@ -315,36 +401,36 @@ static __always_inline void covered(struct thread *t, const struct conn_key *key
 }
 
 /* Returns the slot that has the bytes to be read, or -1. */
-static __always_inline int record(struct thread *t, const struct chunks *chunks, __u64 epoch,
-				  __u32 missed)
+static __always_inline int record(const struct conn_key *key, struct thread *t,
+				  const struct chunks *chunks, __u64 epoch, __u32 missed)
 {
 	__u64 bytes = chunks->slices ? chunks->to - chunks->from : chunks->from;
-	struct conn_key key = { .object = t->offered, .tls = TT_TLS_RUSTLS };
 	struct scratch *s;
 	struct conn *c;
 	int slot;
 
-	key.tgid = bpf_get_current_pid_tgid() >> 32;
-	c = record_conn(&key, epoch);
-	covered(t, &key, c, OUT, bytes);
+	c = record_conn(key, epoch);
+	covered(t, key, c, OUT, bytes);
 	if (c && missed)
 		http_gap(&c->dir[OUT]);
-	if (c && c->epoch && http_passes(&c->dir[OUT], bytes)) {
-		record_adjacent(&key, c, t, bytes);
+	if (c && http_passes(&c->dir[OUT], bytes)) {
+		record_adjacent(key, c, t, bytes);
 		return -1;
 	}
-	s = slot_for(&key, c, OUT, &slot);
+	s = slot_for(key, c, OUT, &slot);
 	if (!s)
 		return -1;
 	chunks_to_pieces(chunks, s, slot);
-	if (!c && http_may_begin(s->piece[0].addr, s->piece[0].len))
-		c = conn_new(&key);
+	if (!c && http_may_begin(s->piece[0].addr, s->piece[0].len)) {
+		rustls_learn(t->offered, key->object);
+		c = conn_new(key);
+	}
 	if (!c) {
 		s->pieces = 0;	/* the slot is only given back */
 		return slot;
 	}
 	c->epoch = epoch;
-	record_adjacent(&key, c, t, bytes);
+	record_adjacent(key, c, t, bytes);
 	return slot;
 }
 
@@ -353,6 +439,7 @@ static __always_inline int record(struct thread *t, const struct chunks *chunks,
 SEC("uprobe")
 int rustls_record_in(struct pt_regs *ctx)
 {
+	struct conn_key key;
 	struct chunks c = {};
 	struct thread *t;
 	__u32 missed = 0;
@@ -366,32 +453,58 @@ int rustls_record_in(struct pt_regs *ctx)
 	if (!t)
 		return drop(TT_DROP_call_lost);
 	t->unread = 0;	/* what was received before has been read, or this would not be written now */
-	epoch = encrypter_next(PT_REGS_PARM2(ctx), PT_REGS_PARM4(ctx), &missed);
+	encrypter_key(PT_REGS_PARM2(ctx), &key);
+	epoch = encrypter_next(&key, PT_REGS_PARM4(ctx), &missed);
 	if (t->offered && t->offer_slice) {
 		if (bpf_probe_read_user(&c.at, 2 * sizeof(__u64), (void *)PT_REGS_PARM3(ctx)))
 			return drop(TT_DROP_user_fault);
 	} else if (bpf_probe_read_user(&c, sizeof(c), (void *)PT_REGS_PARM3(ctx))) {
 		return drop(TT_DROP_user_fault);
 	}
-	if (!offer_goes_on(ctx, t, &c))
+	if (!offer_goes_on(ctx, t, &c)) {
+		if (offer_inside(ctx, t))
+			rustls_learn(t->offered, key.object);
 		return record_outside(&c);
-	return read_slot(ctx, t, record(t, &c, epoch, missed));
+	}
+	return read_slot(ctx, t, record(&key, t, &c, epoch, missed));
 }
 
 /* ---- reading ---- */
 
-/* A read that follows another socket's receive is another connection's, in the same memory. */
+/* The epoch of what will encrypt the answers: nothing may have been encrypted so far. */
+static __noinline __u64 encrypter_now(const struct conn_key *key)
+{
+	struct encrypter *e = bpf_map_lookup_elem(&encrypters, key);
+	struct encrypter first = { .epoch = bpf_ktime_get_boot_ns(), .next = NUMBER_UNKNOWN };
+
+	if (e)
+		return e->epoch;
+	bpf_map_update_elem(&encrypters, key, &first, BPF_ANY);
+	return first.epoch;
+}
+
+/* A read that follows another socket's receive is another connection's too, in the same memory. */
+static __noinline int read_other(const struct conn *c, const struct thread *t, __u64 epoch)
+{
+	if (c->sock && t->received_sock && t->received_sock != c->sock)
+		return 1;
+	return c->epoch && c->epoch != epoch;
+}
+
 static __always_inline struct conn *read_conn(const struct conn_key *key, const struct thread *t,
 					      const struct payload *p)
 {
 	struct conn *c = bpf_map_lookup_elem(&conns, key);
+	__u64 epoch = encrypter_now(key);
 
-	if (c && c->sock && t->received_sock && t->received_sock != c->sock) {
+	if (c && read_other(c, t, epoch)) {
 		conn_end(key);
 		c = 0;
 	}
 	if (!c && http_may_begin(p->at, p->len))
 		c = conn_new(key);
+	if (c)
+		c->epoch = epoch;
 	return c;
 }
 
@@ -417,11 +530,12 @@ static __always_inline int payload_of(__u64 addr, struct payload *p)
 SEC("uprobe")
 int rustls_read_in(struct pt_regs *ctx)
 {
-	struct conn_key key = { .object = PT_REGS_PARM1(ctx), .tls = TT_TLS_RUSTLS };
+	struct conn_key key;
 	struct payload p;
 	struct scratch *s;
 	struct thread *t;
 	struct conn *c;
+	__u64 object;
 	__u8 fed;
 	int slot;
 
@@ -437,7 +551,9 @@ int rustls_read_in(struct pt_regs *ctx)
 		return 0;
 	fed = t->unread;
 	t->unread = 0;
-	key.tgid = bpf_get_current_pid_tgid() >> 32;
+	/* Not learned yet: what is read is seen, but not what answers it. */
+	object = encrypter_of(PT_REGS_PARM1(ctx));
+	encrypter_key(object ? object : PT_REGS_PARM1(ctx), &key);
 	c = read_conn(&key, t, &p);
 	covered(t, &key, c, IN, p.len);
 	if (!c)
@@ -454,4 +570,18 @@ int rustls_read_in(struct pt_regs *ctx)
 	s->piece[0].addr = p.at;
 	s->piece[0].len = p.len;
 	return read_slot(ctx, t, slot);
+}
+
+/* drop_in_place::<CommonState>(...) */
+SEC("uprobe")
+int rustls_end_in(struct pt_regs *ctx)
+{
+	__u64 object = encrypter_of(PT_REGS_PARM1(ctx));
+	struct conn_key key;
+
+	OWN_STACK(ctx);
+	encrypter_key(object ? object : PT_REGS_PARM1(ctx), &key);
+	conn_end(&key);
+	bpf_map_delete_elem(&encrypters, &key);
+	return 0;
 }

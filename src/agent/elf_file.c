@@ -182,11 +182,24 @@ int elf_file_section(const struct elf_file *file, const char *name, GElf_Shdr *r
 	return -ENOENT;
 }
 
+/* libelf keeps what it has read: another search may ask for the same section. */
+static bool is_held(const struct elf_file *file, size_t section)
+{
+	for (size_t i = 0; i < file->table_count; i++)
+		if (file->table[i] == section)
+			return true;
+	return false;
+}
+
 Elf_Data *elf_file_table(struct elf_file *file, Elf_Scn *section, const GElf_Shdr *header)
 {
+	if (is_held(file, elf_ndxscn(section)))
+		return elf_rawdata(section, NULL);
 	if (header->sh_offset > file->size || header->sh_size > file->size - header->sh_offset ||
-	    header->sh_size > ELF_TABLES_MAX_BYTES - file->table_bytes)
+	    header->sh_size > ELF_TABLES_MAX_BYTES - file->table_bytes ||
+	    file->table_count == ELF_TABLES_MAX)
 		return NULL;
+	file->table[file->table_count++] = elf_ndxscn(section);
 	file->table_bytes += header->sh_size;
 	return elf_rawdata(section, NULL);
 }

@@ -17,6 +17,7 @@
 #define ELF_SEGMENTS_MAX 256
 #define ELF_BUILD_ID_MAX 20
 #define ELF_TABLES_MAX_BYTES (192ULL << 20)	/* of sections read whole: all in memory at once */
+#define ELF_TABLES_MAX 16
 
 struct elf_segment {
 	uint64_t vaddr, offset, bytes;	/* bytes: in the file */
@@ -28,6 +29,8 @@ struct elf_file {
 	int fd;
 	uint64_t size;
 	uint64_t table_bytes;		/* that libelf was asked to read */
+	size_t table[ELF_TABLES_MAX];	/* the sections they are in, by number */
+	size_t table_count;
 	Elf64_Ehdr ehdr;
 	struct elf_segment segments[ELF_SEGMENTS_MAX];	/* PT_LOADs */
 	size_t segment_count;

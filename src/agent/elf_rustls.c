@@ -3,9 +3,10 @@
  * rustls is compiled into each program anew, and none of its functions is an interface. What makes it
  * safe to read their arguments:
  *   the writing side    is checked by the kernel program at each record (bpf/tls_rustls.bpf.c)
- *   the reading side    has the same function in the versions named below, built with compilers from
- *                       1.77 on; of other versions, and where the version is not to be seen, the
- *                       function has to begin by loading the three words that it is expected to be given
+ *   the reading side    has the same function in the versions named below, and the kernel program follows
+ *                       nothing but the two orders of words that compilers from 1.63 on give it; of other
+ *                       versions, and where the version is not to be seen, the function has to begin by
+ *                       loading the three words that it is expected to be given
  */
 #include "agent/elf_rustls.h"
 
@@ -76,6 +77,7 @@ static const struct {
 	{ "CommonState16buffer_plaintext", TT_HOOK_rustls_write },
 	{ "CommonState19send_some_plaintext", TT_HOOK_rustls_slice },
 	{ "CommonState23take_received_plaintext", TT_HOOK_rustls_read },
+	{ "CommonState8send_msg", TT_HOOK_rustls_message },
 };
 
 /* The older mangling: _ZN, the path's elements each after its length, a hash, E. */

@@ -5,6 +5,7 @@ and by upgrade from HTTP/1: each request is one use at each end that the sensor 
 `tokentrail fingerprint` prints. Some of the requests of a connection have the same token, so that it
 comes out of the header table."""
 import os
+import subprocess
 import shutil
 import sys
 
@@ -117,7 +118,10 @@ def main():
     work = rig.work_dir("http2")
     authority = rig.Authority(work)
     nginx = rig.Nginx(work, authority, http2=True)
+    # A program that is met for the first time has its probes only after a look at its file.
+    waiting = rig.spawn([peers.program_of(peers.RUST), "https://localhost"], stdin=subprocess.PIPE)
     sensor = rig.Sensor(work)
+    rig.end(waiting)
     with_nginx(sensor, nginx, authority)
     with_own_servers(sensor, work, authority)
     with_upgrade(sensor, work, nginx)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Builds the HTTP/2 and gRPC peers of tests/e2e/http2_*.py, each once for one state of its sources.
+# Builds the HTTP/2 and gRPC peers of tests/e2e/http2*.py and rustls.py, each once for one state of its sources.
 #   build.sh             what can be built here; a missing toolchain is said, and its tests skip
 #   build.sh NAME...     only these, of the folders here
 # Kept in $TOKENTRAIL_CACHE/peers, else the user's cache folder. Versions are pinned beside the sources.
@@ -36,6 +36,14 @@ build_rust() { # in a copy: cargo writes its lock file beside the sources
 	cp -r "$here/rust" "$1/src"
 	cargo build -q --manifest-path "$1/src/Cargo.toml" --target-dir "$1/target"
 	mv "$1/target/debug/peer" "$1/peer"
+	rm -r "$1/target" "$1/src"
+}
+
+build_rustls() { # a release build, as people have them, and the same stripped
+	cp -r "$here/rustls" "$1/src"
+	cargo build -q --release --manifest-path "$1/src/Cargo.toml" --target-dir "$1/target"
+	mv "$1/target/release/rustls-peer" "$1/peer"
+	strip -o "$1/peer-stripped" "$1/peer"
 	rm -r "$1/target" "$1/src"
 }
 
@@ -112,7 +120,7 @@ build_musl() {
 	sha256sum --quiet -c - <<<"78151aa3ec21dccd5cdef6c74c3e73386dcdfaf19bced944169697d7ac7482fc  $1/$wheel"
 	python3 -m zipfile -e "$1/$wheel" "$1/wheel"
 	mv "$1"/wheel/psycopg2_binary.libs/lib{ssl,crypto}-* "$1"
-	rm -r "$1/$wheel" "$1/wheel"
+	rm -r "${1:?}/$wheel" "$1/wheel"
 	ln -s /lib/ld-musl-x86_64.so.1 "$1/libc.musl-x86_64.so.1"
 	musl-gcc -O2 -D_GNU_SOURCE -idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu -o "$1/brief" \
 		"$here/../lib/brief.c" "$1"/libssl-* "$1"/libcrypto-* -Wl,--allow-shlib-undefined
@@ -121,7 +129,7 @@ build_musl() {
 version_of() { # NAME: of its tool; without one, or with an old one, its peers can't be built
 	case $1 in
 	go | go_std) go version | sed -n 's/^go version go\([0-9.]*\).*/\1/p' ;;
-	rust | rust_ask) cargo --version | sed -n 's/^cargo \([0-9.]*\).*/\1/p' ;;
+	rust | rustls | rust_ask) cargo --version | sed -n 's/^cargo \([0-9.]*\).*/\1/p' ;;
 	java) javac -version 2>&1 | sed -n 's/^javac \([0-9.]*\).*/\1/p' ;;
 	netty) mvn -v 2>/dev/null | sed -n 's/^Java version: \([0-9.]*\).*/\1/p' ;;
 	bun) npm --version ;;
@@ -157,6 +165,7 @@ build() { # NAME
 declare -A tool=([go]=go [rust]=cargo [java]=javac [python]=python3)
 declare -A least=([go]=1.26 [rust]=1.88 [java]=17 [python]=3.11)
 tool[go_std]=go least[go_std]=1.26
+tool[rustls]=cargo least[rustls]=1.88
 tool[rust_ask]=cargo least[rust_ask]=1.88
 tool[wheels]=python3 least[wheels]=3.11
 tool[musl]=musl-gcc least[musl]=4

@@ -30,7 +30,7 @@ APACHE_MODULES = "/usr/lib/apache2/modules"
 CLIENTS = {
     "go": (GO, ["http-client"], "go"),
     "xnet": (GO, ["xnet-client"], "go"),
-    "reqwest": (RUST, [], None),
+    "reqwest": (RUST, [], "rustls"),
     "java": (JAVA, ["-XX:TieredStopAtLevel=1", "-cp", os.path.join(CACHE, "java"), "Peer"], None),
     "node": ("node", [os.path.join(HERE, "node", "client.mjs")], "openssl"),
     "httpx": (PYTHON, [os.path.join(HERE, "python", "http_client.py")], "openssl"),
