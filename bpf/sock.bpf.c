@@ -13,31 +13,19 @@
  */
 #include "cover_sock.bpf.h"
 
-/* System call numbers, arch/x86/entry/syscalls/syscall_64.tbl */
-enum {
-	NR_READ = 0,
-	NR_WRITE = 1,
-	NR_READV = 19,
-	NR_WRITEV = 20,
-	NR_SENDFILE = 40,
-	NR_SENDTO = 44,
-	NR_RECVFROM = 45,
-	NR_SENDMSG = 46,
-	NR_RECVMSG = 47,
-	NR_RECVMMSG = 299,
-	NR_SENDMMSG = 307,
-	NR_IO_URING_ENTER = 426,
-};
 #define MMSGHDR_SIZE 64		/* struct mmsghdr: msghdr and a 4-byte length, padded */
 #define MESSAGES_MAX 4		/* messages of one sendmmsg call that are followed */
-#define USER_CS 0x33		/* __USER_CS: 64-bit code; 32-bit callers have other numbers */
+#define USER_CS 0x33		/* x86's __USER_CS: 64-bit code; 32-bit callers have other numbers */
+#define PSTATE_MODE 0x1f	/* PSR_MODE_MASK, arm64's asm/ptrace.h; 0 = 64-bit user */
+#define PSTATE_32BIT 0x10	/* PSR_MODE32_BIT */
 #define MSG_PEEK_FLAG 2		/* MSG_PEEK, linux/socket.h */
 #define S_IFMT_MASK 0170000
 #define S_IFSOCK_TYPE 0140000
 
 /* The registers of a system call that matter here. */
 struct call_regs {
-	__u64 nr, a0, a1, a2, a3, cs;
+	__u64 nr, a0, a1, a2, a3;
+	__u64 cs;		/* USER_CS; another value for a 32-bit caller, 0 for a thread of the kernel */
 	__u64 later;		/* bytes that the same call sent after those that are looked at */
 };
 
@@ -70,12 +58,27 @@ struct {
 
 static __always_inline void regs_read(struct call_regs *to, const struct pt_regs *regs)
 {
+#if defined(__TARGET_ARCH_x86)
 	bpf_probe_read_kernel(&to->nr, 8, &regs->orig_ax);
 	bpf_probe_read_kernel(&to->a0, 8, &regs->di);
 	bpf_probe_read_kernel(&to->a1, 8, &regs->si);
 	bpf_probe_read_kernel(&to->a2, 8, &regs->dx);
 	bpf_probe_read_kernel(&to->a3, 8, &regs->r10);
 	bpf_probe_read_kernel(&to->cs, 8, &regs->cs);
+#elif defined(__TARGET_ARCH_arm64)
+	__u64 mode = 0;
+	__s32 nr = 0;
+
+	bpf_probe_read_kernel(&nr, 4, &regs->syscallno);
+	bpf_probe_read_kernel(&to->a0, 8, &regs->orig_x0);
+	bpf_probe_read_kernel(&to->a1, 8, &regs->user.regs[1]);
+	bpf_probe_read_kernel(&to->a2, 8, &regs->user.regs[2]);
+	bpf_probe_read_kernel(&to->a3, 8, &regs->user.regs[3]);
+	bpf_probe_read_kernel(&mode, 8, &regs->user.pstate);
+	to->nr = nr;
+	mode &= PSTATE_MODE;
+	to->cs = !mode ? USER_CS : mode & PSTATE_32BIT ? 1 : 0;
+#endif
 	to->later = 0;
 }
 
