@@ -293,7 +293,7 @@ static __noinline int plain_begins(struct sock *sk, const struct buffers *b, __u
 	if (!n)
 		return 0;
 	if (!known)
-		cover_meet(sk, word, b->len, how);
+		cover_meet((__u64)sk, word[0], word[1], b->len, how);
 	return h1_may_begin(word[0], n) || h2_may_begin(word, n);
 }
 
@@ -395,7 +395,7 @@ static __noinline void adjacent_io(struct thread *t, struct sock *sk, __u64 len,
 		return;
 	}
 	if (t->cover_wrote)
-		cover_sent(t, sk, len);
+		cover_sent((__u64)sk, len);
 	if (!t->wrote_bytes)
 		return;
 	if (wire_fits(t->wrote_bytes, len)) {
@@ -409,21 +409,6 @@ static __noinline void adjacent_io(struct thread *t, struct sock *sk, __u64 len,
 	t->wrote_bytes = 0;
 }
 
-/* Counts the bytes of a socket that speaks TLS; whether it does. */
-static __noinline int cover_io(struct sock *sk, __u64 len, __u32 dir, const struct call_regs *regs)
-{
-	struct cover_sock *k = cover_find(sk);
-
-	if (regs->nr == NR_IO_URING_ENTER || !regs->cs)
-		cover_uring(regs->nr == NR_IO_URING_ENTER);
-	if (!k || !k->tls)
-		return 0;
-	/* TCP's count tells by itself. */
-	if (!k->inode || !call_peeks(regs))
-		cover_count(k, sk, len, dir);
-	return 1;
-}
-
 static __noinline int sock_io(struct sock *sk, __s64 len, __u32 dir, const struct call_regs *regs)
 {
 	__u64 id = bpf_get_current_pid_tgid();
@@ -432,7 +417,9 @@ static __noinline int sock_io(struct sock *sk, __s64 len, __u32 dir, const struc
 
 	if (len <= 0 || len > 0x7fffffff || !sock_is_stream(sk))
 		return 0;
-	known = cover_io(sk, len, dir, regs);
+	if (regs->nr == NR_IO_URING_ENTER || !regs->cs)
+		cover_uring(regs->nr == NR_IO_URING_ENTER);
+	known = cover_io((__u64)sk, len, dir, call_peeks(regs) != 0);
 	t = bpf_map_lookup_elem(&threads, &id);
 	if (t && t->in_call) {
 		nested_io(t, sk, len, dir);
