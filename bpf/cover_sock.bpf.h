@@ -137,21 +137,23 @@ static __noinline struct cover_sock *cover_new(struct sock *sk)
 
 #define COVER_NESTED 2		/* or'ed to a direction: I/O inside a probed TLS call */
 
-/* The first bytes of a call on a socket that is not known to speak TLS. */
-static __noinline void cover_meet(struct sock *sk, const __u64 word[2], __u64 len, __u32 how)
+/* The first bytes of a call on a socket that is not known to speak TLS. Global, as what follows: it is
+ * verified once, not for each way that leads here. */
+__weak __noinline int cover_meet(__u64 sock, __u64 first, __u64 second, __u64 len, __u32 how)
 {
+	__u64 word[2] = { first, second };
+	struct sock *sk = (void *)sock;
 	__u32 dir = how & 1, ahead = 0;
-	__u64 sock = (__u64)sk;
 	struct cover_sock *k = bpf_map_lookup_elem(&cover_socks, &sock);
 	struct cover_look *look;
 	int is;
 
 	if (!k && !cover_may_begin(word[0]) && !((how & COVER_NESTED) && cover_is_record(word, len)))
-		return;
+		return 0;
 	if (!k)
 		k = cover_new(sk);
 	if (!k)
-		return;
+		return 0;
 	look = dir == OUT ? &k->look[OUT] : &k->look[IN];
 	if (look->hello)
 		ahead = TLS_HEADER;
@@ -167,37 +169,59 @@ static __noinline void cover_meet(struct sock *sk, const __u64 word[2], __u64 le
 	else if (is == COVER_IS_NOT && !k->look[OUT].hello && !k->look[IN].hello && !k->look[OUT].signs &&
 		 !k->look[IN].signs)
 		bpf_map_delete_elem(&cover_socks, &sock);
+	return 0;
 }
 
 /* Marks a process that is known already as one that does its socket I/O through io_uring. */
-static __noinline void cover_uring(__u64 inside_enter)
+__weak __noinline int cover_uring(__u64 inside_enter)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct tt_cover_key key;
 	struct tt_cover_row *row;
 
 	if (!inside_enter && !(BPF_CORE_READ(task, flags) & PF_IO_WORKER_BIT))
-		return;
+		return 0;
 	if (!cover_key(&key))
-		return;
+		return 0;
 	row = bpf_map_lookup_elem(&cover_procs, &key);
 	if (row)
 		row->flags |= TT_COVER_IO_URING;
+	return 0;
+}
+
+/* Counts the bytes of a socket that speaks TLS; whether it does. */
+__weak __noinline int cover_io(__u64 sock, __u64 len, __u32 dir, __u32 peeks)
+{
+	struct sock *sk = (void *)sock;
+	struct cover_sock *k = cover_find(sk);
+
+	if (!k || !k->tls)
+		return 0;
+	/* TCP's count tells by itself. */
+	if (!k->inode || !peeks)
+		cover_count(k, sk, len, dir);
+	return 1;
 }
 
 /* ---- plaintext that waits for a send ---- */
 
 /* The send after writes that did no I/O of their own. One of exactly their size proves TLS. */
-static __noinline void cover_sent(struct thread *t, struct sock *sk, __u64 len)
+__weak __noinline int cover_sent(__u64 sock, __u64 len)
 {
-	__u64 sock = (__u64)sk, bytes = t->cover_wrote;
 	struct cover_sock *k = bpf_map_lookup_elem(&cover_socks, &sock);
+	struct caller who = { .id = bpf_get_current_pid_tgid() };
+	struct thread *t = bpf_map_lookup_elem(&threads, &who);
+	__u64 bytes;
+	struct sock *sk = (void *)sock;
 	struct tt_cover_key key;
 	struct tt_cover_row *row;
 
+	if (!t)
+		return 0;
+	bytes = t->cover_wrote;
 	t->cover_wrote = 0;
 	if (!wire_fits(bytes, len) || !cover_key(&key))
-		return;
+		return 0;
 	if ((!k || !k->tls) && wire_exact(bytes, len)) {
 		k = k ? k : cover_new(sk);
 		if (k)
@@ -205,9 +229,10 @@ static __noinline void cover_sent(struct thread *t, struct sock *sk, __u64 len)
 	}
 	row = bpf_map_lookup_elem(&cover_procs, &key);
 	if (!row || !cover_plain(sock, bytes, OUT, &key))
-		return;
+		return 0;
 	__sync_fetch_and_add(&row->loose[OUT], -bytes);
 	t->cover_sock = sock;
+	return 0;
 }
 
 #endif

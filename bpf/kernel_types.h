@@ -13,6 +13,8 @@
 
 #define TT_CORE __attribute__((preserve_access_index))
 
+/* ---- what differs between machines: registers and the numbers of system calls ---- */
+
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
 	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip,
@@ -25,6 +27,56 @@ struct pt_regs {
 #define GO_ARG2 bx
 #define GO_ARG3 cx
 #define GO_RESULT1 ax
+
+#define RETURN_ADDRESS 8	/* bytes of stack that a call takes for it */
+
+/* arch/x86/entry/syscalls/syscall_64.tbl */
+enum {
+	NR_READ = 0,
+	NR_WRITE = 1,
+	NR_READV = 19,
+	NR_WRITEV = 20,
+	NR_SENDFILE = 40,
+	NR_SENDTO = 44,
+	NR_RECVFROM = 45,
+	NR_SENDMSG = 46,
+	NR_RECVMSG = 47,
+	NR_RECVMMSG = 299,
+	NR_SENDMMSG = 307,
+	NR_IO_URING_ENTER = 426,
+};
+#elif defined(__TARGET_ARCH_arm64)
+/* arch/arm64/include/uapi/asm/ptrace.h; the second one begins with the first */
+struct user_pt_regs {
+	__u64 regs[31], sp, pc, pstate;
+};
+struct pt_regs {
+	struct user_pt_regs user;
+	__u64 orig_x0;
+	__s32 syscallno;
+};
+#define GO_G user.regs[28]
+#define GO_ARG1 user.regs[0]
+#define GO_ARG2 user.regs[1]
+#define GO_ARG3 user.regs[2]
+#define GO_RESULT1 user.regs[0]
+#define RETURN_ADDRESS 0	/* it is in a register */
+
+/* include/uapi/asm-generic/unistd.h */
+enum {
+	NR_READ = 63,
+	NR_WRITE = 64,
+	NR_READV = 65,
+	NR_WRITEV = 66,
+	NR_SENDFILE = 71,
+	NR_SENDTO = 206,
+	NR_RECVFROM = 207,
+	NR_SENDMSG = 211,
+	NR_RECVMSG = 212,
+	NR_RECVMMSG = 243,
+	NR_SENDMMSG = 269,
+	NR_IO_URING_ENTER = 426,
+};
 #else
 #error "no register layout for this architecture yet"
 #endif

@@ -15,31 +15,19 @@
 #include "nspr.bpf.h"
 #include "unsent.bpf.h"
 
-/* System call numbers, arch/x86/entry/syscalls/syscall_64.tbl */
-enum {
-	NR_READ = 0,
-	NR_WRITE = 1,
-	NR_READV = 19,
-	NR_WRITEV = 20,
-	NR_SENDFILE = 40,
-	NR_SENDTO = 44,
-	NR_RECVFROM = 45,
-	NR_SENDMSG = 46,
-	NR_RECVMSG = 47,
-	NR_RECVMMSG = 299,
-	NR_SENDMMSG = 307,
-	NR_IO_URING_ENTER = 426,
-};
 #define MMSGHDR_SIZE 64		/* struct mmsghdr: msghdr and a 4-byte length, padded */
 #define MESSAGES_MAX 4		/* messages of one sendmmsg call that are followed */
-#define USER_CS 0x33		/* __USER_CS: 64-bit code; 32-bit callers have other numbers */
+#define USER_CS 0x33		/* x86's __USER_CS: 64-bit code; 32-bit callers have other numbers */
+#define PSTATE_MODE 0x1f	/* PSR_MODE_MASK, arm64's asm/ptrace.h; 0 = 64-bit user */
+#define PSTATE_32BIT 0x10	/* PSR_MODE32_BIT */
 #define MSG_PEEK_FLAG 2		/* MSG_PEEK, linux/socket.h */
 #define S_IFMT_MASK 0170000
 #define S_IFSOCK_TYPE 0140000
 
 /* The registers of a system call that matter here. */
 struct call_regs {
-	__u64 nr, a0, a1, a2, a3, cs;
+	__u64 nr, a0, a1, a2, a3;
+	__u64 cs;		/* USER_CS; another value for a 32-bit caller, 0 for a thread of the kernel */
 	__u64 g;		/* of a goroutine; else anything */
 	__u64 later;		/* bytes that the same call sent after those that are looked at */
 };
@@ -73,6 +61,7 @@ struct {
 
 static __always_inline void regs_read(struct call_regs *to, const struct pt_regs *regs)
 {
+#if defined(__TARGET_ARCH_x86)
 	bpf_probe_read_kernel(&to->nr, 8, &regs->orig_ax);
 	bpf_probe_read_kernel(&to->a0, 8, &regs->di);
 	bpf_probe_read_kernel(&to->a1, 8, &regs->si);
@@ -80,6 +69,21 @@ static __always_inline void regs_read(struct call_regs *to, const struct pt_regs
 	bpf_probe_read_kernel(&to->a3, 8, &regs->r10);
 	bpf_probe_read_kernel(&to->cs, 8, &regs->cs);
 	bpf_probe_read_kernel(&to->g, 8, &regs->GO_G);
+#elif defined(__TARGET_ARCH_arm64)
+	__u64 mode = 0;
+	__s32 nr = 0;
+
+	bpf_probe_read_kernel(&nr, 4, &regs->syscallno);
+	bpf_probe_read_kernel(&to->a0, 8, &regs->orig_x0);
+	bpf_probe_read_kernel(&to->a1, 8, &regs->user.regs[1]);
+	bpf_probe_read_kernel(&to->a2, 8, &regs->user.regs[2]);
+	bpf_probe_read_kernel(&to->a3, 8, &regs->user.regs[3]);
+	bpf_probe_read_kernel(&mode, 8, &regs->user.pstate);
+	bpf_probe_read_kernel(&to->g, 8, &regs->GO_G);
+	to->nr = nr;
+	mode &= PSTATE_MODE;
+	to->cs = !mode ? USER_CS : mode & PSTATE_32BIT ? 1 : 0;
+#endif
 	to->later = 0;
 }
 
@@ -294,7 +298,7 @@ static __noinline int plain_begins(struct sock *sk, const struct buffers *b, __u
 	if (!n)
 		return 0;
 	if (!known)
-		cover_meet(sk, word, b->len, how);
+		cover_meet((__u64)sk, word[0], word[1], b->len, how);
 	return h1_may_begin(word[0], n) || h2_may_begin(word, n);
 }
 
@@ -433,24 +437,9 @@ static __noinline void adjacent_io(struct thread *t, struct sock *sk, __u64 len,
 		return;
 	}
 	if (t->cover_wrote)
-		cover_sent(t, sk, len);
+		cover_sent((__u64)sk, len);
 	if (t->unsent)
 		t->unsent = unsent_sent(bpf_get_current_pid_tgid(), sk, len);
-}
-
-/* Counts the bytes of a socket that speaks TLS; whether it does. */
-static __noinline int cover_io(struct sock *sk, __u64 len, __u32 dir, const struct call_regs *regs)
-{
-	struct cover_sock *k = cover_find(sk);
-
-	if (regs->nr == NR_IO_URING_ENTER || !regs->cs)
-		cover_uring(regs->nr == NR_IO_URING_ENTER);
-	if (!k || !k->tls)
-		return 0;
-	/* TCP's count tells by itself. */
-	if (!k->inode || !call_peeks(regs))
-		cover_count(k, sk, len, dir);
-	return 1;
 }
 
 /* The row of whoever is in a TLS call here, or else the thread's, if it has one. Go code has a pointer
@@ -475,7 +464,9 @@ static __noinline int sock_io(struct sock *sk, __s64 len, __u32 dir, const struc
 
 	if (len <= 0 || len > 0x7fffffff || !sock_is_stream(sk))
 		return 0;
-	known = cover_io(sk, len, dir, regs);
+	if (regs->nr == NR_IO_URING_ENTER || !regs->cs)
+		cover_uring(regs->nr == NR_IO_URING_ENTER);
+	known = cover_io((__u64)sk, len, dir, call_peeks(regs) != 0);
 	t = thread_here(regs->g);
 	if (t && t->in_call) {
 		nested_io(t, sk, len, dir, regs);

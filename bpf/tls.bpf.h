@@ -80,7 +80,7 @@ static __always_inline int call_back(const struct call *call, struct thread *t, 
 /* The outer read returns. What it did on sockets is not known any more. */
 static __always_inline void call_resume(struct pt_regs *ctx, struct thread *t)
 {
-	if (t->in_call || !t->outer.sp || PT_REGS_SP(ctx) != t->outer.sp + sizeof(long))
+	if (t->in_call || !t->outer.sp || PT_REGS_SP(ctx) != t->outer.sp + RETURN_ADDRESS)
 		return;
 	t->object = t->outer.object;
 	t->buf = t->outer.buf;

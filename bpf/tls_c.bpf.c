@@ -121,9 +121,9 @@ int tls_out(struct pt_regs *ctx)
 	OWN_STACK(ctx);
 	if (t)
 		call_resume(ctx, t);
-	/* At a return the stack is one word shorter than it was on entry: this tells the outer call's
-	 * return from those of calls inside it. */
-	if (!t || !t->in_call || PT_REGS_SP(ctx) != t->sp + sizeof(long))
+	/* At a return the stack is as long as it was on entry, without the return address: this tells the
+	 * outer call's return from those of calls inside it. */
+	if (!t || !t->in_call || PT_REGS_SP(ctx) != t->sp + RETURN_ADDRESS)
 		return 0;
 	t->in_call = 0;
 	if (t->result == RESULT_OBJECT)

@@ -51,7 +51,7 @@ static __noinline struct thread *go_begin(struct pt_regs *ctx, __u32 dir)
 		.object = ctx->GO_ARG1,
 		.buf = ctx->GO_ARG2,
 		.num = ctx->GO_ARG3,
-		.ip = ctx->ip,
+		.ip = PT_REGS_IP(ctx),
 	};
 	struct go_stack stack;
 	struct caller who;
@@ -65,7 +65,7 @@ static __noinline struct thread *go_begin(struct pt_regs *ctx, __u32 dir)
 		return 0;
 	}
 	call.size_out = stack.hi;
-	call.sp = ctx->sp - stack.hi;
+	call.sp = PT_REGS_SP(ctx) - stack.hi;
 	t = call_note(&who, &call, TT_TLS_GO, dir, RESULT_LONG);
 	if (t)
 		t->on_stack = call.buf >= stack.lo && call.buf < stack.hi;
@@ -152,7 +152,7 @@ static __noinline struct thread *go_ending(struct pt_regs *ctx)
 			drop(TT_DROP_call_lost);
 		return 0;
 	}
-	if (!t->in_call || go_stack_of(who.g, &stack) || ctx->sp - stack.hi != t->sp)
+	if (!t->in_call || go_stack_of(who.g, &stack) || PT_REGS_SP(ctx) - stack.hi != t->sp)
 		return 0;
 	t->in_call = 0;
 	if (t->on_stack)
