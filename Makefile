@@ -12,7 +12,7 @@ B := build$(if $(SAN),/san)
 G := build/gen
 Q := $(if $(V),,@)
 
-PKGS := libbpf libelf zlib libprotobuf-c rdkafka sqlite3 libseccomp libcap yaml-0.1 jansson libcrypto
+PKGS := libbpf libelf zlib libprotobuf-c rdkafka sqlite3 libseccomp libcap yaml-0.1 jansson libcrypto libmicrohttpd
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wno-unused-parameter
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all -DTT_SANITIZED)
 CPPFLAGS_ALL = -D_GNU_SOURCE -DTT_VERSION='"$(VERSION)"' -Isrc -Iinclude -Ibpf -I$(G)

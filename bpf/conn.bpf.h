@@ -7,8 +7,8 @@
  *   nested    the socket I/O happened inside the TLS call, all of it on one stream socket, and the
  *             sizes fit (a TLS record is longer than what it carries)
  *   adjacent  a TLS write without socket I/O inside is followed by a send of the same thread with
- *             exactly the size of its records; or a send and a receive that merely fit agree on one
- *             socket
+ *             exactly the size of its records, which no other write that waits has (unsent.bpf.h); or
+ *             a send and a receive that merely fit agree on one socket, and nothing else can be meant
  * What neither rule settles stays unknown: the address is then absent.
  */
 #ifndef TT_CONN_BPF_H
@@ -133,18 +133,34 @@ static __always_inline struct conn *conn_link(const struct conn_key *key, struct
 	return c;
 }
 
-/* A socket that fits: the second sign that agrees with the first proves it. */
-static __always_inline void conn_candidate(const struct conn_key *key, __u64 sock,
-					   const struct tt_tuple *tuple)
+static __always_inline int conn_key_same(const struct conn_key *a, const struct conn_key *b)
+{
+	return a->object == b->object && a->tgid == b->tgid && a->tls == b->tls;
+}
+
+/* Whether it is known for sure which TLS connection a socket has. */
+static __noinline int sock_is_taken(__u64 sock)
+{
+	struct conn_key *key = bpf_map_lookup_elem(&links, &sock);
+	struct conn *c = key ? bpf_map_lookup_elem(&conns, key) : 0;
+
+	return c && c->sock == sock;
+}
+
+/* A socket that fits: a sign of each direction that agree prove it. */
+static __noinline void conn_candidate(const struct conn_key *key, __u64 sock,
+				      const struct tt_tuple *tuple, __u32 dir)
 {
 	struct conn *c = bpf_map_lookup_elem(&conns, key);
 
-	if (!c || c->sock)
+	if (!c || c->sock || sock_is_taken(sock))
 		return;
-	if (c->candidate == sock)
+	if (c->candidate != sock)
+		c->signs = 0;
+	c->candidate = sock;
+	c->signs |= dir == OUT ? 1 : 2;
+	if (c->signs == 3)
 		conn_link(key, c, sock, tuple);
-	else
-		c->candidate = sock;
 }
 
 /* Bytes on the wire for a write of n bytes in TLS 1.3, and in TLS 1.2 with AES-GCM or ChaCha20. */

@@ -18,6 +18,13 @@ struct pt_regs {
 	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip,
 		cs, flags, sp, ss;
 };
+
+/* What Go has where, from 1.17 on (src/cmd/compile/abi-internal.md). */
+#define GO_G r14
+#define GO_ARG1 ax
+#define GO_ARG2 bx
+#define GO_ARG3 cx
+#define GO_RESULT1 ax
 #else
 #error "no register layout for this architecture yet"
 #endif
@@ -78,6 +85,7 @@ struct files_struct {
 
 struct task_struct {
 	struct task_struct *group_leader;
+	unsigned int flags;
 	__u64 start_boottime;	/* real_start_time before 5.5 (kernel commit cf25e24db61c) */
 	char comm[16];
 	struct files_struct *files;

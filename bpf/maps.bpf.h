@@ -34,6 +34,7 @@ struct conn {
 	__u64 sock;		/* struct sock *, never followed; 0 = not known */
 	__u64 candidate;	/* socket that fits, not proven yet */
 	__u64 late_ns;		/* when this row began with a response */
+	__u64 epoch;		/* rustls: of what encrypts its records; 0 = not known yet */
 	struct http1 dir[2];
 	struct tt_tuple tuple;
 	__u32 sent, answered;	/* requests and final responses so far */
@@ -43,7 +44,9 @@ struct conn {
 	__u32 held;		/* bytes that a failed write left in the library, read already */
 	__u32 last_stream;	/* HTTP/2: of the requests so far */
 	__u8 tcp_known[2];	/* tcp_next is */
-	__u8 pad2_[2];
+	__u8 open[2];		/* Go: calls that were begun and not seen to end */
+	__u8 signs;		/* for candidate: 1 sent, 2 received */
+	__u8 pad2_[3];
 	__u32 tcp_next[2];	/* TCP's sequence number of the next byte of a plain socket */
 	__u32 limit[2];		/* SETTINGS_HEADER_TABLE_SIZE for this direction's table, plus 1; 0 = default */
 	__u32 offer[2];		/* the same, not acknowledged yet */
@@ -88,7 +91,19 @@ struct hpack_text {
 	__u8 text[TT_PATH_LEN];
 };
 
-/* A thread that has called a TLS library. */
+/* Who makes calls: a thread, or a goroutine, which may go on in any thread of its process. */
+struct caller {
+	__u64 id;		/* pid_tgid; of a goroutine the tgid only, which is no thread's */
+	__u64 g;		/* struct g *, never followed in a lookup; 0 = a thread */
+};
+
+/* What a call returns: <tokentrail/hooks.def>. */
+enum {
+	RESULT_INT, RESULT_LONG, RESULT_COUNT, RESULT_COUNT5, RESULT_NONE, RESULT_OBJECT, RESULT_FLAGS,
+	RESULT_VECTOR,
+};
+
+/* A thread or goroutine that has called a TLS library. */
 struct thread {
 	/* the call it is in; sp identifies it */
 	__u64 object, buf, size_out, sp, ip;
@@ -101,7 +116,9 @@ struct thread {
 	__u8 dir;
 	__u8 result;		/* RESULT_* */
 	__u8 tls;		/* enum tt_tls */
-	__u8 pad_[3];
+	__u8 on_stack;		/* Go: buf counts from the stack's end */
+	__u8 unproved;		/* NSPR: not known to be TLS */
+	__u8 record;		/* NSPR: the nested bytes began with a TLS record */
 	__u32 ignored;		/* calls inside this one */
 	/* for TLS over memory buffers: the send that follows a write, the receive before a read */
 	struct conn_key wrote;
@@ -109,6 +126,18 @@ struct thread {
 	struct tt_tuple received_tuple;
 	__u32 wrote_bytes;	/* 0 = nothing awaits a send */
 	__u32 received_bytes;
+	__u32 fed_bytes;	/* received just before the call that it is in */
+	__u8 unread;		/* received_bytes, no TLS call has had the chance to read them */
+	__u8 unsent;		/* writes wait for their sends: unsent.bpf.h */
+	__u8 pad2_[2];
+	__u64 mixed_ns;		/* when it had received from several sockets before reading */
+	/* coverage: the object called last, the socket its bytes went over, what awaits a send */
+	__u64 cover_object, cover_sock, cover_wrote;
+	/* rustls: what is left of the bytes offered last (tls_rustls.bpf.c) */
+	__u64 offered;		/* to this object; 0 = none are */
+	__u64 offer[4], offer_sp;
+	__u32 offer_slice;	/* up to 0.22: records have one slice */
+	__u32 slot;		/* that the next program reads */
 };
 
 struct partial_key {
@@ -145,8 +174,8 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
-	__type(key, __u64);
+	__uint(max_entries, 32768);
+	__type(key, struct caller);
 	__type(value, struct thread);
 } threads __weak SEC(".maps");
 

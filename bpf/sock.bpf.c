@@ -11,7 +11,9 @@
  * Connections are known by their struct sock: duplicated, inherited and passed descriptors are the
  * same connection without further ado, and its end is a state change of the socket.
  */
-#include "conn.bpf.h"
+#include "cover_sock.bpf.h"
+#include "nspr.bpf.h"
+#include "unsent.bpf.h"
 
 /* System call numbers, arch/x86/entry/syscalls/syscall_64.tbl */
 enum {
@@ -24,20 +26,21 @@ enum {
 	NR_RECVFROM = 45,
 	NR_SENDMSG = 46,
 	NR_RECVMSG = 47,
+	NR_RECVMMSG = 299,
 	NR_SENDMMSG = 307,
+	NR_IO_URING_ENTER = 426,
 };
 #define MMSGHDR_SIZE 64		/* struct mmsghdr: msghdr and a 4-byte length, padded */
 #define MESSAGES_MAX 4		/* messages of one sendmmsg call that are followed */
 #define USER_CS 0x33		/* __USER_CS: 64-bit code; 32-bit callers have other numbers */
 #define MSG_PEEK_FLAG 2		/* MSG_PEEK, linux/socket.h */
-#define PROTOCOL_TCP 6
-#define RCV_SHUTDOWN_BIT 1	/* RCV_SHUTDOWN, net/sock.h */
 #define S_IFMT_MASK 0170000
 #define S_IFSOCK_TYPE 0140000
 
 /* The registers of a system call that matter here. */
 struct call_regs {
 	__u64 nr, a0, a1, a2, a3, cs;
+	__u64 g;		/* of a goroutine; else anything */
 	__u64 later;		/* bytes that the same call sent after those that are looked at */
 };
 
@@ -76,6 +79,7 @@ static __always_inline void regs_read(struct call_regs *to, const struct pt_regs
 	bpf_probe_read_kernel(&to->a2, 8, &regs->dx);
 	bpf_probe_read_kernel(&to->a3, 8, &regs->r10);
 	bpf_probe_read_kernel(&to->cs, 8, &regs->cs);
+	bpf_probe_read_kernel(&to->g, 8, &regs->GO_G);
 	to->later = 0;
 }
 
@@ -128,6 +132,14 @@ static __always_inline int buffers_mmsg(__u64 vector, __u64 messages, __u64 sent
 	return 1;
 }
 
+/* The bytes stay where they are, and come again. */
+static __always_inline int call_peeks(const struct call_regs *r)
+{
+	if (r->nr == NR_RECVFROM || r->nr == NR_RECVMMSG)
+		return r->a3 & MSG_PEEK_FLAG;
+	return r->nr == NR_RECVMSG && (r->a2 & MSG_PEEK_FLAG);
+}
+
 /* 1: b is filled; 0: nothing to read. */
 static __noinline int buffers_find(const struct call_regs *r, __u64 len, struct buffers *b)
 {
@@ -139,7 +151,7 @@ static __noinline int buffers_find(const struct call_regs *r, __u64 len, struct 
 		return 1;	/* not reachable */
 	if (r->nr == NR_WRITE || r->nr == NR_SENDTO || r->nr == NR_READ || r->nr == NR_RECVFROM) {
 		b->addr = r->a1;
-		return !(r->nr == NR_RECVFROM && (r->a3 & MSG_PEEK_FLAG));
+		return !call_peeks(r);
 	}
 	if (r->nr == NR_WRITEV || r->nr == NR_READV) {
 		b->iov = (void *)r->a1;
@@ -147,7 +159,7 @@ static __noinline int buffers_find(const struct call_regs *r, __u64 len, struct 
 		return 1;
 	}
 	if (r->nr == NR_SENDMSG || r->nr == NR_RECVMSG) {
-		if (r->nr == NR_RECVMSG && (r->a2 & MSG_PEEK_FLAG))
+		if (call_peeks(r))
 			return 0;
 		return buffers_msghdr(r->a1, b);
 	}
@@ -156,20 +168,29 @@ static __noinline int buffers_find(const struct call_regs *r, __u64 len, struct 
 	return 1;		/* sendfile, splice, io_uring */
 }
 
-/* The first bytes of a call, wherever they lie. */
-static __noinline int buffers_may_begin(const struct buffers *b)
+/* The first 16 bytes of a call, wherever they lie: how many can be read, up to that. */
+static __noinline int buffers_first(const struct buffers *b, __u64 word[2])
 {
+	__u64 addr = b->addr, n = b->len;
 	struct user_iovec v;
 
-	if (b->addr || !b->iov)
-		return http_may_begin(b->addr, b->len);
-	for (int i = 0; i < 4; i++) {
+	word[0] = 0;
+	word[1] = 0;
+	for (int i = 0; i < 4 && !addr && b->iov; i++) {
 		if (i >= b->iovs || bpf_probe_read_user(&v, sizeof(v), b->iov + i))
 			return 0;
-		if (v.len)
-			return http_may_begin(v.base, v.len < b->len ? v.len : b->len);
+		if (!v.len)
+			continue;
+		addr = v.base;
+		n = v.len < n ? v.len : n;
 	}
-	return 0;
+	if (!addr)
+		return 0;
+	n = n < 16 ? n : 16;
+	H1_MASK(n, 31);
+	if (n > 16 || bpf_probe_read_user(word, n, (void *)addr))
+		return 0;
+	return n;
 }
 
 static __noinline void buffers_to_pieces(const struct buffers *b, struct scratch *s)
@@ -264,26 +285,64 @@ static __noinline int tcp_in_step(struct conn *c, struct sock *sk, __u64 len, __
 	return 1;
 }
 
-static __noinline int plain_io(struct sock *sk, __u64 len, __u32 dir, const struct call_regs *regs)
+/* Looks at the first bytes of a call, once: may they begin an HTTP message, or TLS? */
+static __noinline int plain_begins(struct sock *sk, const struct buffers *b, __u32 how, __u32 known)
+{
+	__u64 word[2], n;
+
+	n = buffers_first(b, word);
+	if (!n)
+		return 0;
+	if (!known)
+		cover_meet(sk, word, b->len, how);
+	return h1_may_begin(word[0], n) || h2_may_begin(word, n);
+}
+
+/* For a socket whose plaintext isn't looked at. */
+static __noinline void cover_first(struct sock *sk, __u64 len, __u32 how, const struct call_regs *regs)
+{
+	struct buffers b;
+
+	if (buffers_find(regs, len, &b))
+		plain_begins(sk, &b, how, 0);
+}
+
+/* Where a connection may become TLS: what is HTTP for sure has a message to end first. */
+static __always_inline int plain_open(const struct http1 *d)
+{
+	return d->state == H1_S_LOST || d->state == H1_S_OPAQUE ||
+	       (d->state == H1_S_START && d->kind == H1_UNKNOWN);
+}
+
+/* known: the socket speaks TLS, as far as coverage is concerned. */
+static __noinline int plain_io(struct sock *sk, __u64 len, __u32 dir, const struct call_regs *regs,
+			       __u32 known)
 {
 	struct conn_key key = { .object = (__u64)sk, .tls = TT_TLS_NONE };
 	struct buffers b;
 	struct scratch *s;
 	struct conn *c;
-	int slot;
+	int slot, open, begins = 0;
 
 	c = plain_conn(&key, sk);
+	if (!c && known)
+		return 0;
 	if (c && !tcp_in_step(c, sk, len, dir, regs->later))
 		return 0;
-	if (c && http_passes(conn_dir(c, dir), len))
+	open = !c || plain_open(conn_dir(c, dir));
+	if (c && http_passes(conn_dir(c, dir), len) && (known || !open))
 		return 0;
 	if (!buffers_find(regs, len, &b))
 		return 0;
-	if (c && b.addr && http_idle(conn_dir(c, dir), b.addr, len))
+	if (open)
+		begins = plain_begins(sk, &b, dir, known);
+	if (c && conn_dir(c, dir)->state == H1_S_OPAQUE)
+		return 0;
+	if (c && b.addr && conn_dir(c, dir)->state == H1_S_LOST && !begins)
 		return 0;
 	if (!c) {
 		/* The end of a closed socket has been announced already: nobody would end its row. */
-		if (!buffers_may_begin(&b) || !watched() ||
+		if (!begins || !watched() ||
 		    BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE_STATE)
 			return 0;
 		c = conn_new(&key);
@@ -308,7 +367,8 @@ static __noinline int plain_io(struct sock *sk, __u64 len, __u32 dir, const stru
 }
 
 /* Socket I/O inside a TLS call. */
-static __noinline void nested_io(struct thread *t, struct sock *sk, __u64 len, __u32 dir)
+static __noinline void nested_io(struct thread *t, struct sock *sk, __u64 len, __u32 dir,
+				 const struct call_regs *regs)
 {
 	if (t->sock && t->sock != (__u64)sk) {
 		t->mixed = 1;
@@ -317,6 +377,9 @@ static __noinline void nested_io(struct thread *t, struct sock *sk, __u64 len, _
 	if (!t->sock) {
 		t->sock = (__u64)sk;
 		sock_tuple(sk, &t->tuple);
+		/* NSS sends and receives single buffers. */
+		if (t->tls == TT_TLS_NSS && regs->cs == USER_CS)
+			t->record = record_begins(regs->a1);
 	}
 	if (dir == OUT)
 		t->sent += len;
@@ -324,48 +387,111 @@ static __noinline void nested_io(struct thread *t, struct sock *sk, __u64 len, _
 		t->received += len;
 }
 
-/* Socket I/O of a thread that calls TLS libraries, outside such a call. */
-static __noinline void adjacent_io(struct thread *t, struct sock *sk, __u64 len, __u32 dir)
+/* Something was sent outside of TLS calls. Whether any write still waits. */
+static __noinline int unsent_sent(__u64 thread, struct sock *sk, __u64 len)
 {
+	struct unsent *u = bpf_map_lookup_elem(&unsents, &thread);
+	__u64 now = bpf_ktime_get_boot_ns();
+	struct unsent_match m = {};
 	struct tt_tuple tuple;
 	struct conn *c;
 
+	if (!u)
+		return 0;
+	u->sends++;
+	if (sock_is_taken((__u64)sk))
+		return 1;	/* its connection is known: the writes of those do not wait here */
+	unsent_find(u, len, now, &m);
+	if (m.found)
+		unsent_settle(u, len, now, m.unsure);
+	if (!m.count || m.unsure || now - u->dropped_ns < UNSENT_NS)
+		return m.count;
+	c = bpf_map_lookup_elem(&conns, m.found ? &m.exact : &m.only);
+	if (!c || c->sock)
+		return 1;
+	if (m.found) {
+		sock_tuple(sk, &tuple);
+		conn_link(&m.exact, c, (__u64)sk, &tuple);
+	} else if (!m.several && wire_fits(m.bytes, len)) {
+		sock_tuple(sk, &tuple);
+		conn_candidate(&m.only, (__u64)sk, &tuple, OUT);
+	}
+	return 1;
+}
+
+/* Socket I/O of a thread that calls TLS libraries, outside such a call. */
+static __noinline void adjacent_io(struct thread *t, struct sock *sk, __u64 len, __u32 dir)
+{
+	t->offered = 0;
 	if (dir == IN) {
+		if (t->unread && t->received_sock != (__u64)sk)
+			t->mixed_ns = bpf_ktime_get_boot_ns();
 		t->received_sock = (__u64)sk;
 		t->received_bytes = len;
+		t->unread = 1;
 		sock_tuple(sk, &t->received_tuple);
 		return;
 	}
-	if (!t->wrote_bytes)
-		return;
-	if (wire_fits(t->wrote_bytes, len)) {
-		sock_tuple(sk, &tuple);
-		c = bpf_map_lookup_elem(&conns, &t->wrote);
-		if (c && wire_exact(t->wrote_bytes, len))
-			conn_link(&t->wrote, c, (__u64)sk, &tuple);
-		else
-			conn_candidate(&t->wrote, (__u64)sk, &tuple);
-	}
-	t->wrote_bytes = 0;
+	if (t->cover_wrote)
+		cover_sent(t, sk, len);
+	if (t->unsent)
+		t->unsent = unsent_sent(bpf_get_current_pid_tgid(), sk, len);
+}
+
+/* Counts the bytes of a socket that speaks TLS; whether it does. */
+static __noinline int cover_io(struct sock *sk, __u64 len, __u32 dir, const struct call_regs *regs)
+{
+	struct cover_sock *k = cover_find(sk);
+
+	if (regs->nr == NR_IO_URING_ENTER || !regs->cs)
+		cover_uring(regs->nr == NR_IO_URING_ENTER);
+	if (!k || !k->tls)
+		return 0;
+	/* TCP's count tells by itself. */
+	if (!k->inode || !call_peeks(regs))
+		cover_count(k, sk, len, dir);
+	return 1;
+}
+
+/* The row of whoever is in a TLS call here, or else the thread's, if it has one. Go code has a pointer
+ * to its goroutine in a register, in system calls too; no other process has such a row. */
+static __noinline struct thread *thread_here(__u64 g)
+{
+	struct caller who = { .id = bpf_get_current_pid_tgid() };
+	struct thread *t = bpf_map_lookup_elem(&threads, &who), *of_g;
+
+	if ((t && t->in_call) || !g)
+		return t;
+	who.id = who.id >> 32 << 32;
+	who.g = g;
+	of_g = bpf_map_lookup_elem(&threads, &who);
+	return of_g && of_g->in_call ? of_g : t;
 }
 
 static __noinline int sock_io(struct sock *sk, __s64 len, __u32 dir, const struct call_regs *regs)
 {
-	__u64 id = bpf_get_current_pid_tgid();
 	struct thread *t;
+	__u32 known;
 
 	if (len <= 0 || len > 0x7fffffff || !sock_is_stream(sk))
 		return 0;
-	t = bpf_map_lookup_elem(&threads, &id);
+	known = cover_io(sk, len, dir, regs);
+	t = thread_here(regs->g);
 	if (t && t->in_call) {
-		nested_io(t, sk, len, dir);
-		return 0;
-	}
-	if (t)
+		nested_io(t, sk, len, dir, regs);
+		if (!t->unproved) {
+			if (!known)
+				cover_first(sk, len, dir | COVER_NESTED, regs);
+			return 0;
+		}
+	} else if (t) {
 		adjacent_io(t, sk, len, dir);
-	if (!conf_plain)
-		return 0;
-	return plain_io(sk, len, dir, regs);
+	}
+	if (conf_plain)
+		return plain_io(sk, len, dir, regs, known);
+	if (!known)
+		cover_first(sk, len, dir, regs);
+	return 0;
 }
 
 static __always_inline int sock_length(struct bpf_raw_tracepoint_args *ctx, __u32 dir)
@@ -474,6 +600,9 @@ int sock_state(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	key.object = sock;
 	conn_end(&key);
+	/* A socket may be read after it is closed, until the program lets it go. */
+	if (state != TCP_CLOSE_STATE || !BPF_CORE_READ((struct sock *)sock, sk_socket))
+		bpf_map_delete_elem(&cover_socks, &sock);
 	tls = bpf_map_lookup_elem(&links, &sock);
 	if (!tls)
 		return 0;
@@ -481,7 +610,9 @@ int sock_state(struct bpf_raw_tracepoint_args *ctx)
 	bpf_map_delete_elem(&links, &sock);
 	/* The object may be another connection's by now. */
 	c = bpf_map_lookup_elem(&conns, &key);
-	if (c && c->sock == sock)
-		conn_end(&key);
+	if (c && c->sock != sock)
+		return 0;
+	bpf_map_delete_elem(&nspr_tls, &key);
+	conn_end(&key);
 	return 0;
 }

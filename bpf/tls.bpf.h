@@ -7,24 +7,38 @@
 #ifndef TT_TLS_BPF_H
 #define TT_TLS_BPF_H
 
-#include "conn.bpf.h"
+#include "cover_call.bpf.h"
+#include "nspr.bpf.h"
+#include "unsent.bpf.h"
 #include <bpf/bpf_tracing.h>
 
 #define CALL_DEPTH_MAX 65536	/* bytes of stack between a call and one inside it */
 #define CALLS_INSIDE_MAX 64
 
-/* What a call returns: <tokentrail/hooks.def>. */
-enum { RESULT_INT, RESULT_LONG, RESULT_COUNT, RESULT_COUNT5, RESULT_NONE, RESULT_OBJECT };
-
-static __always_inline struct thread *thread_get(__u64 id)
+static __always_inline struct thread *thread_get(const struct caller *who)
 {
-	struct thread *t = bpf_map_lookup_elem(&threads, &id);
+	struct thread *t = bpf_map_lookup_elem(&threads, who);
 	static const struct thread empty;
 
 	if (t)
 		return t;
-	bpf_map_update_elem(&threads, &id, &empty, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&threads, &id);
+	bpf_map_update_elem(&threads, who, &empty, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&threads, who);
+}
+
+/* A call as its function's entry shows it. */
+struct call {
+	__u64 object, buf, num, size_out;
+	__u64 sp;		/* grows with the stack's free end; the same at the return, but for SysV's word */
+	__u64 ip;
+};
+
+/* Of a library whose calls belong to the thread that makes them. */
+static __always_inline struct thread *thread_own(void)
+{
+	struct caller who = { .id = bpf_get_current_pid_tgid() };
+
+	return thread_get(&who);
 }
 
 /*
@@ -33,15 +47,15 @@ static __always_inline struct thread *thread_get(__u64 id)
  * many calls inside, tells of a call whose return was missed. A wrapper may end in a jump, which
  * leaves the stack and the arguments as they were.
  */
-static __always_inline int call_inside(struct pt_regs *ctx, struct thread *t)
+static __always_inline int call_inside(const struct call *call, struct thread *t, __u8 tls)
 {
-	__u64 sp = PT_REGS_SP(ctx);
-
-	if (!t->in_call || sp > t->sp || t->sp - sp > CALL_DEPTH_MAX)
+	if (!t->in_call || call->sp > t->sp || t->sp - call->sp > CALL_DEPTH_MAX)
 		return 0;
-	if (t->ip == PT_REGS_IP(ctx) && t->object == PT_REGS_PARM1(ctx))
+	if (t->unproved && tls != TT_TLS_NSS)
 		return 0;
-	if (t->sp == sp && (t->object != PT_REGS_PARM1(ctx) || t->buf != PT_REGS_PARM2(ctx)))
+	if (t->ip == call->ip && t->object == call->object)
+		return 0;
+	if (t->sp == call->sp && (t->object != call->object || t->buf != call->buf))
 		return 0;
 	return ++t->ignored < CALLS_INSIDE_MAX;
 }
@@ -51,6 +65,14 @@ static __always_inline void call_key(const struct thread *t, struct conn_key *ke
 	key->object = t->object;
 	key->tgid = bpf_get_current_pid_tgid() >> 32;
 	key->tls = t->tls;
+}
+
+static __always_inline void nspr_begin(struct thread *t)
+{
+	struct conn_key key;
+
+	call_key(t, &key);
+	t->unproved = !bpf_map_lookup_elem(&conns, &key) && !bpf_map_lookup_elem(&nspr_tls, &key);
 }
 
 /* A call's return was missed, and the bytes it moved with it. */
@@ -65,27 +87,26 @@ static __always_inline void call_missed(const struct thread *t)
 		http_gap(conn_dir(c, t->dir));
 }
 
-static __always_inline int call_begin(struct pt_regs *ctx, __u8 tls, __u8 dir, __u8 result)
+/* The caller's row with the call in it, or NULL if the call does not count. */
+static __always_inline struct thread *call_note(const struct caller *who, const struct call *call,
+						__u8 tls, __u8 dir, __u8 result)
 {
-	struct thread *t;
+	struct thread *t = thread_get(who);
 
-	if (!watched())
+	if (!t) {
+		drop(TT_DROP_call_lost);
 		return 0;
-	t = thread_get(bpf_get_current_pid_tgid());
-	if (!t)
-		return drop(TT_DROP_call_lost);
-	if (call_inside(ctx, t))
+	}
+	if (call_inside(call, t, tls))
 		return 0;
 	if (t->in_call)
 		call_missed(t);
-	t->object = PT_REGS_PARM1(ctx);
-	t->buf = PT_REGS_PARM2(ctx);
-	t->num = PT_REGS_PARM3(ctx);
-	t->size_out = result == RESULT_COUNT  ? PT_REGS_PARM4(ctx) :
-		      result == RESULT_COUNT5 ? PT_REGS_PARM5(ctx) :
-						0;
-	t->sp = PT_REGS_SP(ctx);
-	t->ip = PT_REGS_IP(ctx);
+	t->object = call->object;
+	t->buf = call->buf;
+	t->num = call->num;
+	t->size_out = call->size_out;
+	t->sp = call->sp;
+	t->ip = call->ip;
 	t->sock = 0;
 	t->sent = 0;
 	t->received = 0;
@@ -94,8 +115,17 @@ static __always_inline int call_begin(struct pt_regs *ctx, __u8 tls, __u8 dir, _
 	t->dir = dir;
 	t->result = result;
 	t->tls = tls;
+	t->on_stack = 0;
+	t->unproved = 0;
+	t->record = 0;
+	if (tls == TT_TLS_NSS)
+		nspr_begin(t);
+	if (dir == IN) {
+		t->fed_bytes = t->unread ? t->received_bytes : 0;
+		t->unread = 0;
+	}
 	t->in_call = 1;
-	return 0;
+	return t;
 }
 
 /* The object's memory may be the next one's, or was the last one's. */
@@ -105,6 +135,8 @@ static __always_inline int object_end(__u64 object, __u8 tls)
 
 	key.tgid = bpf_get_current_pid_tgid() >> 32;
 	conn_end(&key);
+	if (tls == TT_TLS_NSS)
+		bpf_map_delete_elem(&nspr_tls, &key);
 	return 0;
 }
 
@@ -140,16 +172,32 @@ static __always_inline struct conn *call_nested(const struct conn_key *key, stru
 	return conn_link(key, c, t->sock, &t->tuple);
 }
 
+/* The connection of a call that has succeeded. */
+static __always_inline struct conn *call_conn(const struct conn_key *key, struct conn *c,
+					      struct thread *t, __u64 bytes)
+{
+	if (!c) {
+		if (!http_may_begin(t->buf, bytes))
+			return 0;
+		c = conn_new(key);
+		if (!c)
+			return 0;
+	}
+	return call_nested(key, c, t, bytes);
+}
+
 /* The adjacent rule's first half; sock_io() has the second. */
 static __always_inline void call_adjacent(const struct conn_key *key, struct thread *t, __u64 bytes)
 {
 	if (t->dir == OUT && !t->sent) {
 		t->wrote = *key;
 		t->wrote_bytes = bytes;
+		t->unsent = 1;
+		unsent_add(key, bpf_get_current_pid_tgid(), bytes);
 	}
-	if (t->dir == IN && !t->received && t->received_sock &&
-	    wire_fits(0, t->received_bytes) && bytes + TLS_OVERHEAD_MIN <= t->received_bytes)
-		conn_candidate(key, t->received_sock, &t->received_tuple);
+	if (t->dir == IN && !t->received && bytes + TLS_OVERHEAD_MIN <= t->fed_bytes &&
+	    wire_fits(0, t->fed_bytes) && bpf_ktime_get_boot_ns() - t->mixed_ns > UNSENT_NS)
+		conn_candidate(key, t->received_sock, &t->received_tuple, IN);
 }
 
 static __always_inline int call_read(const struct conn_key *key, struct conn *c, struct thread *t,
@@ -170,6 +218,8 @@ static __always_inline int call_read(const struct conn_key *key, struct conn *c,
 	s->pieces = 1;
 	s->piece[0].addr = t->buf;
 	s->piece[0].len = bytes;
+	if (t->result == RESULT_VECTOR)
+		nspr_pieces(t, s);
 	http_run(slot);
 	return 0;
 }

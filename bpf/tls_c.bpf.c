@@ -1,12 +1,34 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The C libraries: OpenSSL 1.1 to 4, BoringSSL, LibreSSL, GnuTLS, wolfSSL, mbedTLS, s2n. Their calls have one
- * shape, so each function has an entry program of a line (kernels before 5.15 can't tell a program
- * where it is attached), and one return program serves all. Hooked by name only.
+ * The C libraries: OpenSSL 1.0 to 4.x, BoringSSL, LibreSSL, GnuTLS, wolfSSL, mbedTLS, s2n, NSS. Their
+ * calls have one shape, so each function has an entry program of a line (kernels before 5.15 can't tell
+ * a program where it is attached), and one return program serves all.
  */
 #include "tls.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+static __always_inline int call_begin(struct pt_regs *ctx, __u8 tls, __u8 dir, __u8 result)
+{
+	struct caller who = { .id = bpf_get_current_pid_tgid() };
+	struct call call = {
+		.object = PT_REGS_PARM1(ctx),
+		.buf = PT_REGS_PARM2(ctx),
+		.num = PT_REGS_PARM3(ctx),
+		.size_out = result == RESULT_COUNT  ? PT_REGS_PARM4(ctx) :
+			    result == RESULT_COUNT5 ? PT_REGS_PARM5(ctx) :
+						      0,
+		.sp = PT_REGS_SP(ctx),
+		.ip = PT_REGS_IP(ctx),
+	};
+
+	/* Looking ahead moves nothing. */
+	if (result == RESULT_FLAGS && (PT_REGS_PARM4(ctx) & PR_MSG_PEEK))
+		result = RESULT_NONE;
+	if (watched())
+		call_note(&who, &call, tls, dir, result);
+	return 0;
+}
 
 #define TT_HOOK_CALL(number, hook, library, direction, result)                                     \
 	SEC("uprobe")                                                                              \
@@ -20,7 +42,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 	int hook##_in(struct pt_regs *ctx)                                                         \
 	{                                                                                          \
 		OWN_STACK(ctx);                                                                    \
-		return object_end(PT_REGS_PARM1(ctx), TT_TLS_##library);                                          \
+		return object_end(PT_REGS_PARM1(ctx), TT_TLS_##library);                           \
 	}
 #include <tokentrail/hooks.def>
 
@@ -72,12 +94,28 @@ static __always_inline int call_flushed(const struct conn_key *key, struct conn 
 	return 0;
 }
 
+/* Bytes that were given to the library before went over the socket of this call. */
+static __noinline void cover_flushed(struct thread *t)
+{
+	__u64 bytes = t->cover_wrote;
+	struct tt_cover_key key;
+	struct tt_cover_row *row;
+
+	t->cover_wrote = 0;
+	if (!cover_key(&key) || t->cover_object != t->object)
+		return;
+	row = bpf_map_lookup_elem(&cover_procs, &key);
+	if (row && cover_plain(t->sock, bytes, OUT, &key))
+		__sync_fetch_and_add(&row->loose[OUT], -bytes);
+}
+
 SEC("uretprobe")
 int tls_out(struct pt_regs *ctx)
 {
-	__u64 id = bpf_get_current_pid_tgid(), bytes, held;
-	struct thread *t = bpf_map_lookup_elem(&threads, &id);
+	struct caller who = { .id = bpf_get_current_pid_tgid() };
+	struct thread *t = bpf_map_lookup_elem(&threads, &who);
 	struct conn_key key;
+	__u64 bytes, held;
 	struct conn *c;
 
 	OWN_STACK(ctx);
@@ -90,20 +128,26 @@ int tls_out(struct pt_regs *ctx)
 		return object_end(PT_REGS_RC(ctx), t->tls);
 	held = call_held(ctx, t);
 	bytes = held ? held : call_bytes(ctx, t);
+	call_key(t, &key);
+	if (t->tls == TT_TLS_NSS)
+		nspr_note(&key, t, bytes);
 	if (bytes > 0x7fffffff || (!bytes && t->result != RESULT_NONE))
 		return 0;
-	call_key(t, &key);
 	c = bpf_map_lookup_elem(&conns, &key);
-	if (t->result == RESULT_NONE)
+	if (t->result == RESULT_NONE) {
+		if (t->sock && !t->mixed && t->cover_wrote)
+			cover_flushed(t);
 		return c ? call_flushed(&key, c, t) : 0;
-	if (!c) {
-		if (!http_may_begin(t->buf, bytes))
-			return 0;
-		c = conn_new(&key);
+	}
+	/* What is held is counted when a later call returns its number. */
+	if (!held && (t->tls != TT_TLS_NSS || bpf_map_lookup_elem(&nspr_tls, &key)))
+		cover_called(t, c ? c->sock : 0, bytes);
+	if (!c && t->tls == TT_TLS_NSS) {
+		c = nspr_may_begin(t, bytes) ? nspr_conn(&key, t) : 0;
 		if (!c)
 			return 0;
 	}
-	c = call_nested(&key, c, t, bytes);
+	c = call_conn(&key, c, t, bytes);
 	if (!c)
 		return 0;
 	if (t->dir == OUT && t->sent)
@@ -112,7 +156,8 @@ int tls_out(struct pt_regs *ctx)
 		return 0;
 	if (!c->sock && !held)
 		call_adjacent(&key, t, bytes);
-	if (http_idle(conn_dir(c, t->dir), t->buf, bytes))
+	if (t->result == RESULT_VECTOR ? http_passes(conn_dir(c, t->dir), bytes) :
+					 http_idle(conn_dir(c, t->dir), t->buf, bytes))
 		return 0;
 	return call_read(&key, c, t, bytes);
 }

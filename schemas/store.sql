@@ -1,9 +1,10 @@
 -- SPDX-License-Identifier: Apache-2.0
 --
--- The embedded store of one node: which tokens were seen here, and every distinct place of use.
+-- The embedded store of one node: which tokens were seen here, every distinct place of use, and how
+-- much of the node's TLS was seen.
 -- No column holds a token: `token` is the keyed id (tt1_...), from which no token can be had back.
 --
--- For people and scripts: read the views `tokens`, `uses` and `losses`, with any SQLite tool, while
+-- For people and scripts: read the views `tokens`, `uses`, `coverage` and `losses`, with any SQLite tool, while
 -- the agent writes:   sqlite3 -readonly /var/lib/tokentrail/store.db 'SELECT * FROM uses LIMIT 20'
 -- Views only gain columns within a schema version. The tables are tokentrail's own and may change
 -- with `PRAGMA user_version`; an agent refuses a store whose version is newer than its own, and
@@ -17,7 +18,7 @@ CREATE TABLE meta (
 	value TEXT NOT NULL
 ) WITHOUT ROWID;
 -- schema: the number below, for people; node: name of the node whose store this is.
-INSERT INTO meta VALUES ('schema', '2');
+INSERT INTO meta VALUES ('schema', '3');
 
 -- One row per token. The sums are those of its rows in `use` and `call`, kept here so that a list of
 -- tokens needs no pass over all uses.
@@ -138,6 +139,84 @@ SELECT token, direction, process, executable, user, container, carrier, scheme, 
 	client_ip, http_version, grpc_status, mcp_method, mcp_name
 FROM call;
 
+-- [upgrade from 2] Likewise.
+
+-- A process that talks TLS or could, with what its last `coverage` record said: schemas/README.md.
+-- Processes without news for the longest time are deleted, so that these rows take a small part of
+-- the store. Texts are those of the record.
+CREATE TABLE cover (
+	pid INTEGER NOT NULL,
+	start INTEGER NOT NULL,		-- of the process, nanoseconds since boot; with pid: one process
+	started INTEGER NOT NULL,	-- the same as a time
+	process TEXT NOT NULL,
+	executable TEXT NOT NULL,
+	user INTEGER NOT NULL,
+	container TEXT NOT NULL,
+	workload_kind TEXT NOT NULL,
+	workload TEXT NOT NULL,
+	client INTEGER NOT NULL,
+	server INTEGER NOT NULL,
+	middle INTEGER NOT NULL,
+	io_uring INTEGER NOT NULL,
+	ended INTEGER NOT NULL,
+	sockets INTEGER NOT NULL,
+	blind_sockets INTEGER NOT NULL,
+	wire_sent INTEGER NOT NULL,
+	wire_received INTEGER NOT NULL,
+	covered_sent INTEGER NOT NULL,
+	covered_received INTEGER NOT NULL,
+	plain_sent INTEGER NOT NULL,
+	plain_received INTEGER NOT NULL,
+	first_tls INTEGER NOT NULL,
+	first_call INTEGER NOT NULL,
+	exec_to_call INTEGER NOT NULL,	-- nanoseconds
+	status TEXT NOT NULL,		-- covered, partial, blind, idle, unknown
+	reason TEXT NOT NULL,		-- name in blind.def
+	last INTEGER NOT NULL,
+	PRIMARY KEY (pid, start)
+) WITHOUT ROWID;
+CREATE INDEX cover_last ON cover (last);
+
+-- The libraries in its files.
+CREATE TABLE cover_library (
+	pid INTEGER NOT NULL,
+	start INTEGER NOT NULL,
+	position INTEGER NOT NULL,
+	library TEXT NOT NULL,
+	version TEXT NOT NULL,
+	path TEXT NOT NULL,
+	how TEXT NOT NULL,
+	since INTEGER NOT NULL,
+	probes INTEGER NOT NULL,
+	refused INTEGER NOT NULL,
+	reason TEXT NOT NULL,
+	used INTEGER NOT NULL,
+	PRIMARY KEY (pid, start, position)
+) WITHOUT ROWID;
+
+CREATE VIEW coverage AS
+SELECT pid,
+	nullif(process, '') AS process,
+	nullif(executable, '') AS executable,
+	nullif(user, -1) AS user_id,
+	nullif(container, '') AS container_id,
+	nullif(workload_kind, '') AS workload_kind,
+	nullif(workload, '') AS workload,
+	(SELECT group_concat(trim(library || ' ' || version), ', ') FROM cover_library l
+		WHERE l.pid = c.pid AND l.start = c.start) AS tls_libraries,
+	status,
+	nullif(reason, '') AS reason,
+	CASE WHEN wire_sent + wire_received > 0 THEN min(1.0,
+		1.0 * (covered_sent + covered_received) / (wire_sent + wire_received)) END AS share,
+	wire_sent, wire_received, covered_sent, covered_received, plain_sent, plain_received,
+	sockets, blind_sockets, client, server, io_uring, ended,
+	CASE WHEN exec_to_call > 0 THEN exec_to_call / 1000000.0 END AS exec_to_first_call_ms,
+	strftime('%Y-%m-%dT%H:%M:%S', started / 1000000000, 'unixepoch')
+		|| printf('.%09dZ', started % 1000000000) AS started,
+	strftime('%Y-%m-%dT%H:%M:%S', last / 1000000000, 'unixepoch')
+		|| printf('.%09dZ', last % 1000000000) AS last
+FROM cover c;
+
 CREATE VIEW tokens AS
 SELECT token,
 	nullif(class, '') AS class,
@@ -188,4 +267,4 @@ SELECT u.token,
 	nullif(t.entry, 0) AS entry
 FROM every_use u LEFT JOIN token t ON t.token = u.token;
 
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;

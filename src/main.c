@@ -20,6 +20,7 @@ static const struct command commands[] = {
 	{"tokens", cmd_tokens, "list the tokens seen, from the store"},
 	{"uses", cmd_uses, "list who used which token, where and how often"},
 	{"trace", cmd_trace, "everything known of one token id"},
+	{"coverage", cmd_coverage, "whose TLS is seen, and whose is not and why"},
 	{"fingerprint", cmd_fingerprint, "the ids of tokens given on standard input"},
 	{"key", cmd_key, "make the fleet key, or show its id"},
 	{"doctor", cmd_doctor, "what this node allows, and what to do about the rest"},

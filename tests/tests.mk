@@ -6,8 +6,8 @@
 
 BPF_TESTS := $(patsubst tests/bpf/%.c,build/tests/bpf/%,$(wildcard tests/bpf/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-TOOLS := $(patsubst tests/lib/%.c,build/tests/tools/%,tests/lib/loadgen.c tests/lib/lockstep.c tests/lib/canary.c) \
-	build/tests/tools/lockstep-static build/tests/tools/elf_hooks
+TOOLS := $(patsubst tests/lib/%.c,build/tests/tools/%,tests/lib/loadgen.c tests/lib/lockstep.c tests/lib/canary.c \
+	tests/lib/juggle.c) build/tests/tools/lockstep-static build/tests/tools/elf_hooks
 HPACK_TOOLS := $(addprefix build/tests/tools/hpack/,plan encode_nghttp2 encode_go)
 
 .PHONY: deps deps-build deps-demo deps-test test check fuzz bench vm-check tools unit-tests
@@ -44,6 +44,7 @@ build/tests/tools/lockstep-static: tests/lib/lockstep.c tests/tests.mk
 
 build/tests/bpf/test_tls_gnutls: BPF_TEST_LIBS := -lgnutls
 build/tests/bpf/test_tls_wolfssl: BPF_TEST_LIBS := -lwolfssl
+build/tests/bpf/test_tls_nss: BPF_TEST_LIBS = $(shell pkg-config --cflags --libs nss nspr)
 # Linked in, as small programs have it.
 build/tests/bpf/test_tls_mbedtls: BPF_TEST_LIBS := -Wl,-Bstatic -lmbedtls -lmbedx509 -lmbedcrypto -Wl,-Bdynamic
 build/tests/bpf/%: tests/bpf/%.c build/libtokentrail.a $(HDR) $(wildcard tests/bpf/*.h)

@@ -183,6 +183,43 @@ struct tt_name_val {
 	__u8 pad_[4];
 };
 
+/* ---- tables that the monitor reads ---- */
+
+/* Key of `cover_procs`. */
+struct tt_cover_key {
+	__u64 start_ns;			/* as in tt_ev_hdr */
+	__u32 tgid;
+	__u32 pad_;
+};
+
+/* Row of `cover_procs`: what struct tt_ipc_cover (ipc.h) says of a process. [0] sent, [1] received. */
+struct tt_cover_row {
+	__u64 cgroup;
+	__u64 exec_ns;
+	__u64 first_tls_ns, first_call_ns;
+	__u64 wire[2];
+	__u64 plain[2];
+	__u64 loose[2];			/* of plain, what could not be placed on a socket */
+	__s64 covered[2];		/* of wire, on sockets whose plaintext was seen */
+	__u32 uid;
+	__u32 sockets, blind_sockets;
+	__u32 flags;			/* TT_COVER_* */
+	__u8 comm[TT_COMM_LEN];
+};
+_Static_assert(sizeof(struct tt_cover_row) == 128, "the monitor reads other offsets than the kernel writes");
+
+#define TT_COVER_CLIENT 1	/* sent a ClientHello */
+#define TT_COVER_SERVER 2	/* received one */
+#define TT_COVER_MIDDLE 4	/* a TLS connection that was open before the sensor came */
+#define TT_COVER_IO_URING 8	/* uses sockets through io_uring */
+#define TT_COVER_ENDED 16	/* the process is gone; nothing more will come (ipc.h only) */
+
+/* Value of `execs`, whose key is a tgid. */
+struct tt_exec {
+	__u64 start_ns;			/* of the process */
+	__u64 exec_ns;			/* its last execve(2) */
+};
+
 /* Reasons for not reporting: index of the per-CPU array `drops`; include/tokentrail/drops.def */
 enum tt_drop {
 	TT_DROP_NONE = 0,

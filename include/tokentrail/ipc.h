@@ -118,30 +118,28 @@ struct tt_ipc_attached {
 	char path[TT_IPC_PATH_LEN];
 };
 
-/* tt_ipc_cover.flags */
-#define TT_COVER_CLIENT 1	/* sent a ClientHello */
-#define TT_COVER_SERVER 2	/* received one */
-#define TT_COVER_MIDDLE 4	/* a TLS connection that was open before the sensor came */
-#define TT_COVER_IO_URING 8	/* uses sockets through io_uring */
-#define TT_COVER_ENDED 16	/* the process is gone; nothing more will come */
-
 #define TT_COVER_FILES_MAX 8
+
+/* tt_ipc_cover.flags: TT_COVER_*, abi.h */
 
 /*
  * A process that talks TLS, or has a file with findings mapped. Counts are totals since the process
- * was first seen; [0] sent, [1] received. Times are CLOCK_BOOTTIME, 0 = did not happen (yet) or not seen.
+ * was first seen; [0] sent, [1] received. Times are CLOCK_BOOTTIME, 0 = did not happen (yet) or not seen;
+ * the first ones are those of the program that runs now. Of a process that was there before the sensor
+ * and has not talked TLS, start_ns is known to a clock tick only: when it does, that one is ended, and
+ * one with the exact time begins.
  */
 struct tt_ipc_cover {
 	struct tt_ipc_hdr h;
 	__u64 start_ns;		/* as in tt_ev_hdr: with tgid it names the process */
 	__u64 cgroup;
-	__u64 exec_ns;		/* of the last execve(2); 0 = before the sensor came */
+	__u64 exec_ns;		/* of the last execve(2); 0 = before the sensor came, or only a fork */
 	__u64 first_tls_ns;	/* first byte of TLS on one of its sockets */
 	__u64 first_call_ns;	/* first call of a TLS library that a probe saw */
 	__u64 wire[2];		/* bytes on its TLS sockets, handshakes and headers too */
-	__u64 covered[2];	/* of these, on sockets and in directions whose plaintext was seen */
+	__u64 covered[2];	/* of these, those whose plaintext was seen: readers/cover.h has the rules */
 	__u64 plain[2];		/* bytes of plaintext that went through probed calls */
-	__u64 file[TT_COVER_FILES_MAX];	/* mapped files with findings; 0 = no more */
+	__u64 file[TT_COVER_FILES_MAX];	/* mapped files with findings, the first ones; 0 = no more */
 	__u32 tgid;
 	__u32 uid;
 	__u32 sockets;		/* TLS sockets so far */

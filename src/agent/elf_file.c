@@ -2,6 +2,8 @@
 /* libelf keeps the headers it has read, so what was checked here is what it goes by afterwards. */
 #include "agent/elf_file.h"
 
+#include "agent/elf_prologue.h"
+
 #include <errno.h>
 #include <libelf.h>
 #include <malloc.h>
@@ -24,8 +26,6 @@ static int check_ehdr(const Elf64_Ehdr *e)
 {
 	const unsigned char *id = e->e_ident;
 
-	if (memcmp(id, ELFMAG, SELFMAG) != 0)
-		return -EBADMSG;
 	/* Programs of another word size or machine run here too, but have no probes of ours. */
 	if (id[EI_CLASS] != ELFCLASS64 || id[EI_DATA] != ELFDATA2LSB ||
 	    e->e_machine != HOST_MACHINE)
@@ -60,8 +60,13 @@ static int open_elf(struct elf_file *f)
 		return -EBADMSG;
 	f->size = (uint64_t)st.st_size;
 	n = TEMP_FAILURE_RETRY(pread(f->fd, &f->ehdr, sizeof(f->ehdr), 0));
+	if (n < 0)
+		return -errno;
+	/* .NET and Wine map files of another kind executable, Java its class data. */
+	if (n < SELFMAG || memcmp(f->ehdr.e_ident, ELFMAG, SELFMAG) != 0)
+		return -ENOEXEC;
 	if (n != sizeof(f->ehdr))
-		return n < 0 ? -errno : -EBADMSG;
+		return -EBADMSG;
 	r = check_ehdr(&f->ehdr);
 	if (r < 0)
 		return r;
@@ -185,15 +190,25 @@ Elf_Data *elf_file_table(struct elf_file *file, Elf_Scn *section, const GElf_Shd
 	return elf_rawdata(section, NULL);
 }
 
+enum tt_blind elf_file_site(const struct elf_file *file, uint64_t offset)
+{
+	unsigned char bytes[ELF_PROLOGUE_BYTES];
+	size_t len = sizeof(bytes);
+
+	if (offset >= file->size)
+		return TT_BLIND_unexpected_bytes;
+	if (len > file->size - offset)
+		len = file->size - offset;
+	if (elf_file_read(file, offset, bytes, len) < 0)
+		return TT_BLIND_unexpected_bytes;
+#if defined(__aarch64__)
+	if (offset % 4)
+		return TT_BLIND_unexpected_bytes;
+#endif
+	return elf_prologue(bytes, len);
+}
+
 bool elf_file_can_probe(const struct elf_file *file, uint64_t offset)
 {
-#if defined(__x86_64__)
-	unsigned char first;
-
-	if (elf_file_read(file, offset, &first, 1) < 0)
-		return false;
-	return first != 0x26 && first != 0x2e && first != 0x36 && first != 0x3e && first != 0xf0;
-#else
-	return offset % 4 == 0 && offset + 4 <= file->size;
-#endif
+	return elf_file_site(file, offset) == TT_BLIND_NONE;
 }

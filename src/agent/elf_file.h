@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <tokentrail/ipc.h>
+
 #define ELF_SEGMENTS_MAX 256
 #define ELF_TABLES_MAX_BYTES (192ULL << 20)	/* of sections read whole: all in memory at once */
 
@@ -34,8 +36,8 @@ struct elf_file {
 
 /*
  * Reads and checks the headers; fd stays the caller's, its position is neither used nor moved.
- * -ENOEXEC: of another word size or machine; -EBADMSG: no ELF file we can read. elf_file_close() is
- * needed in any case.
+ * -ENOEXEC: no ELF file, or of another word size or machine; -EBADMSG: one that we can't read.
+ * elf_file_close() is needed in any case.
  */
 int elf_file_open(struct elf_file *file, int fd);
 void elf_file_close(struct elf_file *file);
@@ -55,11 +57,8 @@ int elf_file_section(const struct elf_file *file, const char *name, GElf_Shdr *r
  */
 Elf_Data *elf_file_table(struct elf_file *file, Elf_Scn *section, const GElf_Shdr *header);
 
-/*
- * Can the instruction at this offset carry a probe? The kernel registers a uprobe on one with a
- * segment or lock prefix when no process maps the file yet, and refuses it, without a word, for each
- * process that maps it later (arch/x86/kernel/uprobes.c, is_prefix_bad()).
- */
+/* Why the instruction at this offset can't carry a probe: agent/elf_prologue.h. */
+enum tt_blind elf_file_site(const struct elf_file *file, uint64_t offset);
 bool elf_file_can_probe(const struct elf_file *file, uint64_t offset);
 
 #endif

@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "agent/elf_boringssl.h"
+#include "agent/elf_go.h"
 #include "agent/elf_openssl.h"
+#include "agent/elf_rustls.h"
 #include "agent/elf_symbols.h"
 #include "tokens/use.h"
 
@@ -19,11 +21,15 @@ static const enum tt_tls library_of[TT_HOOK_MAX] = {
 void elf_scan_take(struct elf_scan *scan, const struct elf_file *file, uint64_t offset,
 		   enum tt_hook hook)
 {
+	enum tt_blind blind;
+
 	for (size_t i = 0; i < scan->count; i++)
 		if (scan->hooks[i].offset == offset)
 			return;
-	if (scan->count == ELF_SCAN_HOOKS_MAX || !elf_file_can_probe(file, offset)) {
+	blind = elf_file_site(file, offset);
+	if (blind || scan->count == ELF_SCAN_HOOKS_MAX) {
 		scan->refused++;
+		scan->why[library_of[hook]] = blind ? blind : TT_BLIND_not_unique;
 		return;
 	}
 	scan->hooks[scan->count++] = (struct elf_hook){ offset, hook, library_of[hook] };
@@ -72,12 +78,33 @@ bool elf_scan_has(const struct elf_scan *scan, enum tt_tls tls)
 	return false;
 }
 
+static bool is_hooked(const struct elf_scan *scan, enum tt_tls tls)
+{
+	for (size_t i = 0; i < scan->count; i++)
+		if (scan->hooks[i].tls == tls)
+			return true;
+	return false;
+}
+
+/* A library is blind too when its functions were found and none of them can be probed. */
+static void tell_refused(struct elf_scan *scan)
+{
+	for (size_t i = 0; i < scan->findings; i++) {
+		struct tt_finding *f = &scan->finding[i];
+
+		if (!f->blind && !is_hooked(scan, f->tls))
+			f->blind = scan->why[f->tls];
+	}
+}
+
 enum tt_scan elf_scan(int fd, struct elf_scan *ret_scan)
 {
 	static int (*const searches[])(struct elf_file *, struct elf_scan *) = {
 		elf_symbols,
 		elf_boringssl,
 		elf_openssl,
+		elf_go,
+		elf_rustls,
 	};
 	struct elf_file file;
 	int r;
@@ -91,6 +118,7 @@ enum tt_scan elf_scan(int fd, struct elf_scan *ret_scan)
 		memset(ret_scan, 0, sizeof(*ret_scan));
 		return r == -ENOEXEC ? TT_SCAN_NONE : TT_SCAN_BAD;
 	}
+	tell_refused(ret_scan);
 	if (ret_scan->count)
 		return TT_SCAN_HOOKS;
 	return ret_scan->refused ? TT_SCAN_REFUSED : TT_SCAN_NONE;

@@ -25,6 +25,7 @@ struct elf_scan {
 	struct elf_hook hooks[ELF_SCAN_HOOKS_MAX];
 	size_t count;
 	size_t refused;		/* functions found that can't be probed there, or are too many */
+	enum tt_blind why[TT_TLS_MAX];	/* of the last one refused */
 	struct tt_finding finding[TT_FINDINGS_MAX];	/* in the order they were found */
 	size_t findings;
 };

@@ -6,22 +6,28 @@
 #include <libelf.h>
 #include <string.h>
 
+#include "agent/elf_bio.h"
 #include "agent/elf_boringssl.h"
 
 #define TABLES_MAX 2		/* dynsym, symtab; a file has one of each (gABI, sh_type) */
 #define SYMBOLS_MAX (4U << 20)	/* in one table */
 
+/* Names of what is no hook. */
+#define MARK_LIBRESSL TT_HOOK_MAX
+#define MARK_BIO (TT_HOOK_MAX + 1)
+
 struct name {
 	const char *text;
 	size_t len;
-	enum tt_hook hook;	/* 0: LibreSSL's mark */
+	uint32_t hook;	/* enum tt_hook, or MARK_* */
 };
 
 static const struct name names[] = {
 #define TT_SYMBOL(hook, name) { name, sizeof(name) - 1, TT_HOOK_##hook },
 #include <tokentrail/hooks.def>
 	/* Of the libraries with OpenSSL's names only LibreSSL has this, for its libtls. */
-	{ "SSL_CTX_use_certificate_chain_mem", 33, 0 },
+	{ "SSL_CTX_use_certificate_chain_mem", 33, MARK_LIBRESSL },
+	{ "BIO_f_ssl", 9, MARK_BIO },
 };
 #define NAMES (sizeof(names) / sizeof(names[0]))
 
@@ -46,6 +52,7 @@ struct scan {
 	struct elf_file *file;
 	bool has[TT_TLS_MAX][IN + 1];
 	bool libressl;
+	uint64_t bio;				/* address of BIO_f_ssl(); 0 = not there */
 	bool first[256];			/* characters that a name begins with */
 	struct found found[ELF_SCAN_HOOKS_MAX];
 	size_t found_count;
@@ -96,10 +103,12 @@ static void check_symbol(struct scan *s, const GElf_Sym *sym, const Elf_Data *st
 	name = find_name(s, strings, sym->st_name);
 	if (!name || !elf_file_offset(s->file, sym->st_value, true, &offset))
 		return;
-	if (name->hook)
-		take_hook(s, offset, name->hook);
-	else
+	if (name->hook == MARK_LIBRESSL)
 		s->libressl = true;
+	else if (name->hook == MARK_BIO)
+		s->bio = sym->st_value;
+	else
+		take_hook(s, offset, name->hook);
 }
 
 /* sh_entsize is of no interest: libelf knows how long a symbol is. */
@@ -208,7 +217,8 @@ int elf_symbols(struct elf_file *file, struct elf_scan *scan)
 	r = scan_tables(&s);
 	if (r == 0)
 		r = who_is_openssl(&s, &openssl);
-	if (r == 0)
-		give(&s, openssl, scan);
-	return r;
+	if (r < 0)
+		return r;
+	give(&s, openssl, scan);
+	return s.bio && elf_scan_has(scan, TT_TLS_OPENSSL) ? elf_bio(file, scan, s.bio) : 0;
 }

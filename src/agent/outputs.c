@@ -65,11 +65,28 @@ static int open_kafka(struct outputs *o, const struct config *c, const char *nod
 			  strerror(-r));
 		return r;
 	}
+	o->kafka = &o->sinks[o->count];
 	o->count++;
 	return 0;
 }
 
-int outputs_open(struct outputs *o, const struct config *c, const char *node)
+static int open_metrics(struct outputs *o, int fd)
+{
+	int r;
+
+	if (fd < 0)
+		return 0;
+	r = metrics_sink_new(fd, &o->sinks[o->count]);
+	if (r < 0) {
+		log_error("can't serve metrics error=\"%s\"", strerror(-r));
+		return r;
+	}
+	o->metrics = &o->sinks[o->count];
+	o->count++;
+	return 0;
+}
+
+int outputs_open(struct outputs *o, const struct config *c, const char *node, int metrics_fd)
 {
 	int r;
 
@@ -79,6 +96,10 @@ int outputs_open(struct outputs *o, const struct config *c, const char *node)
 		r = open_store(o, c, node);
 	if (r == 0)
 		r = open_kafka(o, c, node);
+	if (r == 0)
+		r = open_metrics(o, metrics_fd);
+	else if (metrics_fd >= 0)
+		close(metrics_fd);
 	if (r < 0)
 		outputs_done(o);
 	return r;
@@ -91,7 +112,7 @@ void outputs_done(struct outputs *o)
 
 		s->ops->free(s->self);
 	}
-	o->table = NULL;
+	o->table = o->kafka = o->metrics = NULL;
 }
 
 static void failed(const struct sink *s, const char *what, int r)
@@ -130,6 +151,16 @@ void outputs_loss(struct outputs *o, const struct loss *l)
 	}
 }
 
+void outputs_coverage(struct outputs *o, const struct coverage *c)
+{
+	for (size_t i = 0; i < o->count; i++) {
+		int r = o->sinks[i].ops->coverage(o->sinks[i].self, c);
+
+		if (r < 0)
+			failed(&o->sinks[i], "coverage", r);
+	}
+}
+
 void outputs_tick(struct outputs *o, uint64_t now_ns)
 {
 	for (size_t i = 0; i < o->count; i++) {
@@ -144,6 +175,29 @@ void outputs_status(struct outputs *o, const char *line)
 {
 	if (o->table)
 		table_sink_status(o->table, line);
+}
+
+void outputs_watch(struct outputs *o, const struct coverage_totals *totals)
+{
+	if (o->metrics)
+		metrics_sink_watch(o->metrics, totals, o->kafka);
+}
+
+void outputs_counters(struct outputs *o, const struct metrics_counters *c)
+{
+	if (o->metrics)
+		metrics_sink_counters(o->metrics, c);
+}
+
+int outputs_fd(const struct outputs *o)
+{
+	return o->metrics ? metrics_sink_fd(o->metrics) : -1;
+}
+
+void outputs_serve(struct outputs *o)
+{
+	if (o->metrics)
+		metrics_sink_run(o->metrics);
 }
 
 static uint64_t now_ms(void)

@@ -9,26 +9,35 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "sinks/metrics.h"
 #include "sinks/sinks.h"
 
-#define OUTPUTS_MAX 3	/* standard output, store, Kafka */
+#define OUTPUTS_MAX 4	/* standard output, store, Kafka, metrics */
 
 struct outputs {
 	struct sink sinks[OUTPUTS_MAX];
 	size_t count;
-	struct sink *table;	/* among them; NULL = none */
+	struct sink *table, *kafka, *metrics;	/* among them; NULL = none */
 };
 
-/* Logs what could not be opened; then nothing is open. */
-int outputs_open(struct outputs *o, const struct config *c, const char *node);
+/* Logs what could not be opened; then nothing is open. metrics_fd: a listening socket, taken in any
+ * case; negative: no metrics. */
+int outputs_open(struct outputs *o, const struct config *c, const char *node, int metrics_fd);
 void outputs_done(struct outputs *o);
 
 void outputs_use(struct outputs *o, const struct use *u);
 void outputs_token(struct outputs *o, const struct token *t);
+void outputs_coverage(struct outputs *o, const struct coverage *c);
 void outputs_loss(struct outputs *o, const struct loss *l);
 void outputs_tick(struct outputs *o, uint64_t now_ns);	/* CLOCK_MONOTONIC */
 /* Below the live table, if there is one. */
 void outputs_status(struct outputs *o, const char *line);
+/* What metrics show beside records, if there are metrics. */
+void outputs_watch(struct outputs *o, const struct coverage_totals *totals);
+void outputs_counters(struct outputs *o, const struct metrics_counters *c);
+/* Of the metrics' server: to be polled for reading, negative = none; and what to do then. */
+int outputs_fd(const struct outputs *o);
+void outputs_serve(struct outputs *o);
 
 /* Writes out everything that can be within the time; the first error, after trying all. */
 int outputs_finish(struct outputs *o, uint64_t limit_ms);

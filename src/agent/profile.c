@@ -21,10 +21,10 @@
 
 const struct sandbox_rule agent_profile[] = {
 	/* the loop, the channel, standard output */
-	ALLOW("epoll_wait", "agent/run.c (epoll_wait), librdkafka's OpenSSL never"),
+	ALLOW("epoll_wait", "agent/run.c (epoll_wait), libmicrohttpd; librdkafka's OpenSSL never"),
 	ALLOW("epoll_pwait", "agent/run.c on arm64"),
-	ALLOW("epoll_ctl", "agent/run.c: the channel at its end of file"),
-	ALLOW("sendmsg", "ipc/chan.c; librdkafka; getaddrinfo"),
+	ALLOW("epoll_ctl", "agent/run.c: the channel at its end of file; libmicrohttpd: connections"),
+	ALLOW("sendmsg", "ipc/chan.c; librdkafka; getaddrinfo; libmicrohttpd"),
 	ALLOW("recvmsg", "ipc/chan.c; librdkafka; getaddrinfo (netlink)"),
 	ALLOW("poll", "ipc/chan.c; librdkafka; getaddrinfo"),
 	ALLOW("ppoll", "the same on arm64"),
@@ -133,15 +133,17 @@ const struct sandbox_rule agent_profile[] = {
 	ALLOW("getsockname", "getaddrinfo: which source address would be taken"),
 	ALLOW("getpeername", "librdkafka: connection test"),
 	ALLOW("getsockopt", "librdkafka: result of connect"),
-	ALLOW("setsockopt", "librdkafka: keep-alive, buffer sizes"),
-	ALLOW("sendto", "OpenSSL under librdkafka; getaddrinfo"),
+	ALLOW("setsockopt", "librdkafka: keep-alive, buffer sizes; libmicrohttpd: TCP_NODELAY, TCP_CORK"),
+	ALLOW("sendto", "OpenSSL under librdkafka; getaddrinfo; libmicrohttpd"),
 	ALLOW("recvfrom", "the same"),
 	ALLOW("sendmmsg", "getaddrinfo: A and AAAA questions at once"),
 	ALLOW("recvmmsg", "the same"),
-	ALLOW("shutdown", "librdkafka"),
+	ALLOW("shutdown", "librdkafka; libmicrohttpd"),
 	ALLOW("pipe", "librdkafka: wake-up pipe of a broker's thread"),
 	ALLOW("pipe2", "the same"),
 	ALLOW("eventfd2", "librdkafka"),
+
+	ALLOW("accept4", "sinks/http.c: who asks for metrics"),
 
 	/* nobody's: whoever calls these is not the agent any more */
 	KILL("ptrace"), KILL("process_vm_readv"), KILL("process_vm_writev"), KILL("process_madvise"),

@@ -4,6 +4,7 @@
  *
  *   ring -> pair (request with its status) -> process (who) -> convert -> inventory
  *        -> fold -> outputs
+ *   channel -> cover (what is seen of each process's TLS) -> outputs
  *
  * The kernel wakes the agent for little; the ring is drained on a timer, more slowly when nothing
  * comes. The channel is served in between, a few messages at a time.
@@ -25,6 +26,7 @@
 
 #include "agent/blob.h"
 #include "agent/convert.h"
+#include "agent/cover.h"
 #include "agent/drops.h"
 #include "agent/elf_scan.h"
 #include "agent/fold.h"
@@ -38,6 +40,7 @@
 #include "ipc/chan.h"
 #include "ipc/sandbox.h"
 #include "ipc/spawn.h"
+#include "sinks/http.h"
 #include "tokens/inventory.h"
 
 #define NS_PER_MS 1000000ULL
@@ -50,6 +53,8 @@
 #define SEND_LIMIT_MS 1000	/* for what must not be lost: hooks */
 #define FINISH_LIMIT_MS 5000
 #define PROCESSES_MAX 16384
+#define COVER_PROCESSES_MAX 8192
+#define COVER_FILES_MAX 4096
 #define EXIT_BROKEN 1
 #define EXIT_CANT 3
 
@@ -60,11 +65,12 @@ struct agent {
 	struct pair *pair;
 	struct process_cache *processes;
 	struct convert *convert;
+	struct cover *cover;
 	struct inventory *inventory;
 	struct fold *fold;
 	struct drops drops;
 	struct outputs outputs;
-	int epoll_fd, signal_fd;
+	int epoll_fd, signal_fd, metrics_fd;
 	uint64_t now_ns;		/* CLOCK_MONOTONIC, once per turn of the loop */
 	uint64_t output_ns;		/* of the last outputs_tick() */
 	uint64_t record_ns;		/* of the last ring record */
@@ -86,6 +92,7 @@ static void on_use(void *ctx, const struct tt_ev_use *ev)
 	struct agent *a = ctx;
 
 	process_want(a->processes, &ev->h, a->now_ns);
+	cover_used(a->cover, &ev->h, ev->tls);
 	pair_use(a->pair, ev, a->now_ns);
 }
 
@@ -143,6 +150,11 @@ static void on_token(void *ctx, const struct token *t)
 static void on_folded(void *ctx, const struct use *u)
 {
 	outputs_use(&((struct agent *)ctx)->outputs, u);
+}
+
+static void on_coverage(void *ctx, const struct coverage *c)
+{
+	outputs_coverage(&((struct agent *)ctx)->outputs, c);
 }
 
 static int on_loss(void *ctx, const struct loss *l)
@@ -212,6 +224,7 @@ static void apply_settings(struct agent *a)
 
 	log_set_level(c->log_level);
 	pair_set_wait(a->pair, c->status_wait_ms * NS_PER_MS);
+	cover_set_interval(a->cover, c->coverage_ms * NS_PER_MS);
 	fold_set_interval(a->fold, c->per_call ? 0 : c->fold_ms * NS_PER_MS);
 }
 
@@ -237,21 +250,48 @@ static void reload(struct agent *a, int fd)
 	apply_settings(a);
 }
 
-static void take_counters(struct agent *a, const struct tt_ipc_counters *m)
+/* " · TLS bytes covered 97 %, 3 processes blind"; nothing while there is no TLS. */
+static void coverage_line(const struct coverage_sum *sum, char *to, size_t size)
 {
-	char line[160];
+	double share = coverage_share(sum->wire, sum->covered);
+	unsigned long long blind = sum->processes[COVERAGE_BLIND];
 
-	drops_update(&a->drops, m->drops);
-	snprintf(line, sizeof(line), "%s · %u files probed · %llu not reported",
-		 m->ready ? "ready" : "looking for programs", m->files_probed,
-		 (unsigned long long)drops_total(&a->drops));
-	outputs_status(&a->outputs, line);
+	to[0] = 0;
+	if (share < 0)
+		return;
+	/* Rounded down: 100 % is all of it. */
+	snprintf(to, size, " · TLS bytes covered %d %%, %llu %s blind", (int)(share * 100), blind,
+		 blind == 1 ? "process" : "processes");
 }
 
-static void note_attached(const struct tt_ipc_attached *m)
+static void tell_metrics(struct agent *a, const struct tt_ipc_counters *m)
+{
+	struct metrics_counters c = { .files_probed = m->files_probed, .probes = m->probes,
+				      .ready = m->ready };
+
+	for (size_t i = 0; i < TT_DROP_MAX; i++)
+		c.drops[i] = a->drops.others[i] + agent_drops[i];
+	outputs_counters(&a->outputs, &c);
+}
+
+static void take_counters(struct agent *a, const struct tt_ipc_counters *m)
+{
+	char line[256], coverage[96];
+
+	drops_update(&a->drops, m->drops);
+	coverage_line(&cover_totals(a->cover)->node, coverage, sizeof(coverage));
+	snprintf(line, sizeof(line), "%s · %u files probed · %llu not reported%s",
+		 m->ready ? "ready" : "looking for programs", m->files_probed,
+		 (unsigned long long)drops_total(&a->drops), coverage);
+	outputs_status(&a->outputs, line);
+	tell_metrics(a, m);
+}
+
+static void note_attached(struct agent *a, const struct tt_ipc_attached *m)
 {
 	char path[TT_IPC_PATH_LEN];
 
+	cover_file(a->cover, m);
 	log_debug("probes in place probes=%u refused=%u path=\"%s\"", m->hooks, m->failed,
 		  shown(m->path, path));
 }
@@ -269,7 +309,10 @@ static void take_message(struct agent *a, int type, const void *m, int fd)
 		take_counters(a, m);
 		break;
 	case TT_IPC_ATTACHED:
-		note_attached(m);
+		note_attached(a, m);
+		break;
+	case TT_IPC_COVER:
+		cover_process(a->cover, m, a->now_ns);
 		break;
 	case TT_IPC_RELOAD:
 		reload(a, fd);
@@ -307,6 +350,7 @@ static void look_at_clocks(struct agent *a)
 {
 	a->now_ns = clock_ns(CLOCK_MONOTONIC);
 	convert_set_clock(a->convert, clock_ns(CLOCK_BOOTTIME), clock_ns(CLOCK_REALTIME));
+	cover_set_clock(a->cover, clock_ns(CLOCK_BOOTTIME), clock_ns(CLOCK_REALTIME));
 }
 
 static int drain(struct agent *a)
@@ -326,6 +370,7 @@ static void tick(struct agent *a)
 	process_tick(a->processes, a->now_ns);
 	fold_tick(a->fold, a->now_ns);
 	inventory_tick(a->inventory, a->now_ns);
+	cover_tick(a->cover, a->now_ns);
 	if (a->now_ns - a->output_ns < OUTPUT_TICK_NS)
 		return;
 	a->output_ns = a->now_ns;
@@ -357,6 +402,8 @@ static void loop(struct agent *a)
 				serve_channel(a);
 			else if (events[i].data.fd == a->signal_fd)
 				take_signal(a);
+			else if (events[i].data.fd == outputs_fd(&a->outputs))
+				outputs_serve(&a->outputs);
 		}
 		tick(a);
 	}
@@ -387,6 +434,7 @@ static int finish(struct agent *a)
 	process_flush(a->processes);
 	fold_flush(a->fold);
 	inventory_flush(a->inventory);
+	cover_flush(a->cover, a->now_ns);
 	drops_report(&a->drops, a->now_ns, clock_ns(CLOCK_REALTIME), 1, on_loss, a);
 	return outputs_finish(&a->outputs, FINISH_LIMIT_MS);
 }
@@ -403,6 +451,8 @@ static int make_tables(struct agent *a)
 {
 	static const struct process_ops process_ops = { .ask = on_ask, .done = on_known };
 	const struct config *c = &a->config;
+	const struct cover_limits limits = { COVER_PROCESSES_MAX, COVER_FILES_MAX,
+					     c->metrics_workloads };
 	int r;
 
 	r = pair_new(c->pending, c->status_wait_ms * NS_PER_MS, on_paired, a, &a->pair);
@@ -414,6 +464,8 @@ static int make_tables(struct agent *a)
 		r = inventory_new(c->tokens, INVENTORY_INTERVAL_NS, on_token, a, &a->inventory);
 	if (r == 0)
 		r = fold_new(c->fold_rows, 0, on_folded, a, &a->fold);
+	if (r == 0)
+		r = cover_new(&limits, a->processes, on_coverage, a, &a->cover);
 	if (r < 0)
 		return cant("no memory for its tables", r);
 	explicit_bzero(a->params.publish, sizeof(a->params.publish));
@@ -480,6 +532,12 @@ static int start_as_root(struct agent *a)
 	r = ring_open(SPAWN_FD_RING, &ring_ops, a, &a->ring);
 	if (r < 0)
 		return cant("the ring can't be mapped", r);
+	r = a->config.metrics ? http_listen(a->config.metrics_listen, &a->metrics_fd) : 0;
+	if (r < 0) {
+		log_error("can't serve metrics; set metrics.listen to a free address of this node "
+			  "address=%s", a->config.metrics_listen);
+		return cant("metrics.listen", r);
+	}
 	r = sandbox_drop(a->params.uid, a->params.gid);
 	return r < 0 ? cant("privileges could not be dropped", r) : 0;
 }
@@ -499,9 +557,13 @@ static int start(struct agent *a)
 	r = make_tables(a);
 	if (r < 0)
 		return r;
-	r = outputs_open(&a->outputs, &a->config, a->params.node);
+	r = outputs_open(&a->outputs, &a->config, a->params.node, TAKE_FD(a->metrics_fd));
 	if (r < 0)
 		return r;
+	outputs_watch(&a->outputs, cover_totals(a->cover));
+	r = outputs_fd(&a->outputs) < 0 ? 0 : watch(a->epoll_fd, outputs_fd(&a->outputs));
+	if (r < 0)
+		return cant("epoll", r);
 	r = sandbox_filter(agent_profile, a->config.log_level >= LOG_LEVEL_DEBUG);
 	if (r < 0)
 		return cant("the system call filter was refused", r);
@@ -518,10 +580,12 @@ static void done(struct agent *a)
 	fold_free(a->fold);
 	inventory_free(a->inventory);
 	convert_free(a->convert);
+	cover_free(a->cover);
 	process_free(a->processes);
 	pair_free(a->pair);
 	ring_free(a->ring);
 	config_done(&a->config);
+	closep(&a->metrics_fd);
 	closep(&a->signal_fd);
 	closep(&a->epoll_fd);
 	explicit_bzero(&a->params, sizeof(a->params));
@@ -529,7 +593,7 @@ static void done(struct agent *a)
 
 int agent_main(void)
 {
-	static struct agent a = { .epoll_fd = -EBADF, .signal_fd = -EBADF };
+	static struct agent a = { .epoll_fd = -EBADF, .signal_fd = -EBADF, .metrics_fd = -EBADF };
 	int r;
 
 	log_init("agent", LOG_LEVEL_INFO);

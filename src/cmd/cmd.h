@@ -24,6 +24,7 @@ int cmd_run(int argc, char **argv);
 int cmd_agent(int argc, char **argv); /* started by `run` only; not in --help */
 int cmd_tokens(int argc, char **argv);
 int cmd_uses(int argc, char **argv);
+int cmd_coverage(int argc, char **argv);
 int cmd_trace(int argc, char **argv);
 int cmd_fingerprint(int argc, char **argv);
 int cmd_key(int argc, char **argv);

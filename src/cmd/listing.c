@@ -91,9 +91,44 @@ static int set_store(struct listing *l, const char *path)
 	return l->store ? -1 : cmd_cant(l->name, "out of memory");
 }
 
+static int set_state(struct listing *l, const char *directory)
+{
+	free(l->store);
+	if (asprintf(&l->store, "%s/store.db", directory) < 0)
+		l->store = NULL;
+	return l->store ? -1 : cmd_cant(l->name, "out of memory");
+}
+
+static int set_by(struct listing *l, const char *text)
+{
+	static const char *const names[] = { "process", "workload", "node" };
+
+	for (int i = 0; i < 3; i++) {
+		if (!strcmp(text, names[i])) {
+			l->by = i;
+			return -1;
+		}
+	}
+	return cmd_usage_error(l->name, "--by takes process, workload or node");
+}
+
+void listing_default_since(struct listing *l, uint64_t seconds)
+{
+	struct timespec t;
+
+	if (l->filter.since_ns)
+		return;
+	clock_gettime(CLOCK_REALTIME, &t);
+	l->filter.since_ns = ((uint64_t)t.tv_sec - seconds) * NS_PER_S;
+}
+
 static int set_option(struct listing *l, int option, const char *value)
 {
 	switch (option) {
+	case 'b':
+		return set_by(l, value);
+	case 'd':
+		return set_state(l, value);
 	case 'j':
 		l->json = true;
 		return -1;
@@ -131,30 +166,50 @@ static int default_store(struct listing *l, const char *config_path)
 	return status == CMD_OK ? -1 : status;
 }
 
-int listing_options(struct listing *l, const char *name, const char *help, bool traced, int argc,
-		    char **argv)
+#define LISTING_ANY (LISTING_PLAIN | LISTING_TRACE | LISTING_COVERAGE)
+
+static const struct {
+	unsigned int kinds;
+	struct option option;
+} all_options[] = {
+	{ LISTING_PLAIN, { "token", required_argument, NULL, 't' } },
+	{ LISTING_PLAIN | LISTING_TRACE, { "class", required_argument, NULL, 'c' } },
+	{ LISTING_COVERAGE, { "by", required_argument, NULL, 'b' } },
+	{ LISTING_COVERAGE, { "state-dir", required_argument, NULL, 'd' } },
+	{ LISTING_ANY, { "json", no_argument, NULL, 'j' } },
+	{ LISTING_ANY, { "limit", required_argument, NULL, 'n' } },
+	{ LISTING_ANY, { "since", required_argument, NULL, 's' } },
+	{ LISTING_ANY, { "process", required_argument, NULL, 'p' } },
+	{ LISTING_ANY, { "store", required_argument, NULL, 'S' } },
+	{ LISTING_ANY, { "config", required_argument, NULL, 'C' } },
+	{ LISTING_ANY, { "help", no_argument, NULL, 'h' } },
+};
+#define ALL_OPTIONS (sizeof(all_options) / sizeof(all_options[0]))
+
+static void options_of(enum listing_kind kind, struct option to[static ALL_OPTIONS + 1])
 {
-	static const struct option options[] = {
-		{ "token", required_argument, NULL, 't' },	/* not of `trace`: see below */
-		{ "json", no_argument, NULL, 'j' },
-		{ "limit", required_argument, NULL, 'n' },
-		{ "since", required_argument, NULL, 's' },
-		{ "class", required_argument, NULL, 'c' },
-		{ "process", required_argument, NULL, 'p' },
-		{ "store", required_argument, NULL, 'S' },
-		{ "config", required_argument, NULL, 'C' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
-	};
+	size_t n = 0;
+
+	for (size_t i = 0; i < ALL_OPTIONS; i++)
+		if (all_options[i].kinds & kind)
+			to[n++] = all_options[i].option;
+	to[n] = (struct option){ 0 };
+}
+
+int listing_options(struct listing *l, const char *name, const char *help, enum listing_kind kind,
+		    int argc, char **argv)
+{
+	struct option options[ALL_OPTIONS + 1];
 	const char *config = NULL;
 	int option, status = -1;
 
+	options_of(kind, options);
 	*l = (struct listing){ .name = name };
 	l->out = open_memstream(&l->text, &l->len);
 	if (!l->out)
 		return cmd_cant(name, "out of memory");
 	opterr = 0;
-	while (status < 0 && (option = getopt_long(argc, argv, ":h", options + traced, NULL)) != -1) {
+	while (status < 0 && (option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
 		if (option == 'h') {
 			puts(help);
 			return cmd_finish_output(name, CMD_OK);
@@ -322,7 +377,7 @@ int listing_command(const char *name, const char *help, int (*list)(struct listi
 	_cleanup_(listing_done) struct listing l;
 	int status, r;
 
-	status = listing_options(&l, name, help, false, argc, argv);
+	status = listing_options(&l, name, help, LISTING_PLAIN, argc, argv);
 	if (status >= 0)
 		return status;
 	if (optind < argc)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What `tokens`, `uses` and `trace` share: options, opening the store, and output as aligned
+ * What `tokens`, `uses`, `trace` and `coverage` share: options, opening the store, and output as aligned
  * columns or JSON lines. Output is gathered first and written after the store was closed, because
  * a reader that waits for a pager keeps the writer's log from being folded in.
  */
@@ -11,10 +11,20 @@
 #include "sinks/columns.h"
 #include "sinks/store_query.h"
 
+/* Which command it is, for the options that not all have. */
+enum listing_kind {
+	LISTING_PLAIN = 1,
+	LISTING_TRACE = 2,	/* ids follow, so that --token is none of its options */
+	LISTING_COVERAGE = 4,
+};
+
+enum listing_by { LISTING_BY_PROCESS, LISTING_BY_WORKLOAD, LISTING_BY_NODE };
+
 struct listing {
 	const char *name;	/* of the command */
 	struct store_filter filter;
 	bool json;
+	enum listing_by by;	/* of coverage */
 	char *store;		/* path */
 
 	struct store_query *query;
@@ -24,11 +34,10 @@ struct listing {
 	FILE *out;
 };
 
-/* Reads the options. `traced`: ids follow, so that --token is none of them. -1: go on; else the
- * exit status (help was printed, or an option is wrong). optind is at the first argument left.
- * listing_done() either way. */
-int listing_options(struct listing *l, const char *name, const char *help, bool traced, int argc,
-		    char **argv);
+/* Reads the options. -1: go on; else the exit status (help was printed, or an option is wrong). optind
+ * is at the first argument left. listing_done() either way. */
+int listing_options(struct listing *l, const char *name, const char *help, enum listing_kind kind,
+		    int argc, char **argv);
 /* Opens the store. CMD_OK, or the exit status after the reason was said. */
 int listing_open(struct listing *l);
 /* What a failed query (a negative errno) means for the user. Returns the exit status. */
@@ -41,6 +50,8 @@ void listing_done(struct listing *l);
  * the exit status. */
 int listing_command(const char *name, const char *help, int (*list)(struct listing *l), int argc,
 		    char **argv);
+/* "--since 1h" as it is when nobody says otherwise. */
+void listing_default_since(struct listing *l, uint64_t seconds);
 
 /* Is this a token.id, or the beginning of one that the live table shows? */
 bool listing_is_id(const char *text);

@@ -194,7 +194,7 @@ int cmd_trace(int argc, char **argv)
 	struct trace tr = { 0 };
 	int status;
 
-	status = listing_options(&tr.l, NAME, help, true, argc, argv);
+	status = listing_options(&tr.l, NAME, help, LISTING_TRACE, argc, argv);
 	if (status < 0 && optind == argc)
 		status = cmd_usage_error(NAME, "needs the ids of tokens, or - to read them from "
 					 "standard input");

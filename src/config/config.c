@@ -11,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/address.h"
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "config/settings.h"
@@ -354,6 +355,18 @@ static int check_kafka(const struct config *c, struct config_error *ret_error)
 	return 0;
 }
 
+static int check_metrics(const struct config *c, struct config_error *ret_error)
+{
+	struct sockaddr_storage address;
+	socklen_t len;
+
+	if (address_parse(c->metrics_listen, &address, &len) == 0)
+		return 0;
+	return fail(ret_error, -EINVAL,
+		    "'metrics.listen': '%.60s' is no address and port, such as 127.0.0.1:9465 or "
+		    "[::1]:9465", c->metrics_listen);
+}
+
 uint32_t config_libraries(const struct config *c)
 {
 	return 0
@@ -390,5 +403,7 @@ int config_check(const struct config *c, struct config_error *ret_error)
 	r = check_names(&c->headers, "credentials.headers", ret_error);
 	if (r == 0)
 		r = check_names(&c->parameters, "credentials.parameters", ret_error);
+	if (r == 0)
+		r = check_metrics(c, ret_error);
 	return r < 0 ? r : check_kafka(c, ret_error);
 }

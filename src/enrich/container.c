@@ -175,3 +175,23 @@ bool container_of_cgroup(const char *path, char ret_id[static CONTAINER_ID_LEN])
 	}
 	return false;
 }
+
+bool unit_of_cgroup(const char *path, char *ret_unit, size_t size)
+{
+	const char *end = path + strlen(path);
+
+	ret_unit[0] = 0;
+	while (end > path) {
+		struct part s = last_part(path, end);
+
+		if (ends(s, ".service") || ends(s, ".scope")) {
+			size_t len = s.len < size ? s.len : size - 1;
+
+			memcpy(ret_unit, s.p, len);
+			ret_unit[len] = 0;
+			return true;
+		}
+		end = parent_end(path, s);
+	}
+	return false;
+}

@@ -189,6 +189,20 @@ void process_want(struct process_cache *c, const struct tt_ev_hdr *h, uint64_t n
 	get(c, h, now_ns);
 }
 
+bool process_know(struct process_cache *c, const struct tt_ev_hdr *h, uint64_t now_ns,
+		  struct process_info *ret_info)
+{
+	struct process *p = get(c, h, now_ns);
+
+	if (p && p->asked)
+		return false;
+	if (p)
+		*ret_info = p->info;
+	else
+		memset(ret_info, 0, sizeof(*ret_info));
+	return true;
+}
+
 static bool hold(struct process_cache *c, struct process *p, const struct tt_ev_use *ev,
 		 struct outcome outcome)
 {
@@ -222,9 +236,36 @@ void process_submit(struct process_cache *c, const struct tt_ev_use *ev,
 	c->ops.done(c->ctx, ev, outcome, p ? &p->info : &nothing);
 }
 
+static void set_workload(struct process_info *info, enum coverage_kind kind, const char *name)
+{
+	size_t len = strlen(name);
+
+	if (len >= sizeof(info->workload))
+		len = sizeof(info->workload) - 1;
+	info->workload_kind = kind;
+	memcpy(info->workload, name, len);
+	info->workload[len] = 0;
+}
+
+static void fill_workload(struct process_info *info, const char *cgroup)
+{
+	char unit[COVERAGE_WORKLOAD_LEN];
+
+	info->workload[0] = 0;
+	info->workload_kind = COVERAGE_NO_WORKLOAD;
+	if (info->container_id[0])
+		set_workload(info, COVERAGE_CONTAINER, info->container_id);
+	else if (unit_of_cgroup(cgroup, unit, sizeof(unit)))
+		set_workload(info, COVERAGE_UNIT, unit);
+	else if (cgroup[0] && strcmp(cgroup, "/"))
+		set_workload(info, COVERAGE_CGROUP, cgroup);
+	else if (info->executable[0])
+		set_workload(info, COVERAGE_EXECUTABLE, info->executable);
+}
+
 static void fill(struct process_info *info, const struct tt_ipc_proc *answer)
 {
-	char path[TT_IPC_CGROUP_LEN];
+	char path[TT_IPC_CGROUP_LEN] = "";
 
 	if (answer->known & TT_PROC_EXECUTABLE) {
 		memcpy(info->executable, answer->executable, sizeof(info->executable));
@@ -235,6 +276,7 @@ static void fill(struct process_info *info, const struct tt_ipc_proc *answer)
 		path[sizeof(path) - 1] = 0;
 		container_of_cgroup(path, info->container_id);
 	}
+	fill_workload(info, path);
 }
 
 void process_answer(struct process_cache *c, const struct tt_ipc_proc *answer)

@@ -15,6 +15,7 @@
 #include <tokentrail/ipc.h>
 
 #include "enrich/container.h"
+#include "tokens/coverage.h"
 #include "tokens/use.h"
 
 #define PROCESS_HOLD_NS (250ULL * 1000000)
@@ -22,6 +23,9 @@
 struct process_info {
 	char executable[TT_IPC_PATH_LEN];	/* "" = not known; untrusted bytes */
 	char container_id[CONTAINER_ID_LEN];	/* "" = none or not known */
+	enum coverage_kind workload_kind;
+	char workload[COVERAGE_WORKLOAD_LEN];	/* container, else unit, else cgroup that is not the
+						 * root, else executable; "" = not known; untrusted */
 };
 
 struct process_ops {
@@ -42,6 +46,9 @@ void process_free(struct process_cache *c);	/* process_flush() before */
 /* A request of this process was seen: asks if it is not known, so that the answer is there before
  * the response. */
 void process_want(struct process_cache *c, const struct tt_ev_hdr *h, uint64_t now_ns);
+/* What is known of this process now; false: the question is open, and will not be for long. */
+bool process_know(struct process_cache *c, const struct tt_ev_hdr *h, uint64_t now_ns,
+		  struct process_info *ret_info);
 /* A completed request: goes on at once, or when the answer is there or late. */
 void process_submit(struct process_cache *c, const struct tt_ev_use *ev,
 		    struct outcome outcome, uint64_t now_ns);

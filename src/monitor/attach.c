@@ -2,14 +2,21 @@
 /*
  * Return probes go in first and come out last: a call whose entry was seen and whose return was not
  * would stay open in the kernel's table of calls.
+ *
+ * To take a probe out the kernel waits until nobody can be in it any more, some 40 ms, and it does so
+ * for each link by itself: they are closed by many threads at once.
  */
 #include "monitor/attach.h"
 
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "monitor/kernel.h"
@@ -30,12 +37,27 @@ struct attach {
 	uint32_t hook_count;
 	struct link links[2 * ATTACH_HOOKS_MAX];
 	uint32_t link_count;
+	uint32_t return_links;	/* the first of them */
 };
+
+#define CLOSERS_MAX 32
 
 #define ON_RETURN TT_HOOK_MAX /* all hooks that have a return probe */
 
+/* A return probe breaks a Go program: its runtime moves stacks, and meets an address it does not know. */
+#define TT_HOOK_CALL(number, hook, library, direction, result)                                     \
+	_Static_assert(TT_TLS_##library != TT_TLS_GO, "no return probe in Go code");
+#include <tokentrail/hooks.def>
+
 static const bool has_return[TT_HOOK_MAX] = {
 #define TT_HOOK_CALL(number, hook, library, direction, result) [number] = true,
+#include <tokentrail/hooks.def>
+};
+
+static const bool is_hook[TT_HOOK_MAX] = {
+#define TT_HOOK_CALL(number, hook, library, direction, result) [number] = true,
+#define TT_HOOK_END(number, hook, library) [number] = true,
+#define TT_HOOK_PLAIN(number, hook, library) [number] = true,
 #include <tokentrail/hooks.def>
 };
 
@@ -45,24 +67,78 @@ int attach_new(struct attach **ret_attach)
 	return *ret_attach ? 0 : -ENOMEM;
 }
 
+struct closing {
+	struct link *links;
+	uint32_t count;
+	atomic_uint next;
+};
+
+static void *close_some(void *arg)
+{
+	struct closing *c = arg;
+	uint32_t i;
+
+	while ((i = atomic_fetch_add(&c->next, 1)) < c->count) {
+		if (c->links[i].perf)
+			bpf_link__destroy(c->links[i].perf);
+		else
+			close(c->links[i].fd);
+	}
+	return NULL;
+}
+
+/* This thread does what no other one does, so it works without any of them too. */
+static void close_links(struct link *links, uint32_t count)
+{
+	struct closing c = {.links = links, .count = count};
+	pthread_t threads[CLOSERS_MAX];
+	uint32_t started = 0;
+	sigset_t all, before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	while (started + 1 < count && started < CLOSERS_MAX &&
+	       pthread_create(&threads[started], NULL, close_some, &c) == 0)
+		started++;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	close_some(&c);
+	while (started)
+		pthread_join(threads[--started], NULL);
+}
+
 void attach_free(struct attach *attach)
 {
 	if (!attach)
 		return;
-	while (attach->link_count) {
-		struct link *link = &attach->links[--attach->link_count];
-
-		if (link->perf)
-			bpf_link__destroy(link->perf);
-		else
-			close(link->fd);
-	}
+	close_links(attach->links + attach->return_links,
+		    attach->link_count - attach->return_links);
+	close_links(attach->links, attach->return_links);
 	free(attach);
+}
+
+void attach_take_out(struct attach *const *attach, uint32_t count)
+{
+	struct link *links;
+	uint32_t total = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		total += attach[i]->link_count;
+	links = calloc(total + 1, sizeof(*links));
+	if (!links)
+		return; /* one after the other, then */
+	total = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		memcpy(links + total, attach[i]->links, attach[i]->link_count * sizeof(*links));
+		total += attach[i]->link_count;
+		attach[i]->link_count = attach[i]->return_links = 0;
+	}
+	close_links(links, total);
+	free(links);
 }
 
 int attach_add(struct attach *attach, uint32_t hook, uint64_t offset)
 {
-	if (hook == 0 || hook >= TT_HOOK_MAX)
+	if (hook >= TT_HOOK_MAX || !is_hook[hook])
 		return -EBADMSG;
 	/* Aliases of one function must not count a call twice. */
 	for (uint32_t i = 0; i < attach->hook_count; i++)
@@ -102,6 +178,8 @@ static int set_link(struct placing *p, enum tt_hook group, const uint64_t *offse
 	struct link link = {.fd = -EBADF};
 	int r = 0;
 
+	if (!program)
+		return -ENOENT; /* a number that no hook has */
 	if (bpf_sensor_has_multi(p->sensor)) {
 		link.fd = kernel_uprobe_multi(bpf_program__fd(program), p->fd, offsets, count,
 					      on_return);
@@ -145,6 +223,22 @@ static uint32_t place_group(struct placing *p, enum tt_hook group)
 	return placed;
 }
 
+/* Go's returns are probed like entries, and before these: a call whose end may not be seen is not to
+ * be noted. */
+static void without_returns(struct attach *attach)
+{
+	bool refused = false;
+
+	for (uint32_t i = 0; i < attach->hook_count; i++)
+		refused |= attach->hooks[i].hook == TT_HOOK_go_return && !attach->hooks[i].ok;
+	for (uint32_t i = 0; i < attach->hook_count; i++)
+		if (attach->hooks[i].hook == TT_HOOK_go_write ||
+		    attach->hooks[i].hook == TT_HOOK_go_read)
+			attach->hooks[i].ok &= !refused;
+}
+_Static_assert(TT_HOOK_go_return < TT_HOOK_go_write && TT_HOOK_go_return < TT_HOOK_go_read,
+	       "hooks are set in the order of their numbers");
+
 int attach_place(struct attach *attach, struct bpf_sensor *sensor, int fd, uint64_t file_size,
 		 struct attach_count *ret_count)
 {
@@ -155,8 +249,12 @@ int attach_place(struct attach *attach, struct bpf_sensor *sensor, int fd, uint6
 		if (attach->hooks[i].offset >= file_size)
 			return -ERANGE;
 	count.probes = place_group(&p, ON_RETURN);
-	for (enum tt_hook hook = 1; hook < TT_HOOK_MAX; hook++)
+	attach->return_links = attach->link_count;
+	for (enum tt_hook hook = 1; hook < TT_HOOK_MAX; hook++) {
 		count.probes += place_group(&p, hook);
+		if (hook == TT_HOOK_go_return)
+			without_returns(attach);
+	}
 	for (uint32_t i = 0; i < attach->hook_count; i++)
 		*(attach->hooks[i].ok ? &count.hooks : &count.failed) += 1;
 	*ret_count = count;

@@ -27,6 +27,10 @@ struct attach_count {
 int attach_new(struct attach **ret_attach);
 void attach_free(struct attach *attach); /* takes the probes out; NULL is fine */
 
+/* The probes of many files at once, when all of them go. The structs stay; without memory nothing is
+ * done, and attach_free() does it. */
+void attach_take_out(struct attach *const *attach, uint32_t count);
+
 /* Notes a function to probe. -EBADMSG: no such hook; -E2BIG: too many. */
 int attach_add(struct attach *attach, uint32_t hook, uint64_t offset);
 

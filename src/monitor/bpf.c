@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -19,6 +20,7 @@
 #include "tokens/names.h"
 #include "tokentrail.skel.h"
 
+#define COVER_BATCH 256 /* rows; fewer than that hash to one bucket */
 #define WAKE_PART 4 /* the agent is woken when this part of the ring is filled */
 
 struct bpf_sensor {
@@ -49,6 +51,14 @@ __attribute__((format(printf, 2, 0))) static int print_libbpf(enum libbpf_print_
 	return 0;
 }
 
+static uint64_t boottime_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	return (uint64_t)t.tv_sec * 1000000000ULL + (uint64_t)t.tv_nsec;
+}
+
 static int fill_settings(struct bpf_sensor *sensor, const struct config *config,
 			 const uint8_t key[static KERNEL_KEY_LEN])
 {
@@ -63,14 +73,17 @@ static int fill_settings(struct bpf_sensor *sensor, const struct config *config,
 	    sizeof(conf->conf_mask))
 		return -EIO;
 	conf->conf_plain = config->plain;
+	conf->conf_started_ns = boottime_ns();
 	conf->conf_wake_bytes = (uint32_t)(config->ring_bytes / WAKE_PART);
 	return 0;
 }
 
+/* Not every number of a hook is taken. */
 static void set_multi(struct bpf_program *program)
 {
-	if (program)	/* not all numbers of hooks are given */
-		bpf_program__set_expected_attach_type(program, (enum bpf_attach_type)KERNEL_UPROBE_MULTI);
+	if (program)
+		bpf_program__set_expected_attach_type(program,
+						      (enum bpf_attach_type)KERNEL_UPROBE_MULTI);
 }
 
 static void pick_variants(struct bpf_sensor *sensor)
@@ -82,6 +95,7 @@ static void pick_variants(struct bpf_sensor *sensor)
 		for (enum tt_hook hook = 1; hook < TT_HOOK_MAX; hook++)
 			set_multi(bpf_sensor_entry(sensor, hook));
 		set_multi(bpf_sensor_return(sensor));
+		set_multi(skel->progs.rustls_run);
 	}
 	sensor->socket_events = kernel_try_raw_tracepoint("sock_send_length") == 0;
 	bpf_program__set_autoload(skel->progs.sock_send, sensor->socket_events);
@@ -130,7 +144,10 @@ static int size_maps(struct bpf_sensor *sensor, const struct config *config)
 	r = bpf_map__set_max_entries(skel->maps.rb_data, (uint32_t)config->ring_bytes);
 	if (r < 0)
 		return r;
-	return bpf_map__set_max_entries(skel->maps.conns, (uint32_t)config->connections);
+	r = bpf_map__set_max_entries(skel->maps.conns, (uint32_t)config->connections);
+	if (r < 0)
+		return r;
+	return bpf_map__set_max_entries(skel->maps.cover_procs, (uint32_t)config->coverage);
 }
 
 static int open_and_load(struct bpf_sensor *sensor, const struct config *config,
@@ -201,6 +218,7 @@ int bpf_sensor_start(struct bpf_sensor *sensor, struct bpf_error *ret_error)
 		bool wanted;
 	} events[] = {
 		{skel->progs.sock_state, &skel->links.sock_state, "inet_sock_set_state", true},
+		{skel->progs.proc_exec, &skel->links.proc_exec, "sched_process_exec", true},
 		{skel->progs.sock_send, &skel->links.sock_send, "sock_send_length",
 		 sensor->socket_events},
 		{skel->progs.sock_recv, &skel->links.sock_recv, "sock_recv_length",
@@ -273,4 +291,42 @@ int bpf_sensor_drops(struct bpf_sensor *sensor, uint64_t totals[static TT_DROP_M
 			totals[i] += sensor->per_cpu[cpu];
 	}
 	return 0;
+}
+
+int bpf_sensor_cover_each(struct bpf_sensor *sensor, cover_row_fn fn, void *arg)
+{
+	int fd = bpf_map__fd(sensor->skel->maps.cover_procs);
+	struct tt_cover_key keys[COVER_BATCH];
+	struct tt_cover_row rows[COVER_BATCH];
+	uint32_t at = 0, count;
+	void *from = NULL;
+	int r;
+
+	do {
+		count = COVER_BATCH;
+		r = bpf_map_lookup_batch(fd, from, &at, keys, rows, &count, NULL);
+		if (r < 0 && errno != ENOENT)
+			return -errno;
+		for (uint32_t i = 0; i < count; i++)
+			fn(&keys[i], &rows[i], arg);
+		from = &at;
+	} while (r == 0);
+	return 0;
+}
+
+int bpf_sensor_cover_take(struct bpf_sensor *sensor, const struct tt_cover_key *key,
+			  struct tt_cover_row *ret_row)
+{
+	int fd = bpf_map__fd(sensor->skel->maps.cover_procs);
+
+	if (bpf_map_lookup_elem(fd, key, ret_row) < 0 || bpf_map_delete_elem(fd, key) < 0)
+		return -errno;
+	return 0;
+}
+
+int bpf_sensor_exec(struct bpf_sensor *sensor, uint32_t tgid, struct tt_exec *ret_exec)
+{
+	int fd = bpf_map__fd(sensor->skel->maps.execs);
+
+	return bpf_map_lookup_elem(fd, &tgid, ret_exec) < 0 ? -errno : 0;
 }

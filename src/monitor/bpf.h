@@ -48,4 +48,15 @@ int bpf_sensor_skip(struct bpf_sensor *sensor, uint32_t tgid, bool skip);
 /* Adds the kernel's totals of what was not reported. */
 int bpf_sensor_drops(struct bpf_sensor *sensor, uint64_t totals[static TT_DROP_MAX]);
 
+/* The processes of the coverage table, each as it is now. */
+typedef void (*cover_row_fn)(const struct tt_cover_key *key, const struct tt_cover_row *row, void *arg);
+int bpf_sensor_cover_each(struct bpf_sensor *sensor, cover_row_fn fn, void *arg);
+
+/* The last of a process: its row leaves the table. -ENOENT: it has none. */
+int bpf_sensor_cover_take(struct bpf_sensor *sensor, const struct tt_cover_key *key,
+			  struct tt_cover_row *ret_row);
+
+/* When a process began to run its program. -ENOENT: not seen. */
+int bpf_sensor_exec(struct bpf_sensor *sensor, uint32_t tgid, struct tt_exec *ret_exec);
+
 #endif

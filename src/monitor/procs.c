@@ -75,6 +75,29 @@ int procs_parse_stat(const char *text, long ticks_per_s, uint64_t *ret_start_ns)
 	return 0;
 }
 
+bool procs_parse_dead(const char *text)
+{
+	const char *p = strrchr(text, ')');
+
+	if (!p || p[1] != ' ' || (p[2] != 'Z' && p[2] != 'X'))
+		return false;
+	/* Field 20 is the number of threads: a leader that ended alone is a zombie too. */
+	for (int field = 2; p && field < 20; field++)
+		p = strchr(p + 1, ' ');
+	return p && strtol(p + 1, NULL, 10) <= 1;
+}
+
+int procs_parse_uid(const char *text, uint32_t *ret_uid)
+{
+	const char *line = strstr(text, "\nUid:\t");
+	char *end;
+
+	if (!line)
+		return -EINVAL;
+	*ret_uid = (uint32_t)strtoul(line + 6, &end, 10);
+	return end == line + 6 ? -EINVAL : 0;
+}
+
 int procs_parse_cgroup(const char *text, char *to, size_t size)
 {
 	const char *line = text;
@@ -304,6 +327,16 @@ static int read_start(const struct procs *procs, uint32_t pid, uint64_t *ret_sta
 	snprintf(name, sizeof(name), "/proc/%u/stat", pid);
 	r = read_text(name, text, sizeof(text));
 	return r < 0 ? r : procs_parse_stat(text, procs->ticks, ret_start_ns);
+}
+
+int procs_alive(const struct procs *procs, uint32_t pid, uint64_t *ret_start_ns)
+{
+	char name[32], text[1024];
+
+	snprintf(name, sizeof(name), "/proc/%u/stat", pid);
+	if (read_text(name, text, sizeof(text)) < 0 || procs_parse_dead(text))
+		return -ESRCH;
+	return procs_parse_stat(text, procs->ticks, ret_start_ns);
 }
 
 /* Whether `path`, as the process sees it, is the file that it runs. */
@@ -542,6 +575,42 @@ static int resolve_cgroup(struct procs *procs, uint64_t id, uint32_t pid, bool a
 	if (r == 0)
 		procs_cgroup_made(procs, id, to);
 	return r;
+}
+
+/* ---- who it is ---- */
+
+/* The id of a cgroup is the inode of its directory. */
+static uint64_t read_cgroup_id(const struct procs *procs, uint32_t pid)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	if (procs->cgroup_fd < 0 || read_cgroup(pid, path, sizeof(path)) < 0)
+		return 0;
+	if (fstatat(procs->cgroup_fd, path[1] ? path + 1 : ".", &st, 0) < 0)
+		return 0;
+	return st.st_ino;
+}
+
+int procs_identify(const struct procs *procs, uint32_t pid, struct procs_identity *ret_identity)
+{
+	struct procs_identity identity = {.cgroup = read_cgroup_id(procs, pid)};
+	char name[32], text[8192];
+	int r;
+
+	snprintf(name, sizeof(name), "/proc/%u/status", pid);
+	r = read_text(name, text, sizeof(text));
+	if (r == 0)
+		r = procs_parse_uid(text, &identity.uid);
+	snprintf(name, sizeof(name), "/proc/%u/comm", pid);
+	if (r == 0)
+		r = read_text(name, text, sizeof(text));
+	if (r < 0)
+		return r;
+	text[strcspn(text, "\n")] = '\0';
+	snprintf(identity.comm, sizeof(identity.comm), "%.15s", text);
+	*ret_identity = identity;
+	return 0;
 }
 
 /* ---- answers ---- */

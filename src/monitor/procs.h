@@ -40,6 +40,18 @@ void procs_scanned(struct procs *procs, uint32_t pid);
 /* Drops what ended more than PROCS_KEEP_NS ago. */
 void procs_age(struct procs *procs, uint64_t now_ns);
 
+/* When a process that lives began, to a tick. -ESRCH: it is gone, or a zombie without threads. */
+int procs_alive(const struct procs *procs, uint32_t pid, uint64_t *ret_start_ns);
+
+/* Who a process is, for those of which no event of the kernel programs told. */
+struct procs_identity {
+	uint64_t cgroup; /* 0: not known */
+	uint32_t uid;
+	char comm[TT_COMM_LEN];
+};
+
+int procs_identify(const struct procs *procs, uint32_t pid, struct procs_identity *ret_identity);
+
 /* Fills known and the strings for start_ns, cgroup and tgid of the answer. */
 void procs_answer(struct procs *procs, struct tt_ipc_proc *answer);
 
@@ -54,6 +66,12 @@ bool procs_same_start(uint64_t a_ns, uint64_t b_ns);
 
 /* Start time of /proc/PID/stat text in ns. The program's name in it may hold blanks and ')'. */
 int procs_parse_stat(const char *text, long ticks_per_s, uint64_t *ret_start_ns);
+
+/* State and number of threads of the same text: whether none is left that could do anything. */
+bool procs_parse_dead(const char *text);
+
+/* Real user id of /proc/PID/status text. */
+int procs_parse_uid(const char *text, uint32_t *ret_uid);
 
 /* The cgroup v2 line ("0::/path") of /proc/PID/cgroup text. -ENOENT: there is none. */
 int procs_parse_cgroup(const char *text, char *to, size_t size);

@@ -22,6 +22,7 @@
 #include "monitor/bpf.h"
 #include "monitor/checks.h"
 #include "monitor/child.h"
+#include "monitor/tally.h"
 #include "monitor/procs.h"
 #include "monitor/reload.h"
 #include "monitor/scan.h"
@@ -35,6 +36,8 @@
 #define RESCAN_SOON_NS SECOND_NS /* after lost events */
 #define SCAN_SLICE_NS 5000000ULL /* of a scan, before events are served again */
 #define STOP_LIMIT_NS (8 * SECOND_NS)
+#define TALLY_SEND_NS (SECOND_NS / 20)
+#define TALLY_SEND_MAX 50 /* changes of coverage told at once: 1000 a second */
 #define MESSAGES_MAX 256 /* of the agent, before events are served again */
 
 enum source { SOURCE_SIGNAL, SOURCE_WATCH, SOURCE_CHANNEL, SOURCE_AGENT };
@@ -46,6 +49,7 @@ struct monitor {
 	struct bpf_sensor *sensor;
 	struct targets *targets;
 	struct procs *procs;
+	struct tally *tally;
 	struct watch *watch;
 	struct scan *scan; /* NULL: none under way */
 	struct child child;
@@ -56,6 +60,7 @@ struct monitor {
 	int status;				      /* of run_monitor() */
 	uint64_t now_ns;			      /* CLOCK_BOOTTIME */
 	uint64_t tick_ns, rescan_ns, stop_ns, end_ns; /* deadlines; 0 = none */
+	uint64_t tally_ns;
 	uint64_t perf_lost, messages_lost;
 	uint64_t kernel_totals[TT_DROP_MAX]; /* as last read */
 };
@@ -86,13 +91,22 @@ static uint64_t identity_of(const struct watch_event *e)
 	return e->ino ? (hash ^ hash >> 29) | 1 : 0;
 }
 
+static bool is_own(const struct monitor *m, uint32_t pid)
+{
+	return pid == (uint32_t)getpid() || (m->child.pid > 0 && pid == (uint32_t)m->child.pid);
+}
+
 static void on_mapping(struct monitor *m, const struct watch_event *e)
 {
 	const struct target_map map = {e->pid, e->start, e->end, e->ino, identity_of(e), e->path};
+	uint64_t file;
 
 	procs_mapped(m->procs, e->pid, e->path);
-	if (m->targets && e->pid != (uint32_t)getpid())
-		targets_mapped(m->targets, &map, m->now_ns);
+	if (!m->targets || e->pid == (uint32_t)getpid())
+		return;
+	file = targets_mapped(m->targets, &map, m->now_ns);
+	if (!is_own(m, e->pid))
+		tally_mapped(m->tally, e->pid, file);
 }
 
 static void on_event(const struct watch_event *e, void *arg)
@@ -105,12 +119,15 @@ static void on_event(const struct watch_event *e, void *arg)
 		break;
 	case WATCH_EXEC:
 		procs_exec(m->procs, e->pid);
+		tally_exec(m->tally, e->pid);
 		break;
 	case WATCH_FORK:
 		procs_forked(m->procs, e->pid, e->parent, e->time_ns);
+		tally_forked(m->tally, e->pid, e->parent, e->time_ns);
 		break;
 	case WATCH_EXIT:
 		procs_exited(m->procs, e->pid, m->now_ns);
+		tally_exited(m->tally, e->pid);
 		break;
 	case WATCH_CGROUP:
 		procs_cgroup_made(m->procs, e->cgroup, e->path);
@@ -132,15 +149,23 @@ static void on_process(uint32_t pid, void *arg)
 	struct monitor *m = arg;
 
 	procs_scanned(m->procs, pid);
+	tally_scanned(m->tally, pid);
 }
 
-static void on_scan_map(const struct scan_map *map, void *arg)
+static uint64_t on_scan_map(const struct scan_map *map, void *arg)
 {
 	struct monitor *m = arg;
 	const struct target_map target = {map->pid, map->start, map->end, map->ino, 0, map->path};
 
-	if (m->targets)
-		targets_found(m->targets, &target);
+	return m->targets ? targets_found(m->targets, &target) : 0;
+}
+
+static void on_scan_use(uint32_t pid, uint64_t file, void *arg)
+{
+	struct monitor *m = arg;
+
+	if (!is_own(m, pid))
+		tally_mapped(m->tally, pid, file);
 }
 
 static void on_known_file(const char *path, void *arg)
@@ -152,7 +177,7 @@ static void on_known_file(const char *path, void *arg)
 
 static void begin_scan(struct monitor *m)
 {
-	const struct scan_calls calls = {on_process, on_scan_map, m};
+	const struct scan_calls calls = {on_process, on_scan_map, on_scan_use, m};
 	int r;
 
 	m->rescan_ns = m->now_ns + RESCAN_NS;
@@ -246,6 +271,7 @@ static int on_hello(struct monitor *m)
 	m->child.hello = true;
 	if (m->targets)
 		targets_set_agent(m->targets, m->child.channel);
+	tally_set_agent(m->tally, m->child.channel);
 	return 0;
 }
 
@@ -304,6 +330,7 @@ static void on_agent_end(struct monitor *m)
 	free_terminal(m);
 	if (m->targets)
 		targets_set_agent(m->targets, -1);
+	tally_set_agent(m->tally, -1);
 	if (child_ended(&m->child, m->sensor, m->stopping, m->now_ns) == CHILD_END_CANT &&
 	    !m->stopping) {
 		m->status = -ENOTSUP;
@@ -327,6 +354,7 @@ static void count_all(struct monitor *m, struct tt_ipc_counters *counters)
 	if (m->targets)
 		targets_counts(m->targets, &count);
 	memcpy(counters->drops, m->kernel_totals, sizeof(counters->drops));
+	counters->drops[TT_DROP_cover_full] += tally_lost(m->tally);
 	counters->drops[TT_DROP_perf_lost] += m->perf_lost;
 	counters->drops[TT_DROP_attach_failed] += count.attach_failed;
 	counters->drops[TT_DROP_elf_unreadable] += count.files_skipped;
@@ -349,6 +377,63 @@ static void send_counters(struct monitor *m)
 		m->messages_lost++;
 	else
 		memcpy(m->params.reported, counters.drops, sizeof(m->params.reported));
+}
+
+/* ---- coverage ---- */
+
+static void on_row(const struct tt_cover_key *key, const struct tt_cover_row *row, void *arg)
+{
+	tally_row(arg, key, row);
+}
+
+static int read_rows(struct tally *tally, void *arg)
+{
+	const struct monitor *m = arg;
+
+	return bpf_sensor_cover_each(m->sensor, on_row, tally);
+}
+
+static int take_row(const struct tt_cover_key *key, struct tt_cover_row *ret_row, void *arg)
+{
+	struct monitor *m = arg;
+
+	return bpf_sensor_cover_take(m->sensor, key, ret_row);
+}
+
+static int exec_of(uint32_t pid, struct tt_exec *ret_exec, void *arg)
+{
+	struct monitor *m = arg;
+
+	return bpf_sensor_exec(m->sensor, pid, ret_exec);
+}
+
+static int finding_of(uint64_t file, void *arg)
+{
+	struct monitor *m = arg;
+
+	return m->targets ? targets_has_finding(m->targets, file) : -ENOENT;
+}
+
+static int new_tally(struct monitor *m)
+{
+	const struct tally_calls calls = {read_rows, take_row, exec_of, finding_of, m};
+
+	return tally_new((uint32_t)m->config.coverage, m->procs, &calls, &m->tally);
+}
+
+static void send_tally(struct monitor *m)
+{
+	m->tally_ns = tally_send(m->tally, TALLY_SEND_MAX) ? m->now_ns + TALLY_SEND_NS : 0;
+}
+
+static void tick_tally(struct monitor *m)
+{
+	int r = tally_tick(m->tally);
+
+	if (r < 0)
+		log_limited(LOG_LEVEL_ERROR, "can't read what processes' TLS carried error=\"%s\"",
+			    strerror(-r));
+	send_tally(m);
 }
 
 /* ---- configuration ---- */
@@ -416,6 +501,7 @@ static void stop(struct monitor *m)
 	}
 	m->stopping = true;
 	m->stop_ns = m->now_ns + STOP_LIMIT_NS;
+	tick_tally(m);
 	send_counters(m);
 	if (m->child.pid == 0)
 		m->done = true;
@@ -444,6 +530,7 @@ static void on_second(struct monitor *m)
 	procs_age(m->procs, m->now_ns);
 	if (m->targets)
 		targets_send(m->targets);
+	tick_tally(m);
 	send_counters(m);
 }
 
@@ -463,6 +550,8 @@ static void serve_deadlines(struct monitor *m)
 {
 	if (m->now_ns >= m->tick_ns)
 		on_second(m);
+	if (m->tally_ns && m->now_ns >= m->tally_ns && !m->stopping)
+		send_tally(m);
 	if (m->now_ns >= m->rescan_ns && !m->stopping)
 		rescan(m);
 	if (m->child.restart_ns && m->now_ns >= m->child.restart_ns && !m->stopping)
@@ -487,6 +576,7 @@ static int wait_ms(const struct monitor *m)
 
 	if (m->scan)
 		return 0;
+	earlier(&deadline, m->tally_ns);
 	earlier(&deadline, m->rescan_ns);
 	earlier(&deadline, m->child.restart_ns);
 	earlier(&deadline, m->end_ns);
@@ -542,6 +632,7 @@ static void loop(struct monitor *m)
 		count = epoll_wait(m->epoll, events, 8, wait_ms(m));
 		m->now_ns = read_clock();
 		/* Before anything else: a question may be about a process that began just now. */
+		tally_batch(m->tally);
 		watch_drain(m->watch);
 		serve(m, events, count);
 		if (m->scan && !m->done)
@@ -600,6 +691,8 @@ static int open_loop(struct monitor *m)
 		r = listen_to(m, m->signals, SOURCE_SIGNAL);
 	if (r == 0)
 		r = procs_new(PROCS_MAX, PROCS_CGROUPS_MAX, &m->procs);
+	if (r == 0)
+		r = new_tally(m);
 	if (r < 0)
 		return cant("the monitor's tables", r);
 	if (config_libraries(&m->config))
@@ -665,6 +758,7 @@ static void end(struct monitor *m)
 	scan_free(m->scan);
 	watch_free(m->watch);
 	targets_free(m->targets);
+	tally_free(m->tally);
 	bpf_sensor_close(m->sensor);
 	procs_free(m->procs);
 	closep(&m->signals);

@@ -16,6 +16,7 @@
 struct seen {
 	uint64_t ino;
 	uint64_t dev;
+	uint64_t file; /* what map() called it */
 };
 
 struct scan {
@@ -84,22 +85,24 @@ static void grow(struct scan *scan)
 	scan->size *= 2;
 }
 
-/* Without memory a file may be told twice, which costs time and nothing else. */
-static bool is_first(struct scan *scan, const struct scan_map *map)
+/* Tells of a file that is met for the first time; its number. Without memory a file may be told twice,
+ * which costs time and nothing else. */
+static uint64_t number_of(struct scan *scan, const struct scan_map *map)
 {
-	const struct seen key = {map->ino, (uint64_t)map->major << 32 | map->minor};
+	struct seen key = {map->ino, (uint64_t)map->major << 32 | map->minor, 0};
 	struct seen *s;
 
 	if (scan->used * 2 >= scan->size)
 		grow(scan);
 	s = slot(scan->seen, scan->size, &key);
 	if (s->ino)
-		return false;
+		return s->file;
+	key.file = scan->calls.map(map, scan->calls.arg);
 	if (scan->used + 1 < scan->size) {
 		*s = key;
 		scan->used++;
 	}
-	return true;
+	return key.file;
 }
 
 /* "55d0c0-55d0f0 r-xp 00002000 fd:01 131          /usr/bin/cat" */
@@ -125,6 +128,7 @@ static void scan_process(struct scan *scan, uint32_t pid)
 	_cleanup_fclose_ FILE *f = NULL;
 	struct scan_map map;
 	char name[32];
+	uint64_t file;
 	ssize_t len;
 
 	scan->calls.process(pid, scan->calls.arg);
@@ -137,8 +141,9 @@ static void scan_process(struct scan *scan, uint32_t pid)
 		if (scan_parse_line(scan->line, &map) < 0)
 			continue;
 		map.pid = pid;
-		if (is_first(scan, &map))
-			scan->calls.map(&map, scan->calls.arg);
+		file = number_of(scan, &map);
+		if (file)
+			scan->calls.uses(pid, file, scan->calls.arg);
 	}
 }
 

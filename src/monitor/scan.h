@@ -23,7 +23,8 @@ struct scan;
 /* Called for each process, then for each file that is mapped executable. */
 struct scan_calls {
 	void (*process)(uint32_t pid, void *arg);
-	void (*map)(const struct scan_map *map, void *arg);
+	uint64_t (*map)(const struct scan_map *map, void *arg); /* its number; 0: of no interest */
+	void (*uses)(uint32_t pid, uint64_t file, void *arg);	/* each process, each such file */
 	void *arg;
 };
 

@@ -32,6 +32,7 @@ struct line {
 struct recent {
 	uint64_t identity;
 	uint64_t until_ns;
+	uint64_t file;
 };
 
 struct targets {
@@ -101,10 +102,24 @@ int targets_new(struct bpf_sensor *sensor, uint32_t libraries, struct targets **
 	return 0;
 }
 
+static void take_all_out(struct targets *targets)
+{
+	struct attach **all = calloc(targets->count.files_probed + 1, sizeof(struct attach *));
+	uint32_t count = 0;
+
+	for (struct file *f = files_next(targets->files, NULL); all && f;
+	     f = files_next(targets->files, f))
+		if (f->state == FILE_HOOKED && count < targets->count.files_probed)
+			all[count++] = f->attach;
+	attach_take_out(all, count);
+	free(all);
+}
+
 void targets_free(struct targets *targets)
 {
 	if (!targets)
 		return;
+	take_all_out(targets);
 	files_free(targets->files);
 	free(targets);
 }
@@ -235,33 +250,52 @@ static struct file *meet(struct targets *targets, int path_fd, const char *path,
 	return queue(targets, file, path_fd, urgent || is_library(path));
 }
 
-static bool look(struct targets *targets, const struct target_map *map, bool urgent)
+/* The file's number; 0: it can't be opened or kept. */
+static uint64_t look(struct targets *targets, const struct target_map *map, bool urgent)
 {
-	_cleanup_close_ int fd = -EBADF;
+	_cleanup_close_ int fd = open_mapped(map);
+	const struct file *file = fd >= 0 ? meet(targets, fd, map->path, urgent) : NULL;
 
-	if (map->path[0] != '/' || map->path[1] == '/')
-		return true; /* [vdso], //anon */
-	fd = open_mapped(map);
-	return fd >= 0 && meet(targets, fd, map->path, urgent);
+	return file ? file->number : 0;
 }
 
-void targets_mapped(struct targets *targets, const struct target_map *map, uint64_t now_ns)
+static bool is_file(const struct target_map *map)
+{
+	return map->path[0] == '/' && map->path[1] != '/'; /* not [vdso], not //anon */
+}
+
+uint64_t targets_mapped(struct targets *targets, const struct target_map *map, uint64_t now_ns)
 {
 	struct recent *recent = &targets->recent[map->identity % RECENT];
+	uint64_t file;
 
+	if (!is_file(map))
+		return 0;
 	if (map->identity && recent->identity == map->identity && now_ns < recent->until_ns)
-		return;
+		return recent->file;
 	/* What could not be opened (its process is gone) is tried again with the next one. */
-	if (look(targets, map, true)) {
+	file = look(targets, map, true);
+	if (file) {
 		recent->identity = map->identity;
 		recent->until_ns = now_ns + RECENT_NS;
+		recent->file = file;
 	}
 	targets_send(targets);
+	return file;
 }
 
-void targets_found(struct targets *targets, const struct target_map *map)
+uint64_t targets_found(struct targets *targets, const struct target_map *map)
 {
-	look(targets, map, false);
+	return is_file(map) ? look(targets, map, false) : 0;
+}
+
+int targets_has_finding(const struct targets *targets, uint64_t number)
+{
+	const struct file *file = files_get(targets->files, number);
+
+	if (file && (file->finding || is_under_way(file)))
+		return file->finding != NULL;
+	return -ENOENT;
 }
 
 void targets_known(struct targets *targets, const char *path)

@@ -37,9 +37,14 @@ struct targets_count {
 int targets_new(struct bpf_sensor *sensor, uint32_t libraries, struct targets **ret_targets);
 void targets_free(struct targets *targets); /* takes all probes out */
 
-/* A mapping that an event told of, at CLOCK_BOOTTIME now_ns; or one that a scan found. */
-void targets_mapped(struct targets *targets, const struct target_map *map, uint64_t now_ns);
-void targets_found(struct targets *targets, const struct target_map *map);
+/* A mapping that an event told of, at CLOCK_BOOTTIME now_ns; or one that a scan found. The file's
+ * number; 0: it could not be opened, or is no file. */
+uint64_t targets_mapped(struct targets *targets, const struct target_map *map, uint64_t now_ns);
+uint64_t targets_found(struct targets *targets, const struct target_map *map);
+
+/* What is known of a file: 1: it has a TLS library in it; 0: the agent looks at it still; -ENOENT: it
+ * has none, or is forgotten. */
+int targets_has_finding(const struct targets *targets, uint64_t file);
 
 /* A file of this file system, to be probed before anybody maps it. */
 void targets_known(struct targets *targets, const char *path);

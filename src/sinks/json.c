@@ -214,6 +214,158 @@ static int put_where(json_t *o, const struct use *u)
 	return r;
 }
 
+/* ---- coverage ---- */
+
+/* What is not so is not known not to be so, mostly; it is left out. */
+static int put_if(json_t *o, const char *key, bool yes)
+{
+	return yes ? json_object_set_new(o, key, json_true()) : 0;
+}
+
+static int put_covered_process(json_t *o, const struct coverage *c)
+{
+	json_t *p = json_object(), *user = json_object(), *container = json_object();
+	json_t *workload = json_object();
+	int r;
+
+	r = put_known(p, "pid", c->pid);
+	r |= put_text(p, "name", c->process_name);
+	r |= put_text(p, "executable", c->executable);
+	r |= put_time(p, "start", c->started_ns);
+	if (c->uid != UINT32_MAX)
+		r |= put_count(user, "id", c->uid);
+	r |= put_object(p, "user", user);
+	r |= put_object(o, "process", p);
+	r |= put_text(container, "id", c->container_id);
+	r |= put_object(o, "container", container);
+	r |= put_text(workload, "kind", coverage_kind_name(c->workload_kind));
+	r |= put_text(workload, "name", c->workload);
+	r |= put_object(o, "workload", workload);
+	return r;
+}
+
+static int put_attached(json_t *o, const struct coverage_library *l)
+{
+	json_t *a = json_object();
+	int r;
+
+	r = put_text(a, "how", coverage_how(l->how));
+	r |= put_time(a, "since", l->since_ns);
+	r |= put_known(a, "probes", l->probes);
+	r |= put_known(a, "refused", l->refused);
+	r |= put_object(o, "attached", a);
+	return r;
+}
+
+static int put_library(json_t *list, const struct coverage_library *l)
+{
+	json_t *o = json_object(), *file = json_object();
+	int r;
+
+	r = put_text(o, "name", use_tls_library(l->tls));
+	r |= put_text(o, "version", l->version);
+	r |= put_text(file, "path", l->path);
+	r |= put_object(o, "file", file);
+	r |= put_attached(o, l);
+	r |= put_text(o, "reason", coverage_reason(l->blind));
+	r |= put_if(o, "used", l->used);
+	r |= json_array_append_new(list, o);
+	return r;
+}
+
+/* Of one direction, or both. */
+static int put_bytes(json_t *o, const char *key, uint64_t wire, uint64_t covered, uint64_t plain)
+{
+	json_t *b = json_object();
+	int r;
+
+	r = put_count(b, "wire", wire);
+	r |= put_count(b, "covered", covered);
+	r |= put_count(b, "plaintext", plain);
+	r |= put_object(o, key, b);
+	return r;
+}
+
+static int put_libraries(json_t *o, const struct coverage *c)
+{
+	const struct coverage_library *one = coverage_main_library(c);
+	json_t *list = json_array();
+	int r = 0;
+
+	if (one && one->tls) {
+		r |= put_text(o, "library", use_tls_library(one->tls));
+		r |= put_text(o, "version", one->version);
+		r |= put_attached(o, one);
+	}
+	for (size_t i = 0; i < c->libraries; i++)
+		if (c->library[i].tls)
+			r |= put_library(list, &c->library[i]);
+	if (list && !json_array_size(list)) {
+		json_decref(list);
+		return r;
+	}
+	return r | json_object_set_new(o, "libraries", list);
+}
+
+static int put_covered_tls(json_t *o, const struct coverage *c)
+{
+	json_t *t = json_object();
+	int r;
+
+	r = put_libraries(t, c);
+	r |= put_if(t, "client", c->client);
+	r |= put_if(t, "server", c->server);
+	r |= put_if(t, "middle", c->middle);
+	r |= put_count(t, "sockets", c->sockets);
+	r |= put_count(t, "blind_sockets", c->blind_sockets);
+	r |= put_bytes(t, "bytes", c->wire[0] + c->wire[1], c->covered[0] + c->covered[1],
+		       c->plain[0] + c->plain[1]);
+	r |= put_bytes(t, "sent", c->wire[0], c->covered[0], c->plain[0]);
+	r |= put_bytes(t, "received", c->wire[1], c->covered[1], c->plain[1]);
+	r |= put_time(t, "first", c->first_tls_ns);
+	r |= put_time(t, "first_call", c->first_call_ns);
+	r |= put_object(o, "tls", t);
+	return r;
+}
+
+static int put_reason(json_t *o, enum tt_blind reason)
+{
+	json_t *w = json_object();
+	int r;
+
+	r = put_text(w, "name", coverage_reason(reason));
+	r |= put_text(w, "text", coverage_reason_text(reason));
+	if (strcmp(coverage_remedy(reason), "-"))
+		r |= put_text(w, "remedy", coverage_remedy(reason));
+	r |= put_object(o, "reason", w);
+	return r;
+}
+
+static int put_share(json_t *o, double share)
+{
+	/* Rounded down: 1 is all of it. */
+	return share < 0 ? 0 : json_object_set_new(o, "share",
+						   json_real((double)(uint64_t)(share * 1e4) / 1e4));
+}
+
+static int put_verdict(json_t *o, const struct coverage *c)
+{
+	json_t *v = json_object();
+	int r;
+
+	r = put_text(v, "status", coverage_status_name(c->status));
+	r |= put_share(v, coverage_share(c->wire, c->covered));
+	if (c->reason)
+		r |= put_reason(v, c->reason);
+	if (c->exec_to_call_ns)
+		r |= json_object_set_new(v, "exec_to_first_call_ms",
+					 json_real((double)(c->exec_to_call_ns / 1000) / 1e3));
+	r |= put_if(v, "io_uring", c->io_uring);
+	r |= put_if(v, "ended", c->ended);
+	r |= put_object(o, "coverage", v);
+	return r;
+}
+
 /* jansson's setters fail on a NULL object or value: out of memory anywhere ends up in `failed`. */
 static int dump(const json_t *o, int failed, char **ret_line)
 {
@@ -221,7 +373,7 @@ static int dump(const json_t *o, int failed, char **ret_line)
 
 	if (failed)
 		return -ENOMEM;
-	line = json_dumps(o, JSON_COMPACT);
+	line = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(12));
 	if (!line)
 		return -ENOMEM;
 	*ret_line = line;
@@ -278,6 +430,42 @@ int json_loss(const char *node, const struct loss *l, char **ret_line)
 	r |= put_text(o, "reason", l->reason);
 	r |= put_count(o, "count", l->count);
 	r |= put_count(o, "added", l->added);
+	return dump(o, r, ret_line);
+}
+
+int json_coverage(const char *node, const struct coverage *c, char **ret_line)
+{
+	_cleanup_json_ json_t *o = json_object();
+	int r;
+
+	r = put_head(o, "coverage", c->time_ns, node);
+	r |= put_covered_process(o, c);
+	r |= put_covered_tls(o, c);
+	r |= put_verdict(o, c);
+	return dump(o, r, ret_line);
+}
+
+int json_coverage_sum(const char *node, uint64_t time_ns, enum coverage_kind kind,
+		      const char *workload, const struct coverage_sum *sum, char **ret_line)
+{
+	_cleanup_json_ json_t *o = json_object();
+	json_t *w = json_object(), *t = json_object(), *p = json_object(), *v = json_object();
+	int r;
+
+	r = put_head(o, "coverage_sum", time_ns, node);
+	r |= put_text(w, "kind", coverage_kind_name(kind));
+	r |= put_text(w, "name", workload);
+	r |= put_object(o, "workload", w);
+	for (int i = 0; i < COVERAGE_STATUS_MAX; i++)
+		r |= put_known(p, coverage_status_name(i), sum->processes[i]);
+	r |= put_object(o, "processes", p);
+	r |= put_count(t, "sockets", sum->sockets);
+	r |= put_count(t, "blind_sockets", sum->blind_sockets);
+	r |= put_bytes(t, "bytes", sum->wire[0] + sum->wire[1], sum->covered[0] + sum->covered[1],
+		       sum->plain[0] + sum->plain[1]);
+	r |= put_object(o, "tls", t);
+	r |= put_share(v, coverage_share(sum->wire, sum->covered));
+	r |= put_object(o, "coverage", v);
 	return dump(o, r, ret_line);
 }
 
@@ -425,6 +613,15 @@ static int json_sink_loss(void *sink, const struct loss *l)
 	return add_line(s, r, line);
 }
 
+static int json_sink_coverage(void *sink, const struct coverage *c)
+{
+	struct json_sink *s = sink;
+	char *line = NULL;
+	int r = json_coverage(s->node, c, &line);
+
+	return add_line(s, r, line);
+}
+
 static int json_sink_tick(void *sink, uint64_t now_ns)
 {
 	int r = flush(sink, 0);
@@ -475,6 +672,7 @@ static const struct sink_ops json_ops = {
 	.use = json_sink_use,
 	.token = json_sink_token,
 	.loss = json_sink_loss,
+	.coverage = json_sink_coverage,
 	.tick = json_sink_tick,
 	.finish = json_sink_finish,
 	.free = json_sink_free,

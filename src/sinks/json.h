@@ -10,12 +10,15 @@
  *   token  {"type":"token","@timestamp","node":{},"token":{},"first","last","uses","egress",
  *           "ingress"}
  *   loss   {"type":"loss","@timestamp","node":{},"reason","count","added"}
+ *   coverage {"type":"coverage","@timestamp","node":{},"process":{},"container":{},"workload":{},
+ *           "tls":{},"coverage":{}}
  */
 #ifndef TT_SINKS_JSON_H
 #define TT_SINKS_JSON_H
 
 #include <stdint.h>
 
+#include "tokens/coverage.h"
 #include "tokens/use.h"
 
 #define JSON_TIME_LEN 31	/* 2026-11-23T23:14:54.000000001Z + NUL */
@@ -24,6 +27,11 @@
 int json_use(const char *node, const struct use *u, char **ret_line);
 int json_token(const char *node, const struct token *t, char **ret_line);
 int json_loss(const char *node, const struct loss *l, char **ret_line);
+int json_coverage(const char *node, const struct coverage *c, char **ret_line);
+/* A sum over processes, which is no record: `tokentrail coverage --by` prints it. workload "": the
+ * node's. */
+int json_coverage_sum(const char *node, uint64_t time_ns, enum coverage_kind kind,
+		      const char *workload, const struct coverage_sum *sum, char **ret_line);
 
 /* RFC 3339, UTC, nanoseconds. */
 void json_time(uint64_t realtime_ns, char ret_text[static JSON_TIME_LEN]);

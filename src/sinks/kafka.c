@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The Kafka sink. Every record goes into a spool on disk first and leaves it when Kafka has
- * acknowledged it. Three lanes (losses, tokens, uses), each with its own topic and spool, so that a
+ * acknowledged it. Four lanes (losses, coverage, tokens, uses), each with its own topic and spool, so that a
  * topic that is refused holds up nobody else:
  *
  *   use() -> spool -> at most WINDOW records with librdkafka -> delivery report -> spool_ack()
@@ -37,7 +37,7 @@
 #define AWAY_MS 2000 /* records unacknowledged for so long without a broker: say so */
 #define MS 1000000ULL
 
-enum { LANE_LOSS, LANE_TOKENS, LANE_USES, LANES };
+enum { LANE_LOSS, LANE_COVERAGE, LANE_TOKENS, LANE_USES, LANES };
 
 /* Its name under the prefix, message and share of the disk, in percent. */
 static const struct {
@@ -45,8 +45,9 @@ static const struct {
 	unsigned int share;
 } kinds[LANES] = {
 	[LANE_LOSS] = {"loss", "tokentrail.v1.Loss", 5},
+	[LANE_COVERAGE] = {"coverage", "tokentrail.v1.Coverage", 5},
 	[LANE_TOKENS] = {"tokens", "tokentrail.v1.Token", 15},
-	[LANE_USES] = {"uses", "tokentrail.v1.Use", 80},
+	[LANE_USES] = {"uses", "tokentrail.v1.Use", 75},
 };
 
 struct kafka {
@@ -269,6 +270,17 @@ static int kafka_loss(void *sink, const struct loss *loss)
 				 record_loss(loss, k->link.node, bytes, sizeof(bytes)));
 }
 
+static int kafka_coverage(void *sink, const struct coverage *c)
+{
+	struct kafka *k = sink;
+	uint8_t bytes[RECORD_MAX];
+	char key[sizeof(k->link.node) + 48];
+
+	snprintf(key, sizeof(key), "%s/%" PRIu32 "/%" PRIu64, k->link.node, c->pid, c->start_ns);
+	return kafka_lane_append(&k->lanes[LANE_COVERAGE], key, bytes,
+				 record_coverage(c, k->link.node, bytes, sizeof(bytes)));
+}
+
 /* ---- making and ending ---- */
 
 static void kafka_free(void *sink)
@@ -324,6 +336,7 @@ static const struct sink_ops kafka_ops = {
 	.use = kafka_use,
 	.token = kafka_token,
 	.loss = kafka_loss,
+	.coverage = kafka_coverage,
 	.tick = kafka_tick,
 	.finish = kafka_finish,
 	.free = kafka_free,

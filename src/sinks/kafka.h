@@ -27,7 +27,7 @@ struct kafka_status {
 	char error[256];   /* the last one, a sentence of librdkafka; "" = none yet */
 };
 
-/* Sums over uses, tokens and losses; `made` counts uses only. */
+/* Sums over uses, tokens, coverage and losses; `made` counts uses only. */
 void kafka_sink_status(const struct sink *s, struct kafka_status *ret_status);
 
 #endif

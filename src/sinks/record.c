@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * struct use, token, loss -> packed protobuf. Messages live on the stack and point into what they
+ * struct use, token, coverage, loss -> packed protobuf. Messages live on the stack and point into what they
  * are made of; protobuf-c leaves empty strings, zeros and unset messages out, which is what "not
  * known is absent" asks for.
  */
@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdbool.h>
 
+#include "tokentrail/v1/coverage.pb-c.h"
 #include "tokentrail/v1/loss.pb-c.h"
 #include "tokentrail/v1/token.pb-c.h"
 #include "tokentrail/v1/use.pb-c.h"
@@ -142,4 +143,144 @@ int record_loss(const struct loss *l, const char *node, uint8_t *to, size_t size
 	loss.count = l->count;
 	loss.added = l->added;
 	return pack(&loss.base, to, size);
+}
+
+/* ---- coverage ---- */
+
+struct library {
+	Tokentrail__V1__TlsLibrary m;
+	Tokentrail__V1__File file;
+	Tokentrail__V1__Attached attached;
+};
+
+static Tokentrail__V1__Attached *set_attached(Tokentrail__V1__Attached *to,
+					      const struct coverage_library *l)
+{
+	tokentrail__v1__attached__init(to);
+	to->how = text(coverage_how(l->how));
+	to->since = l->since_ns;
+	to->probes = l->probes;
+	to->refused = l->refused;
+	return l->how ? to : NULL;
+}
+
+static size_t set_libraries(struct library *to, Tokentrail__V1__TlsLibrary **list,
+			    const struct coverage *c)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->libraries; i++) {
+		const struct coverage_library *l = &c->library[i];
+
+		if (!l->tls)
+			continue;
+		tokentrail__v1__tls_library__init(&to[n].m);
+		tokentrail__v1__file__init(&to[n].file);
+		to[n].file.path = text(l->path);
+		to[n].m.name = text(use_tls_library(l->tls));
+		to[n].m.version = text(l->version);
+		to[n].m.file = *l->path ? &to[n].file : NULL;
+		to[n].m.attached = set_attached(&to[n].attached, l);
+		to[n].m.reason = text(coverage_reason(l->blind));
+		to[n].m.used = l->used;
+		list[n] = &to[n].m;
+		n++;
+	}
+	return n;
+}
+
+static Tokentrail__V1__TlsBytes bytes_of(uint64_t wire, uint64_t covered, uint64_t plain)
+{
+	Tokentrail__V1__TlsBytes b = TOKENTRAIL__V1__TLS_BYTES__INIT;
+
+	b.wire = wire;
+	b.covered = covered;
+	b.plaintext = plain;
+	return b;
+}
+
+static void set_verdict(Tokentrail__V1__Verdict *to, Tokentrail__V1__BlindReason *reason,
+			const struct coverage *c)
+{
+	double share = coverage_share(c->wire, c->covered);
+
+	to->status = text(coverage_status_name(c->status));
+	if (share >= 0) {
+		to->known_share_case = TOKENTRAIL__V1__VERDICT__KNOWN_SHARE_SHARE;
+		to->share = share;
+	}
+	reason->name = text(coverage_reason(c->reason));
+	reason->text = text(coverage_reason_text(c->reason));
+	reason->remedy = text(*coverage_remedy(c->reason) == '-' ? "" : coverage_remedy(c->reason));
+	to->reason = c->reason ? reason : NULL;
+	to->exec_to_first_call_ms = (double)c->exec_to_call_ns / 1e6;
+	to->io_uring = c->io_uring;
+	to->ended = c->ended;
+}
+
+static void set_tls(Tokentrail__V1__CoverageTls *to, Tokentrail__V1__Attached *attached,
+		    const struct coverage *c)
+{
+	const struct coverage_library *one = coverage_main_library(c);
+
+	if (one && one->tls) {
+		to->library = text(use_tls_library(one->tls));
+		to->version = text(one->version);
+		to->attached = set_attached(attached, one);
+	}
+	to->client = c->client;
+	to->server = c->server;
+	to->middle = c->middle;
+	to->sockets = c->sockets;
+	to->blind_sockets = c->blind_sockets;
+	to->first = c->first_tls_ns;
+	to->first_call = c->first_call_ns;
+}
+
+int record_coverage(const struct coverage *c, const char *node, uint8_t *to, size_t size)
+{
+	Tokentrail__V1__Coverage record = TOKENTRAIL__V1__COVERAGE__INIT;
+	Tokentrail__V1__Node on = TOKENTRAIL__V1__NODE__INIT;
+	Tokentrail__V1__User user = TOKENTRAIL__V1__USER__INIT;
+	Tokentrail__V1__Process process = TOKENTRAIL__V1__PROCESS__INIT;
+	Tokentrail__V1__Container container = TOKENTRAIL__V1__CONTAINER__INIT;
+	Tokentrail__V1__Workload workload = TOKENTRAIL__V1__WORKLOAD__INIT;
+	Tokentrail__V1__CoverageTls tls = TOKENTRAIL__V1__COVERAGE_TLS__INIT;
+	Tokentrail__V1__Verdict verdict = TOKENTRAIL__V1__VERDICT__INIT;
+	Tokentrail__V1__BlindReason reason = TOKENTRAIL__V1__BLIND_REASON__INIT;
+	Tokentrail__V1__Attached attached;
+	Tokentrail__V1__TlsBytes both = bytes_of(c->wire[0] + c->wire[1],
+						 c->covered[0] + c->covered[1],
+						 c->plain[0] + c->plain[1]);
+	Tokentrail__V1__TlsBytes sent = bytes_of(c->wire[0], c->covered[0], c->plain[0]);
+	Tokentrail__V1__TlsBytes received = bytes_of(c->wire[1], c->covered[1], c->plain[1]);
+	Tokentrail__V1__TlsLibrary *list[TT_COVER_FILES_MAX];
+	struct library libraries[TT_COVER_FILES_MAX];
+
+	on.name = text(node);
+	user.id = c->uid;
+	process.pid = c->pid;
+	process.name = text(c->process_name);
+	process.executable = text(c->executable);
+	process.user = c->uid != UINT32_MAX ? &user : NULL;
+	process.start = c->started_ns;
+	container.id = text(c->container_id);
+	workload.kind = text(coverage_kind_name(c->workload_kind));
+	workload.name = text(c->workload);
+	set_tls(&tls, &attached, c);
+	tls.n_libraries = set_libraries(libraries, list, c);
+	tls.libraries = list;
+	tls.bytes = &both;
+	tls.sent = &sent;
+	tls.received = &received;
+	set_verdict(&verdict, &reason, c);
+
+	record.timestamp = c->time_ns;
+	record.node = &on;
+	record.process = &process;
+	record.container = *c->container_id ? &container : NULL;
+	record.workload = *c->workload ? &workload : NULL;
+	record.tls = &tls;
+	record.coverage = &verdict;
+	return pack(&record.base, to, size);
 }

@@ -10,6 +10,7 @@
 
 #include <stdint.h>
 
+#include "tokens/coverage.h"
 #include "tokens/use.h"
 
 struct sink_ops {
@@ -17,6 +18,7 @@ struct sink_ops {
 	int (*use)(void *sink, const struct use *u);		/* one (folded) use */
 	int (*token)(void *sink, const struct token *t);	/* a new or changed inventory row */
 	int (*loss)(void *sink, const struct loss *l);
+	int (*coverage)(void *sink, const struct coverage *c);
 	int (*tick)(void *sink, uint64_t now_ns);		/* about ten times a second: flush, poll, redraw */
 	int (*finish)(void *sink, uint64_t limit_ms);		/* write out everything that can be, at the end */
 	void (*free)(void *sink);

@@ -21,6 +21,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/lru.h"
+#include "sinks/store_coverage.h"
 #include "sinks/store_schema.h"
 
 #define PAGE_BYTES 4096
@@ -58,6 +59,7 @@ struct store_sink {
 	struct lru pending;
 	struct pending_loss losses[TT_DROP_MAX];
 	size_t loss_count;
+	struct store_coverage *coverage;
 	uint64_t tried_ns;	/* tick's clock */
 	int trouble;		/* SQLite's code of the last failure; 0 = all is well */
 };
@@ -241,6 +243,10 @@ static int set_node(struct store_sink *s)
 	sqlite3_stmt *st = NULL;
 	int r;
 
+	/* The agent before may have died; the processes that live are told of again. */
+	r = run_sql(s->db, "UPDATE cover SET ended = 1 WHERE NOT ended");
+	if (r != SQLITE_OK)
+		return r;
 	r = sqlite3_prepare_v2(s->db,
 			       "INSERT INTO meta (name, value) VALUES ('node', ?1) "
 			       "ON CONFLICT (name) DO UPDATE SET value = ?1 WHERE value <> ?1",
@@ -260,7 +266,7 @@ static int prepare(struct store_sink *s)
 		if (r != SQLITE_OK)
 			return r;
 	}
-	return SQLITE_OK;
+	return store_coverage_prepare(s->coverage, s->db);
 }
 
 static void store_close(struct store_sink *s)
@@ -269,6 +275,7 @@ static void store_close(struct store_sink *s)
 		sqlite3_finalize(s->statements[i]);
 		s->statements[i] = NULL;
 	}
+	store_coverage_finalize(s->coverage);
 	sqlite3_close(s->db);
 	s->db = NULL;
 }
@@ -514,6 +521,21 @@ static int store_try_open(struct store_sink *s)
 	return s->db ? SQLITE_OK : store_open(s, &error);
 }
 
+static int write_coverage(struct store_sink *s)
+{
+	int r;
+
+	r = limit_pages(s, true);
+	if (r == SQLITE_OK)
+		r = run_sql(s->db, "BEGIN IMMEDIATE");
+	if (r != SQLITE_OK)
+		return r;
+	r = end_transaction(s, store_coverage_write(s->coverage));
+	if (r == SQLITE_OK)
+		store_coverage_clear(s->coverage);
+	return r;
+}
+
 /* Writes what waits; what can't be written goes on waiting. */
 static void store_flush(struct store_sink *s)
 {
@@ -528,6 +550,9 @@ static void store_flush(struct store_sink *s)
 			r = SQLITE_OK;
 		}
 	}
+	/* Uses first: where there is no room for them, there is none for this. */
+	if (r == SQLITE_OK && store_coverage_waiting(s->coverage))
+		r = write_coverage(s);
 	if ((r & 0xff) == SQLITE_FULL && s->db) {
 		updated = write_batch(s, false, PENDING_MAX);
 		if ((updated & 0xff) == SQLITE_FULL)
@@ -659,6 +684,11 @@ static int store_loss(void *sink, const struct loss *l)
 	return 0;
 }
 
+static int store_coverage(void *sink, const struct coverage *c)
+{
+	return store_coverage_add(((struct store_sink *)sink)->coverage, c);
+}
+
 static int store_tick(void *sink, uint64_t now_ns)
 {
 	struct store_sink *s = sink;
@@ -681,6 +711,7 @@ static void give_up(struct store_sink *s)
 		lru_remove(&s->pending, n);
 		free(p);
 	}
+	store_coverage_give_up(s->coverage);
 }
 
 static int store_finish(void *sink, uint64_t limit_ms)
@@ -701,6 +732,7 @@ static void store_free(void *sink)
 	give_up(s);
 	lru_done(&s->pending);
 	store_close(s);
+	store_coverage_free(s->coverage);
 	free(s->path);
 	free(s->node);
 	free(s);
@@ -711,6 +743,7 @@ static const struct sink_ops store_ops = {
 	.use = store_use,
 	.token = store_token,
 	.loss = store_loss,
+	.coverage = store_coverage,
 	.tick = store_tick,
 	.finish = store_finish,
 	.free = store_free,
@@ -726,7 +759,8 @@ static int store_new(const char *path, uint64_t max_bytes, const char *node,
 	s->max_bytes = max_bytes;
 	s->path = strdup(path);
 	s->node = strdup(node);
-	if (!s->path || !s->node || lru_init(&s->pending) < 0) {
+	if (!s->path || !s->node || lru_init(&s->pending) < 0 ||
+	    store_coverage_new(max_bytes, &s->coverage) < 0) {
 		store_free(s);
 		return -ENOMEM;
 	}

@@ -7,6 +7,7 @@
 #include "sinks/store_query.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include <sqlite3.h>
@@ -20,10 +21,12 @@
  * it is. */
 static const struct dialect {
 	const char *tokens, *uses;
+	bool has_coverage;
 } dialects[STORE_SCHEMA + 1] = {
 	[1] = { "(SELECT *, 1 AS readable, 0 AS entry FROM token)",
 		"(SELECT *, -1 AS grpc_status, '' AS mcp_method, '' AS mcp_name FROM use)" },
 	[2] = { "token", "every_use" },
+	[3] = { "token", "every_use", true },
 };
 
 struct store_query {
@@ -364,6 +367,158 @@ int store_query_uses(struct store_query *q, const struct store_filter *f,
 			return -EIO;
 		read_use(st, &u, &texts);
 		r = row(arg, &u);
+	}
+	return r;
+}
+
+/* ---- coverage ---- */
+
+static const char cover_columns[] =
+	"SELECT u.pid, u.start, u.started, u.process, u.executable, u.user, u.container, "
+	"u.workload_kind, u.workload, u.client, u.server, u.middle, u.io_uring, u.ended, u.sockets, "
+	"u.blind_sockets, u.wire_sent, u.wire_received, u.covered_sent, u.covered_received, "
+	"u.plain_sent, u.plain_received, u.first_tls, u.first_call, u.exec_to_call, u.status, "
+	"u.reason, u.last FROM cover u";
+static const char library_columns[] =
+	"SELECT library, version, path, how, since, probes, refused, reason, used "
+	"FROM cover_library WHERE pid = ?1 AND start = ?2 ORDER BY position";
+
+/* The number whose name is `text`; 0 when there is none. */
+static unsigned int number_of(const char *text, unsigned int max, const char *(*name)(unsigned int))
+{
+	for (unsigned int i = 1; i < max; i++)
+		if (!strcmp(name(i), text))
+			return i;
+	return 0;
+}
+
+static const char *status_name(unsigned int i)
+{
+	return coverage_status_name(i);
+}
+
+static const char *kind_name(unsigned int i)
+{
+	return coverage_kind_name(i);
+}
+
+static const char *how_name(unsigned int i)
+{
+	return coverage_how(i);
+}
+
+static const char *library_name(unsigned int i)
+{
+	return use_tls_library(i);
+}
+
+static unsigned int column_name(sqlite3_stmt *st, int i, unsigned int max,
+				const char *(*name)(unsigned int))
+{
+	char text[64];
+
+	column_text(st, i, text, sizeof(text));
+	return text[0] ? number_of(text, max, name) : 0;
+}
+
+static enum tt_blind column_reason(sqlite3_stmt *st, int i)
+{
+	char text[64];
+
+	column_text(st, i, text, sizeof(text));
+	return coverage_reason_number(text);
+}
+
+static uint64_t column_u64(sqlite3_stmt *st, int i)
+{
+	return (uint64_t)sqlite3_column_int64(st, i);
+}
+
+static void read_covered_process(sqlite3_stmt *st, struct coverage *c)
+{
+	c->pid = (uint32_t)column_u64(st, 0);
+	c->start_ns = column_u64(st, 1);
+	c->started_ns = column_u64(st, 2);
+	column_text(st, 3, c->process_name, sizeof(c->process_name));
+	column_text(st, 4, c->executable, sizeof(c->executable));
+	c->uid = (uint32_t)sqlite3_column_int64(st, 5);	/* -1: not known */
+	column_text(st, 6, c->container_id, sizeof(c->container_id));
+	c->workload_kind = column_name(st, 7, COVERAGE_KIND_MAX, kind_name);
+	column_text(st, 8, c->workload, sizeof(c->workload));
+}
+
+static void read_coverage(sqlite3_stmt *st, struct coverage *c)
+{
+	memset(c, 0, sizeof(*c));
+	read_covered_process(st, c);
+	c->client = column_u64(st, 9);
+	c->server = column_u64(st, 10);
+	c->middle = column_u64(st, 11);
+	c->io_uring = column_u64(st, 12);
+	c->ended = column_u64(st, 13);
+	c->sockets = (uint32_t)column_u64(st, 14);
+	c->blind_sockets = (uint32_t)column_u64(st, 15);
+	for (int i = 0; i < 2; i++) {
+		c->wire[i] = column_u64(st, 16 + i);
+		c->covered[i] = column_u64(st, 18 + i);
+		c->plain[i] = column_u64(st, 20 + i);
+	}
+	c->first_tls_ns = column_u64(st, 22);
+	c->first_call_ns = column_u64(st, 23);
+	c->exec_to_call_ns = column_u64(st, 24);
+	c->status = column_name(st, 25, COVERAGE_STATUS_MAX, status_name);
+	c->reason = column_reason(st, 26);
+	c->time_ns = column_u64(st, 27);
+}
+
+static void read_library(sqlite3_stmt *st, struct coverage_library *l)
+{
+	l->tls = column_name(st, 0, TT_TLS_MAX, library_name);
+	column_text(st, 1, l->version, sizeof(l->version));
+	column_text(st, 2, l->path, sizeof(l->path));
+	l->how = column_name(st, 3, TT_HOW_MAX, how_name);
+	l->since_ns = column_u64(st, 4);
+	l->probes = (uint32_t)column_u64(st, 5);
+	l->refused = (uint32_t)column_u64(st, 6);
+	l->blind = column_reason(st, 7);
+	l->used = column_u64(st, 8);
+}
+
+static int read_libraries(sqlite3_stmt *st, struct coverage *c)
+{
+	int code = SQLITE_DONE;
+
+	sqlite3_reset(st);
+	if (sqlite3_bind_int64(st, 1, c->pid) != SQLITE_OK ||
+	    sqlite3_bind_int64(st, 2, (sqlite3_int64)c->start_ns) != SQLITE_OK)
+		return -EIO;
+	while (c->libraries < TT_COVER_FILES_MAX && (code = sqlite3_step(st)) == SQLITE_ROW)
+		read_library(st, &c->library[c->libraries++]);
+	return code == SQLITE_DONE || code == SQLITE_ROW ? 0 : -EIO;
+}
+
+int store_query_coverage(struct store_query *q, const struct store_filter *f,
+			 int (*row)(void *arg, const struct coverage *c), void *arg)
+{
+	_cleanup_(finalizep) sqlite3_stmt *st = NULL, *libraries = NULL;
+	struct coverage c;
+	char sql[1024];
+	int r, code;
+
+	if (!q->dialect->has_coverage)
+		return 0;
+	snprintf(sql, sizeof(sql), "%s WHERE 1%s%s ORDER BY u.last DESC, u.pid LIMIT ?5",
+		 cover_columns, f->process ? " AND " WHERE_PROCESS : "",
+		 f->since_ns ? " AND (u.last >= ?4 OR NOT u.ended)" : "");
+	r = prepare(q, sql, f, &st);
+	if (r == 0 && sqlite3_prepare_v2(q->db, library_columns, -1, &libraries, NULL) != SQLITE_OK)
+		r = -EIO;
+	while (r == 0 && (code = sqlite3_step(st)) != SQLITE_DONE) {
+		if (code != SQLITE_ROW)
+			return -EIO;
+		read_coverage(st, &c);
+		r = read_libraries(libraries, &c);
+		r = r ?: row(arg, &c);
 	}
 	return r;
 }

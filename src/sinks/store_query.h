@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "config/config.h"
+#include "tokens/coverage.h"
 #include "tokens/use.h"
 
 /* All of them hold for a row; NULL or 0: any. */
@@ -36,6 +37,10 @@ int store_query_tokens(struct store_query *q, const struct store_filter *f,
 		       int (*row)(void *arg, const struct token *t), void *arg);
 int store_query_uses(struct store_query *q, const struct store_filter *f,
 		     int (*row)(void *arg, const struct use *u), void *arg);
+/* The last record of each process, by `process` and `since_ns` of the filter, the newest first. A store
+ * from before schema 3 has none. since_ns: with news at this time or later, or still running. */
+int store_query_coverage(struct store_query *q, const struct store_filter *f,
+			 int (*row)(void *arg, const struct coverage *c), void *arg);
 
 const char *store_query_error(const struct store_query *q);
 

@@ -13,16 +13,19 @@
 
 extern const char store_sql[];	/* made from schemas/store.sql by the build */
 
-/* What a store of version 1 needs before the part of store.sql that follows the mark. The pages are
- * so few that they may go beyond the store's limit: a store that is full has to go on as well. The
+/* What a store of an older version needs before the part of store.sql that follows its mark. The
+ * views before it stay, or are dropped here. The pages are so few that they may go beyond the store's limit: a store that is full has to go on as well. The
  * writer sets the limit again with its first transaction. */
-#define UPGRADE_MARK "\n-- [upgrade from 1]"
 static const char unlimited[] = "PRAGMA max_page_count = 4294967294";
-static const char upgrade_from_1[] =
-	"ALTER TABLE token ADD COLUMN readable INTEGER NOT NULL DEFAULT 1;"
-	"ALTER TABLE token ADD COLUMN entry INTEGER NOT NULL DEFAULT 0;"
-	"DROP VIEW tokens; DROP VIEW uses;"
-	"UPDATE meta SET value = '2' WHERE name = 'schema';";
+#define COMMON "DROP VIEW tokens; DROP VIEW uses; UPDATE meta SET value = '3' WHERE name = 'schema';"
+static const struct {
+	const char *mark, *before;
+} upgrades[STORE_SCHEMA] = {
+	[1] = { "\n-- [upgrade from 1]",
+		"ALTER TABLE token ADD COLUMN readable INTEGER NOT NULL DEFAULT 1;"
+		"ALTER TABLE token ADD COLUMN entry INTEGER NOT NULL DEFAULT 0;" COMMON },
+	[2] = { "\n-- [upgrade from 2]", COMMON },
+};
 
 int store_get_number(sqlite3 *db, const char *sql, int64_t *ret_value)
 {
@@ -64,15 +67,15 @@ static int change(sqlite3 *db, const char *before, const char *sql)
 	return r;
 }
 
-static int upgrade(sqlite3 *db)
+static int upgrade(sqlite3 *db, int64_t version)
 {
-	const char *rest = strstr(store_sql, UPGRADE_MARK);
+	const char *rest = strstr(store_sql, upgrades[version].mark);
 	int r;
 
 	if (!rest)
 		return SQLITE_INTERNAL;
 	r = run_sql(db, unlimited);
-	return r == SQLITE_OK ? change(db, upgrade_from_1, rest) : r;
+	return r == SQLITE_OK ? change(db, upgrades[version].before, rest) : r;
 }
 
 int store_schema_set(sqlite3 *db, const char *path, struct config_error *ret_error)
@@ -87,8 +90,8 @@ int store_schema_set(sqlite3 *db, const char *path, struct config_error *ret_err
 		return r;
 	if (version == STORE_SCHEMA)
 		return SQLITE_OK;
-	if (version == STORE_SCHEMA_OLDEST)
-		return upgrade(db);
+	if (version >= STORE_SCHEMA_OLDEST && version < STORE_SCHEMA)
+		return upgrade(db, version);
 	if (version == 0 && tables == 0)
 		return change(db, "", store_sql);
 	if (version > STORE_SCHEMA)

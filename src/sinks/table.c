@@ -214,6 +214,12 @@ static int table_loss(void *sink, const struct loss *l)
 	return 0;
 }
 
+/* The status line has its sum. */
+static int table_coverage(void *sink, const struct coverage *c)
+{
+	return 0;
+}
+
 /* ---- a frame ---- */
 
 struct layout {
@@ -599,6 +605,7 @@ static const struct sink_ops table_ops = {
 	.use = table_use,
 	.token = table_token,
 	.loss = table_loss,
+	.coverage = table_coverage,
 	.tick = table_tick,
 	.finish = table_finish,
 	.free = table_free,

@@ -20,6 +20,7 @@
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -179,6 +180,30 @@ static void probes_come_and_go(void **state)
 	}
 }
 
+/* One after the other they would take some 40 ms each: 10 s here. */
+static void all_go_at_once(void **state)
+{
+	struct attach *attach[40];
+	struct attach_count count;
+	struct timespec began, ended;
+	size_t before = open_files();
+
+	for (int i = 0; i < 40; i++) {
+		attach[i] = note_all(&lib);
+		assert_int_equal(attach_place(attach[i], sensor, lib.fd, lib.size, &count), 0);
+		assert_int_equal(count.failed, 0);
+	}
+	assert_int_not_equal(changed_bytes(&lib), 0);
+	clock_gettime(CLOCK_MONOTONIC, &began);
+	attach_take_out(attach, 40);
+	clock_gettime(CLOCK_MONOTONIC, &ended);
+	assert_int_equal(changed_bytes(&lib), 0);
+	assert_int_equal(open_files(), before);
+	assert_true(ended.tv_sec - began.tv_sec < 4);
+	for (int i = 0; i < 40; i++)
+		attach_free(attach[i]);
+}
+
 static void same_function_twice_is_one_probe(void **state)
 {
 	struct attach *attach = note_all(&lib);
@@ -309,6 +334,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(features_are_found_by_trying),
 		cmocka_unit_test(probes_come_and_go),
+		cmocka_unit_test(all_go_at_once),
 		cmocka_unit_test(same_function_twice_is_one_probe),
 		cmocka_unit_test(offset_beyond_the_file_sets_nothing),
 		cmocka_unit_test(unknown_hooks_are_refused),

@@ -150,6 +150,25 @@ def mbedtls_client(nginx, work, ca):
     return {"libgit2, mbedTLS": libgit2}
 
 
+def nss_client(nginx, work, ca):
+    db = "sql:" + os.path.join(work, "nss")
+    os.mkdir(os.path.join(work, "nss"))
+    rig.run(["certutil", "-N", "-d", db, "--empty-password"])
+    rig.run(["certutil", "-A", "-d", db, "-n", "ca", "-t", "C,,", "-i", ca])
+
+    def tstclnt(path, status):
+        token = rig.token()
+        request = os.path.join(work, "nss", "request")
+        with open(request, "w", encoding="ascii", newline="") as f:
+            f.write(f"GET {path} HTTP/1.1\r\nHost: localhost:{nginx.tls}\r\n{bearer(token)}\r\n"
+                    "Connection: close\r\n\r\n")
+        pid = talk(["tstclnt", "-h", "localhost", "-4", "-p", str(nginx.tls), "-d", db, "-A", request])
+        return want(token, path, status, "1.1", end("/usr/bin/tstclnt", "nss", {pid}),
+                    end("/usr/sbin/nginx", "openssl", set(nginx.workers)), nginx.tls)
+
+    return {"tstclnt, NSS": lambda: tstclnt("/items/nss", 200), "tstclnt, NSS, 403": lambda: tstclnt("/denied", 403)}
+
+
 def s2n_clients(nginx, work, ca):
     """The functions for reading begin with an instruction that carries no probe in this wheel: what is
     sent is seen, the status is not."""
@@ -177,7 +196,7 @@ def lighttpd_servers(work, authority):
                     end(Lighttpd.exe, module, server.pids), server.port)
 
     plans = {}
-    for module in ("gnutls", "wolfssl", "mbedtls"):
+    for module in ("gnutls", "wolfssl", "mbedtls", "nss"):
         with rig.case(f"lighttpd with {module} serves"):
             server = Lighttpd(work, authority, module)
             for version in ("1.1", "2"):
@@ -225,6 +244,7 @@ def main():
 		}""")
     sensor = rig.Sensor(work)
     plans = {**gnutls_clients(nginx, authority.ca), **mbedtls_client(nginx, work, authority.ca),
+             **nss_client(nginx, work, authority.ca),
              **s2n_clients(nginx, work, authority.ca), **lighttpd_servers(work, authority)}
     wants = {}
     for name, plan in plans.items():

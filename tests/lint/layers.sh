@@ -25,11 +25,12 @@ door libbpf '(bpf/(libbpf|bpf|btf)\.h|tokentrail\.skel\.h)' 'src/monitor/(bpf|at
 door libelf '(libelf|gelf|elfutils/)' 'src/agent/elf_[a-z]+\.[ch]'
 door librdkafka 'librdkafka/' 'src/sinks/kafka[a-z_]*\.[ch]'
 door protobuf-c '(protobuf-c/|tokentrail/v1/.*\.pb-c\.h)' 'src/sinks/record\.c'
-door sqlite 'sqlite3' 'src/sinks/store(_query|_schema)?\.c'
+door sqlite 'sqlite3' 'src/sinks/store(_coverage|_query|_schema)?\.c'
 door libseccomp 'seccomp\.h' 'src/(ipc/sandbox|agent/profile)\.c'
 door libcap 'sys/capability\.h' 'src/(ipc/sandbox|monitor/(checks|state))\.c|src/cmd/(doctor|run)\.c'
 door libyaml 'yaml\.h' 'src/config/[a-z_]*\.c'
 door libcrypto 'openssl/' 'src/tokens/id\.c'
+door libmicrohttpd 'microhttpd\.h' 'src/sinks/http\.c'
 door jansson 'jansson\.h' 'src/(sinks/json|cmd/[a-z]*)\.c'
 
 # Two doors are left open on purpose: the counters that every room of the agent adds to, and the

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Builds the HTTP/2 and gRPC peers of tests/e2e/http2_*.py, each once for one state of its sources.
 #   build.sh             what can be built here; a missing toolchain is said, and its tests skip
-#   build.sh NAME...     only these: go rust java python netty bun boringssl
+#   build.sh NAME...     only these, of the folders here
 # Kept in $TOKENTRAIL_CACHE/peers, else the user's cache folder. Versions are pinned beside the sources.
 set -euo pipefail
 
@@ -28,6 +28,20 @@ build_python() {
 	python3 -m venv "$1"
 	"$1/bin/pip" install -q --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \
 		-r "$here/python/requirements.txt"
+}
+
+# .NET for OpenSSL 1.1, with that of Debian 11, and OpenSSL 1.0.
+build_dotnet() {
+	python3 -m venv "$1"
+	"$1/bin/pip" install -q --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \
+		-r "$here/dotnet/requirements.txt"
+	"$1/bin/pip" download -q --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \
+		--python-version 36 --implementation cp --abi cp36m --platform manylinux1_x86_64 \
+		-d "$1/wheel" -r "$here/dotnet/psycopg2.txt"
+	mkdir "$1/openssl10"
+	python3 -m zipfile -e "$1"/wheel/*.whl "$1/openssl10"
+	rm -r "$1/wheel"
+	"$here/../vm/vm-run.sh" unpack bullseye "$1/debian11" libssl1.1 openssl
 }
 
 build_netty() { # Maven takes the other systems' libraries too
@@ -61,7 +75,7 @@ version_of() { # NAME: of its tool; without one, or with an old one, its peers c
 	netty) mvn -v 2>/dev/null | sed -n 's/^Java version: \([0-9.]*\).*/\1/p' ;;
 	bun) npm --version ;;
 	# The requirements.txt have no wheels for later ones.
-	python | boringssl) python3 -c 'import platform, sys; print(platform.python_version() if sys.version_info < (3, 14) else "")' ;;
+	python | boringssl | dotnet) python3 -c 'import platform, sys; print(platform.python_version() if sys.version_info < (3, 14) else "")' ;;
 	esac
 }
 
@@ -86,9 +100,14 @@ build() { # NAME
 	echo "$state" >"$out/.done"
 }
 
-declare -A tool=([go]=go [rust]=cargo [java]=javac [python]=python3 [netty]=mvn [bun]=npm [boringssl]=python3)
-declare -A least=([go]=1.26 [rust]=1.88 [java]=17 [python]=3.11 [netty]=17 [bun]=7 [boringssl]=3.11)
-[ $# -gt 0 ] || set -- go rust java python netty bun boringssl
+# The tool that builds it, and its least version.
+declare -A tool=([go]=go [rust]=cargo [java]=javac [python]=python3)
+declare -A least=([go]=1.26 [rust]=1.88 [java]=17 [python]=3.11)
+tool[dotnet]=python3 least[dotnet]=3.11
+tool[netty]=mvn least[netty]=17
+tool[bun]=npm least[bun]=7
+tool[boringssl]=python3 least[boringssl]=3.11
+[ $# -gt 0 ] || set -- "${!tool[@]}"
 for name in "$@"; do
 	build "$name"
 done

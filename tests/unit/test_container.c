@@ -82,9 +82,32 @@ static void table(void **state)
 	}
 }
 
+static void units(void **state)
+{
+	static const struct {
+		const char *path, *unit;
+	} rows[] = {
+		{ "/system.slice/nginx.service", "nginx.service" },
+		{ "/system.slice/nginx.service/worker", "nginx.service" },
+		{ "/user.slice/user-0.slice/session-1.scope", "session-1.scope" },
+		{ "/user.slice/user-1.slice/user@1.service/app.slice/app-x.scope", "app-x.scope" },
+		{ "/init.scope", "init.scope" },
+		{ "/", "" }, { "", "" }, { "/a/b", "" }, { "/system.slice", "" }, { "////", "" },
+		{ "/a.service.d", "" },
+	};
+	char unit[64], cut[6];
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(unit_of_cgroup(rows[i].path, unit, sizeof(unit)), rows[i].unit[0] != 0);
+		assert_string_equal(unit, rows[i].unit);
+	}
+	assert_true(unit_of_cgroup("/nginx.service", cut, sizeof(cut)));
+	assert_string_equal(cut, "nginx");
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(table) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(table), cmocka_unit_test(units) };
 
 	return cmocka_run_group_tests_name("container", tests, NULL, NULL);
 }

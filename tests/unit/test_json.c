@@ -17,6 +17,7 @@
 #include <jansson.h>
 
 #include "base/cleanup.h"
+#include "coverage_full.h"
 #include "sinks/json.h"
 #include "sinks/sinks.h"
 
@@ -294,6 +295,61 @@ static size_t read_lines(int fd, char *rest, size_t *rest_len)
 	return lines;
 }
 
+static void coverage_record(void **state)
+{
+	struct coverage bare = { .uid = UINT32_MAX };
+	char *line;
+
+	assert_int_equal(json_coverage("n1", &coverage_full, &line), 0);
+	assert_string_equal(line,
+		"{\"type\":\"coverage\",\"@timestamp\":\"2026-01-01T00:00:00.123456789Z\","
+		"\"node\":{\"name\":\"n1\"},\"process\":{\"pid\":4194304,\"name\":\"nginx\","
+		"\"executable\":\"/usr/sbin/nginx\",\"start\":\"2025-12-31T23:59:50.000000001Z\","
+		"\"user\":{\"id\":33}},\"container\":{\"id\":\"4fa6e0f0c678\"},"
+		"\"workload\":{\"kind\":\"container\",\"name\":\"4fa6e0f0c678\"},"
+		"\"tls\":{\"library\":\"openssl\",\"version\":\"3.0.22\","
+		"\"attached\":{\"how\":\"symbols\",\"since\":\"2025-12-31T23:59:49.000000001Z\","
+		"\"probes\":9,\"refused\":1},\"libraries\":[{\"name\":\"openssl\","
+		"\"version\":\"3.0.22\",\"file\":{\"path\":\"/usr/lib/libssl.so.3\"},"
+		"\"attached\":{\"how\":\"symbols\",\"since\":\"2025-12-31T23:59:49.000000001Z\","
+		"\"probes\":9,\"refused\":1},\"used\":true},{\"name\":\"boringssl\","
+		"\"file\":{\"path\":\"/opt/app/core.so\"},\"reason\":\"not_found\"}],"
+		"\"client\":true,\"server\":true,\"middle\":true,\"sockets\":12,\"blind_sockets\":3,"
+		"\"bytes\":{\"wire\":4000,\"covered\":3000,\"plaintext\":2800},"
+		"\"sent\":{\"wire\":1000,\"covered\":900,\"plaintext\":800},"
+		"\"received\":{\"wire\":3000,\"covered\":2100,\"plaintext\":2000},"
+		"\"first\":\"2025-12-31T23:59:51.000000001Z\","
+		"\"first_call\":\"2025-12-31T23:59:52.000000001Z\"},"
+		"\"coverage\":{\"status\":\"partial\",\"share\":0.75,\"reason\":{"
+		"\"name\":\"not_found\",\"text\":\"the library is in the file, but stripped, and its "
+		"functions were not found for sure\",\"remedy\":\"use a build that keeps its "
+		"symbols\"},\"exec_to_first_call_ms\":1.9,\"io_uring\":true,\"ended\":true}}");
+	free(line);
+	/* What is not known is absent: also which of several libraries it is, and a share of nothing. */
+	assert_int_equal(json_coverage("", &bare, &line), 0);
+	assert_string_equal(line,
+		"{\"type\":\"coverage\",\"tls\":{\"sockets\":0,\"blind_sockets\":0,"
+		"\"bytes\":{\"wire\":0,\"covered\":0,\"plaintext\":0},"
+		"\"sent\":{\"wire\":0,\"covered\":0,\"plaintext\":0},"
+		"\"received\":{\"wire\":0,\"covered\":0,\"plaintext\":0}},"
+		"\"coverage\":{\"status\":\"unknown\"}}");
+	free(line);
+}
+
+static void coverage_is_not_rounded_up(void **state)
+{
+	struct coverage c = { .wire = { 1000000, 0 }, .covered = { 999999, 0 } };
+	char *line;
+
+	assert_int_equal(json_coverage("", &c, &line), 0);
+	assert_non_null(strstr(line, "\"share\":0.9999"));
+	free(line);
+	c.covered[0]++;
+	assert_int_equal(json_coverage("", &c, &line), 0);
+	assert_non_null(strstr(line, "\"share\":1.0}"));
+	free(line);
+}
+
 static void lines_reach_a_pipe(void **state)
 {
 	struct use u = full_use();
@@ -470,6 +526,8 @@ int main(void)
 		cmocka_unit_test(versions_and_root),
 		cmocka_unit_test(hostile_strings),
 		cmocka_unit_test(token_and_loss),
+		cmocka_unit_test(coverage_record),
+		cmocka_unit_test(coverage_is_not_rounded_up),
 		cmocka_unit_test(lines_reach_a_pipe),
 		cmocka_unit_test(slow_reader),
 		cmocka_unit_test(reader_that_never_reads),

@@ -172,7 +172,7 @@ static void look_at(const rd_kafka_message_t *m)
 	assert_int_equal(rd_kafka_header_get_last(headers, "tt-node", &value, &len), 0);
 	assert_string_equal(value, "worker-17");
 	assert_int_equal(rd_kafka_header_get_last(headers, "tt-schema", &value, &len), 0);
-	assert_string_equal(value, "1.1");
+	assert_string_equal(value, "1.2");
 	assert_int_equal(rd_kafka_header_get_last(headers, "tt-seq", &value, &len), 0);
 	assert_int_equal(atoi(value), u->process->pid);
 	assert_true(u->process->pid < SEEN_MAX);
@@ -257,6 +257,7 @@ static void delivers_all_kinds(void **state)
 {
 	const struct token t = {.token_id = "tt1_a", .class_name = "c", .kind = "k", .uses = 1};
 	const struct loss l = {.reason = "ring_full", .count = 3, .added = 3, .time_ns = 1};
+	const struct coverage c = {.pid = 1, .process_name = "x", .sockets = 1};
 	struct sink s = open_in(dir), other;
 	struct config_error error;
 
@@ -264,9 +265,10 @@ static void delivers_all_kinds(void **state)
 	feed(&s, 1, 5000);
 	assert_int_equal(s.ops->token(s.self, &t), 0);
 	assert_int_equal(s.ops->loss(s.self, &l), 0);
-	assert_int_equal(status(&s).waiting, 5002);
+	assert_int_equal(s.ops->coverage(s.self, &c), 0);
+	assert_int_equal(status(&s).waiting, 5003);
 	tick_until_empty(&s);
-	assert_int_equal(status(&s).acked, 5002);
+	assert_int_equal(status(&s).acked, 5003);
 	assert_int_equal(status(&s).made, 5000);
 	end(&s);
 	log_has_each_once(5000);

@@ -22,6 +22,7 @@
 #include "cmd/cmd.h"
 #include "cmd/listing.h"
 #include "sinks/json.h"
+#include "coverage_full.h"
 #include "sinks/sinks.h"
 
 #define S 1000000000ull
@@ -100,6 +101,7 @@ static int setup(void **state)
 {
 	struct config_error error;
 	struct timespec now;
+	struct coverage c;
 	struct sink s;
 
 	snprintf(dir, sizeof(dir), "/tmp/tokentrail-listing-XXXXXX");
@@ -123,6 +125,15 @@ static int setup(void **state)
 	assert_int_equal(store_sink_new(store, 64 << 20, "n1", &s, &error), 0);
 	s.ops->use(s.self, &old_use);
 	s.ops->use(s.self, &new_use);
+	c = coverage_full;
+	s.ops->coverage(s.self, &c);
+	c = (struct coverage){ .pid = 7, .start_ns = 7, .process_name = "java", .uid = 0,
+			       .workload_kind = COVERAGE_UNIT, .workload = "app.service",
+			       .library = { { .tls = TT_TLS_JSSE, .blind = TT_BLIND_jsse } },
+			       .libraries = 1, .sockets = 2, .blind_sockets = 2, .wire = { 6000, 0 },
+			       .status = COVERAGE_BLIND, .reason = TT_BLIND_jsse,
+			       .time_ns = (uint64_t)now.tv_sec * S };
+	s.ops->coverage(s.self, &c);
 	assert_int_equal(s.ops->finish(s.self, 1000), 0);
 	s.ops->free(s.self);
 	unsetenv("TOKENTRAIL_STATE_DIRECTORY");
@@ -281,6 +292,58 @@ static void filters(void **state)
 	assert_string_equal(out, "");
 }
 
+static void coverage_plain(void **state)
+{
+	/* The ended one is older than an hour. */
+	assert_int_equal(RUN(coverage, "", "--store", store), CMD_OK);
+	assert_string_equal(err, "");
+	assert_int_equal(lines(out), 4);
+	assert_non_null(strstr(out, "java(7)"));
+	assert_non_null(strstr(out, "app.service"));
+	assert_non_null(strstr(out, "jsse: Java's own TLS is compiled at run time"));
+	assert_non_null(strstr(out, "; run the program on netty-tcnative"));
+	assert_non_null(strstr(out, "\nn1: 0.0 % of 5.9 KiB on TLS sockets covered; 1 process: "
+				    "1 blind\n"));
+	assert_int_equal(RUN(coverage, "", "--store", store, "--since", "20000d"), CMD_OK);
+	assert_int_equal(lines(out), 5);
+	assert_non_null(strstr(out, "/usr/sbin/nginx(4194304) ended  4fa6e0f0c678"));
+	assert_non_null(strstr(out, "openssl 3.0.22  symbols   2025-12-31T23:59:49Z      1.9 ms"));
+	assert_non_null(strstr(out, "75.0 %  not_found: "));
+	assert_non_null(strstr(out, "30.0 % of 9.8 KiB on TLS sockets covered; 2 processes: 1 blind, "
+				    "1 partial\n"));
+	assert_int_equal(RUN(coverage, "", "--store", store, "--process", "none"), CMD_NO);
+	assert_non_null(strstr(out, "no TLS seen; 0 processes\n"));
+}
+
+static void coverage_sums(void **state)
+{
+	json_t *o;
+
+	assert_int_equal(RUN(coverage, "", "--store", store, "--since", "20000d", "--by", "workload"),
+			 CMD_OK);
+	assert_int_equal(lines(out), 5);
+	assert_non_null(strstr(out, "app.service   unit "));
+	assert_true(strstr(out, "app.service") < strstr(out, "4fa6e0f0c678"));	/* more bytes first */
+	assert_int_equal(RUN(coverage, "", "--store", store, "--by", "node"), CMD_OK);
+	assert_int_equal(lines(out), 1);
+	assert_int_equal(RUN(coverage, "", "--store", store, "--since", "20000d", "--by", "node",
+			     "--json"), CMD_OK);
+	o = json_loads(out, 0, NULL);
+	assert_string_equal(json_string_value(json_object_get(o, "type")), "coverage_sum");
+	assert_true(json_real_value(json_object_get(json_object_get(o, "coverage"), "share")) == 0.3);
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(o, "processes"), "blind")),
+			 1);
+	json_decref(o);
+	assert_int_equal(RUN(coverage, "", "--state-dir", dir, "--json"), CMD_OK);
+	assert_int_equal(lines(out), 1);
+	o = json_loads(out, 0, NULL);
+	assert_string_equal(json_string_value(json_object_get(o, "type")), "coverage");
+	json_decref(o);
+	assert_int_equal(RUN(coverage, "", "--store", store, "--by", "moon"), CMD_USAGE);
+	assert_int_equal(RUN(coverage, "", "--store", store, "--token", ID_OLD), CMD_USAGE);
+	assert_int_equal(RUN(uses, "", "--store", store, "--by", "node"), CMD_USAGE);
+}
+
 static void trace_plain(void **state)
 {
 	assert_int_equal(RUN(trace, "", "--store", store, ID_NONE, ID_OLD), CMD_OK);
@@ -397,6 +460,8 @@ int main(void)
 		cmocka_unit_test(calls_and_unreadable),
 		cmocka_unit_test(json_is_the_records),
 		cmocka_unit_test(filters),
+		cmocka_unit_test(coverage_plain),
+		cmocka_unit_test(coverage_sums),
 		cmocka_unit_test(trace_plain),
 		cmocka_unit_test(trace_from_standard_input),
 		cmocka_unit_test(never_repeats_a_token),

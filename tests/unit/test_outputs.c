@@ -12,10 +12,12 @@
 
 #include "agent/outputs.h"
 
-enum kind { JSON, TABLE, STORE, KAFKA, KINDS };
+#define METRICS_FD 1000	/* of nothing */
+
+enum kind { JSON, TABLE, STORE, KAFKA, METRICS, KINDS };
 
 struct fake {
-	int opened, freed, use, token, loss, tick, finish;
+	int opened, freed, use, token, loss, coverage, tick, finish;
 	int refuse_open, answer;
 	uint64_t limit_ms;
 	char path[64];
@@ -23,6 +25,9 @@ struct fake {
 
 static struct fake fakes[KINDS];
 static char status_line[64];
+static const struct coverage_totals *watched;
+static uint32_t probes;
+static int served;
 
 static int fake_use(void *sink, const struct use *u)
 {
@@ -41,6 +46,12 @@ static int fake_token(void *sink, const struct token *t)
 static int fake_loss(void *sink, const struct loss *l)
 {
 	((struct fake *)sink)->loss++;
+	return 0;
+}
+
+static int fake_coverage(void *sink, const struct coverage *c)
+{
+	((struct fake *)sink)->coverage++;
 	return 0;
 }
 
@@ -65,8 +76,8 @@ static void fake_free(void *sink)
 	((struct fake *)sink)->freed++;
 }
 
-static const struct sink_ops ops = { "fake",	fake_use,    fake_token, fake_loss,
-				     fake_tick, fake_finish, fake_free };
+static const struct sink_ops ops = { "fake",	fake_use,    fake_token,  fake_loss,
+				     fake_coverage, fake_tick, fake_finish, fake_free };
 
 static int open_fake(enum kind kind, const char *path, struct sink *ret_sink)
 {
@@ -110,6 +121,39 @@ int kafka_sink_new(const struct config *c, const char *spool_dir, const char *no
 	return open_fake(KAFKA, spool_dir, ret_sink);
 }
 
+int metrics_sink_new(int fd, struct sink *ret_sink)
+{
+	assert_int_equal(fd, METRICS_FD);
+	return open_fake(METRICS, "", ret_sink);
+}
+
+void metrics_sink_watch(struct sink *s, const struct coverage_totals *totals,
+			const struct sink *kafka)
+{
+	assert_ptr_equal(s->self, &fakes[METRICS]);
+	assert_ptr_equal(kafka->self, &fakes[KAFKA]);
+	watched = totals;
+}
+
+void metrics_sink_counters(struct sink *s, const struct metrics_counters *c)
+{
+	assert_ptr_equal(s->self, &fakes[METRICS]);
+	probes = c->probes;
+}
+
+int metrics_sink_fd(const struct sink *s)
+{
+	assert_ptr_equal(s->self, &fakes[METRICS]);
+	return 8;
+}
+
+void metrics_sink_run(struct sink *s)
+{
+	assert_ptr_equal(s->self, &fakes[METRICS]);
+	served++;
+}
+
+static int metrics_fd;
 static struct config config;
 static struct outputs o;
 
@@ -117,6 +161,7 @@ static int setup(void **state)
 {
 	memset(fakes, 0, sizeof(fakes));
 	status_line[0] = 0;
+	metrics_fd = METRICS_FD;
 	config = (struct config){ .output = OUTPUT_JSON, .store = true, .kafka = true,
 				  .state_dir = (char *)"/state" };
 	return 0;
@@ -127,9 +172,10 @@ static void all_get_everything(void **state)
 	const struct use u = { .count = 1 };
 	const struct token t = { .uses = 1 };
 	const struct loss l = { .count = 1 };
+	const struct coverage c = { .pid = 1 };
 
-	assert_int_equal(outputs_open(&o, &config, "n"), 0);
-	assert_int_equal(o.count, 3);
+	assert_int_equal(outputs_open(&o, &config, "n", metrics_fd), 0);
+	assert_int_equal(o.count, 4);
 	assert_string_equal(fakes[STORE].path, "/state/store.db");
 	assert_string_equal(fakes[KAFKA].path, "/state/spool");
 	/* One that fails keeps nothing from the others. */
@@ -137,6 +183,7 @@ static void all_get_everything(void **state)
 	outputs_use(&o, &u);
 	outputs_token(&o, &t);
 	outputs_loss(&o, &l);
+	outputs_coverage(&o, &c);
 	outputs_tick(&o, 5);
 	assert_int_equal(outputs_finish(&o, 1000), -EIO);
 	outputs_done(&o);
@@ -146,6 +193,7 @@ static void all_get_everything(void **state)
 		assert_int_equal(fakes[i].use, want);
 		assert_int_equal(fakes[i].token, want);
 		assert_int_equal(fakes[i].loss, want);
+		assert_int_equal(fakes[i].coverage, want);
 		assert_int_equal(fakes[i].tick, want);
 		assert_int_equal(fakes[i].finish, want);
 		assert_int_equal(fakes[i].freed, want);
@@ -156,13 +204,14 @@ static void all_get_everything(void **state)
 static void settings_choose(void **state)
 {
 	config.store = config.kafka = false;
+	metrics_fd = -EBADF;
 	config.output = OUTPUT_NONE;
-	assert_int_equal(outputs_open(&o, &config, "n"), 0);
+	assert_int_equal(outputs_open(&o, &config, "n", metrics_fd), 0);
 	assert_int_equal(o.count, 0);
 	assert_int_equal(outputs_finish(&o, 10), 0);
 	outputs_done(&o);
 	config.output = OUTPUT_TABLE;
-	assert_int_equal(outputs_open(&o, &config, "n"), 0);
+	assert_int_equal(outputs_open(&o, &config, "n", metrics_fd), 0);
 	assert_int_equal(o.count, 1);
 	assert_int_equal(fakes[TABLE].opened, 1);
 	outputs_status(&o, "fine");
@@ -173,20 +222,45 @@ static void settings_choose(void **state)
 
 static void status_without_table_goes_nowhere(void **state)
 {
-	assert_int_equal(outputs_open(&o, &config, "n"), 0);
+	assert_int_equal(outputs_open(&o, &config, "n", metrics_fd), 0);
 	outputs_status(&o, "fine");
 	assert_string_equal(status_line, "");
 	outputs_done(&o);
 }
 
+static void metrics_are_told(void **state)
+{
+	const struct coverage_totals totals = { .limit = 1 };
+	const struct metrics_counters counters = { .probes = 17 };
+
+	assert_int_equal(outputs_open(&o, &config, "n", metrics_fd), 0);
+	outputs_watch(&o, &totals);
+	assert_ptr_equal(watched, &totals);
+	outputs_counters(&o, &counters);
+	assert_int_equal(probes, 17);
+	assert_int_equal(outputs_fd(&o), 8);
+	outputs_serve(&o);
+	assert_int_equal(served, 1);
+	outputs_done(&o);
+	assert_true(outputs_fd(&o) < 0);
+	/* Without metrics there is nobody to tell. */
+	assert_int_equal(outputs_open(&o, &config, "n", -EBADF), 0);
+	watched = NULL;
+	outputs_watch(&o, &totals);
+	outputs_counters(&o, &(struct metrics_counters){ .probes = 18 });
+	outputs_serve(&o);
+	assert_true(!watched && probes == 17 && served == 1);
+	outputs_done(&o);
+}
+
 static void failed_open_leaves_nothing_open(void **state)
 {
-	const enum kind kinds[] = { JSON, STORE, KAFKA };
+	const enum kind kinds[] = { JSON, STORE, KAFKA, METRICS };
 
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < 4; i++) {
 		setup(NULL);
 		fakes[kinds[i]].refuse_open = -EACCES;
-		assert_int_equal(outputs_open(&o, &config, "n"), -EACCES);
+		assert_int_equal(outputs_open(&o, &config, "n", metrics_fd), -EACCES);
 		assert_int_equal(o.count, 0);
 		for (int k = 0; k < KINDS; k++)
 			assert_int_equal(fakes[k].opened, fakes[k].freed);
@@ -201,6 +275,7 @@ int main(void)
 		TEST(all_get_everything),
 		TEST(settings_choose),
 		TEST(status_without_table_goes_nowhere),
+		TEST(metrics_are_told),
 		TEST(failed_open_leaves_nothing_open),
 	};
 

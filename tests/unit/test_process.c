@@ -258,6 +258,54 @@ static void open_questions_are_bounded(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+static void known_when_asked(void **state)
+{
+	struct tt_ev_use ev = event(1, 0, "curl"), other = event(2, 0, "curl");
+	struct process_info info;
+
+	assert_false(process_know(cache, &ev.h, 0, &info));
+	assert_int_equal(asks, 1);
+	answer(1, "/usr/bin/curl", "/system.slice/web.service");
+	assert_true(process_know(cache, &ev.h, 1, &info));
+	assert_string_equal(info.executable, "/usr/bin/curl");
+	assert_int_equal(info.workload_kind, COVERAGE_UNIT);
+	assert_string_equal(info.workload, "web.service");
+	assert_int_equal(asks, 1);
+	/* Nobody answers: known as far as can be. */
+	assert_false(process_know(cache, &other.h, 1, &info));
+	process_tick(cache, 1 + PROCESS_HOLD_NS);
+	assert_true(process_know(cache, &other.h, 1 + PROCESS_HOLD_NS, &info));
+	assert_string_equal(info.executable, "");
+	assert_string_equal(info.workload, "");
+}
+
+static void workloads(void **state)
+{
+	static const struct {
+		const char *executable, *cgroup;
+		enum coverage_kind kind;
+		const char *name;
+	} rows[] = {
+		{ "/bin/x", "/system.slice/docker-" ID ".scope", COVERAGE_CONTAINER, ID },
+		{ "/bin/x", "/system.slice/x.service", COVERAGE_UNIT, "x.service" },
+		{ "/bin/x", "/jobs/7", COVERAGE_CGROUP, "/jobs/7" },
+		{ "/bin/x", "/", COVERAGE_EXECUTABLE, "/bin/x" },
+		{ "/bin/x", NULL, COVERAGE_EXECUTABLE, "/bin/x" },
+		{ NULL, "/", COVERAGE_NO_WORKLOAD, "" },
+	};
+
+	for (uint32_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct tt_ev_use ev = event(10 + i, 0, "x");
+		struct process_info info;
+
+		process_want(cache, &ev.h, 0);
+		answer(10 + i, rows[i].executable, rows[i].cgroup);
+		assert_true(process_know(cache, &ev.h, 0, &info));
+		assert_int_equal(info.workload_kind, rows[i].kind);
+		assert_string_equal(info.workload, rows[i].name);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -272,6 +320,8 @@ int main(void)
 		TEST(forgotten_while_waiting_still_comes_out),
 		TEST(paths_without_an_end_are_cut),
 		TEST(open_questions_are_bounded),
+		TEST(known_when_asked),
+		TEST(workloads),
 	};
 
 	return cmocka_run_group_tests_name("process", tests, NULL, NULL);

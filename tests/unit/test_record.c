@@ -12,7 +12,9 @@
 
 #include <cmocka.h>
 
+#include "coverage_full.h"
 #include "sinks/record.h"
+#include "tokentrail/v1/coverage.pb-c.h"
 #include "tokentrail/v1/loss.pb-c.h"
 #include "tokentrail/v1/token.pb-c.h"
 #include "tokentrail/v1/use.pb-c.h"
@@ -275,6 +277,97 @@ static void longest_fits(void **state)
 	assert_true(record_use(&u, "worker-17", bytes, sizeof(bytes)) > 800);
 }
 
+static void coverage_comes_back_whole(void **state)
+{
+	uint8_t bytes[RECORD_MAX];
+	Tokentrail__V1__Coverage *m;
+	int len;
+
+	len = record_coverage(&coverage_full, "worker-17", bytes, sizeof(bytes));
+	assert_true(len > 0);
+	m = tokentrail__v1__coverage__unpack(NULL, len, bytes);
+	assert_non_null(m);
+	assert_true(m->timestamp == coverage_full.time_ns);
+	assert_string_equal(m->node->name, "worker-17");
+	assert_int_equal(m->process->pid, 4194304);
+	assert_string_equal(m->process->name, "nginx");
+	assert_string_equal(m->process->executable, "/usr/sbin/nginx");
+	assert_int_equal(m->process->user->id, 33);
+	assert_true(m->process->start == coverage_full.started_ns);
+	assert_string_equal(m->container->id, "4fa6e0f0c678");
+	assert_string_equal(m->workload->kind, "container");
+	assert_string_equal(m->workload->name, "4fa6e0f0c678");
+	assert_string_equal(m->tls->library, "openssl");
+	assert_string_equal(m->tls->version, "3.0.22");
+	assert_string_equal(m->tls->attached->how, "symbols");
+	assert_int_equal(m->tls->n_libraries, 2);
+	assert_string_equal(m->tls->libraries[0]->file->path, "/usr/lib/libssl.so.3");
+	assert_int_equal(m->tls->libraries[0]->attached->probes, 9);
+	assert_int_equal(m->tls->libraries[0]->attached->refused, 1);
+	assert_true(m->tls->libraries[0]->attached->since == coverage_full.library[0].since_ns);
+	assert_true(m->tls->libraries[0]->used && !m->tls->libraries[1]->used);
+	assert_string_equal(m->tls->libraries[1]->name, "boringssl");
+	assert_string_equal(m->tls->libraries[1]->reason, "not_found");
+	assert_null(m->tls->libraries[1]->attached);
+	assert_true(m->tls->client && m->tls->server && m->tls->middle);
+	assert_int_equal(m->tls->sockets, 12);
+	assert_int_equal(m->tls->blind_sockets, 3);
+	assert_int_equal(m->tls->bytes->wire, 4000);
+	assert_int_equal(m->tls->sent->covered, 900);
+	assert_int_equal(m->tls->received->plaintext, 2000);
+	assert_true(m->tls->first == coverage_full.first_tls_ns);
+	assert_true(m->tls->first_call == coverage_full.first_call_ns);
+	assert_string_equal(m->coverage->status, "partial");
+	assert_int_equal(m->coverage->known_share_case,
+			 TOKENTRAIL__V1__VERDICT__KNOWN_SHARE_SHARE);
+	assert_true(m->coverage->share == 0.75);
+	assert_string_equal(m->coverage->reason->name, "not_found");
+	assert_true(m->coverage->reason->text[0] && m->coverage->reason->remedy[0]);
+	assert_true(m->coverage->exec_to_first_call_ms == 1.9);
+	assert_true(m->coverage->io_uring && m->coverage->ended);
+	tokentrail__v1__coverage__free_unpacked(m, NULL);
+}
+
+static void coverage_that_nothing_is_known_of(void **state)
+{
+	const struct coverage bare = { .uid = UINT32_MAX };
+	uint8_t bytes[RECORD_MAX];
+	Tokentrail__V1__Coverage *m;
+	int len;
+
+	len = record_coverage(&bare, "", bytes, sizeof(bytes));
+	assert_true(len > 0);
+	m = tokentrail__v1__coverage__unpack(NULL, len, bytes);
+	assert_non_null(m);
+	assert_null(m->process->user);
+	assert_null(m->container);
+	assert_null(m->workload);
+	assert_null(m->coverage->reason);
+	assert_int_equal(m->coverage->known_share_case, 0);
+	assert_int_equal(m->tls->n_libraries, 0);
+	tokentrail__v1__coverage__free_unpacked(m, NULL);
+	assert_int_equal(record_coverage(&coverage_full, "n", bytes, 100), -ENOBUFS);
+}
+
+/* Texts as long as they can be. */
+static void the_longest_coverage_fits(void **state)
+{
+	struct coverage c = coverage_full;
+	uint8_t bytes[RECORD_MAX];
+
+	memset(c.executable, 'x', sizeof(c.executable) - 1);
+	memset(c.workload, 'x', sizeof(c.workload) - 1);
+	memset(c.container_id, 'x', sizeof(c.container_id) - 1);
+	for (size_t i = 0; i < TT_COVER_FILES_MAX; i++) {
+		c.library[i] = c.library[0];
+		c.library[i].blind = TT_BLIND_unfit_instruction;
+		memset(c.library[i].path, 'x', sizeof(c.library[i].path) - 1);
+		memset(c.library[i].version, 'x', sizeof(c.library[i].version) - 1);
+	}
+	c.libraries = TT_COVER_FILES_MAX;
+	assert_true(record_coverage(&c, "n", bytes, sizeof(bytes)) > 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -286,6 +379,9 @@ int main(void)
 		cmocka_unit_test(loss_comes_back_whole),
 		cmocka_unit_test(never_writes_past_the_buffer),
 		cmocka_unit_test(longest_fits),
+		cmocka_unit_test(coverage_comes_back_whole),
+		cmocka_unit_test(coverage_that_nothing_is_known_of),
+		cmocka_unit_test(the_longest_coverage_fits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

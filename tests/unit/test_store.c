@@ -23,6 +23,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "sinks/sinks.h"
+#include "coverage_full.h"
 #include "store_v1.h"
 
 #define S 1000000000ull
@@ -206,8 +207,8 @@ static void sums(void **state)
 			 number(p, "SELECT sum(count) FROM use"));
 	assert_text(p, "PRAGMA integrity_check", "ok");
 	assert_text(p, "PRAGMA journal_mode", "wal");
-	assert_int_equal(number(p, "PRAGMA user_version"), 2);
-	assert_text(p, "SELECT value FROM meta WHERE name = 'schema'", "2");
+	assert_int_equal(number(p, "PRAGMA user_version"), 3);
+	assert_text(p, "SELECT value FROM meta WHERE name = 'schema'", "3");
 	assert_text(p, "SELECT value FROM meta WHERE name = 'node'", "n1");
 }
 
@@ -312,7 +313,7 @@ static void upgrades_in_place(void **state)
 	for (int i = 0; i < 2; i++) {	/* the second time there is nothing left to do */
 		s = open_store(p, 64 * MIB);
 		close_store(&s, 0);
-		assert_int_equal(number(p, "PRAGMA user_version"), 2);
+		assert_int_equal(number(p, "PRAGMA user_version"), 3);
 	}
 	s = open_store(p, 64 * MIB);
 	u.count = 10;
@@ -323,7 +324,7 @@ static void upgrades_in_place(void **state)
 	s.ops->use(s.self, &u);
 	close_store(&s, 0);
 	assert_text(p, "SELECT group_concat(value, ' ') FROM (SELECT value FROM meta ORDER BY name)",
-		    "n1 2");
+		    "n1 3");
 	assert_text(p, "PRAGMA integrity_check", "ok");
 	assert_int_equal(number(p, "SELECT count FROM use"), 17);
 	assert_int_equal(number(p, "SELECT first FROM use"), T0 - S);
@@ -730,9 +731,9 @@ static void newer_version(void **state)
 	struct sink s = open_store(p, 64 * MIB);
 
 	close_store(&s, 0);
-	run_sql(p, "PRAGMA user_version = 3");
-	assert_refused(p, -EPROTONOSUPPORT, "newer tokentrail (schema 3, this one knows 2)");
-	assert_int_equal(number(p, "PRAGMA user_version"), 3);
+	run_sql(p, "PRAGMA user_version = 4");
+	assert_refused(p, -EPROTONOSUPPORT, "newer tokentrail (schema 4, this one knows 3)");
+	assert_int_equal(number(p, "PRAGMA user_version"), 4);
 }
 
 static void not_a_store(void **state)
@@ -778,6 +779,80 @@ static void mode_of_the_files(void **state)
 	umask(before);
 }
 
+/* A row per process, with its last record. */
+static void coverage_of_a_process(void **state)
+{
+	struct place *p = *state;
+	struct sink s = open_store(p, 64 * MIB);
+	struct coverage c = coverage_full;
+
+	c.ended = false;
+	s.ops->coverage(s.self, &c);
+	s.ops->tick(s.self, S);
+	assert_text(p, "SELECT process || ' ' || status || ' ' || reason || ' ' || share || ' ' || "
+		    "tls_libraries FROM coverage",
+		    "nginx partial not_found 0.75 openssl 3.0.22, boringssl");
+	assert_int_equal(number(p, "SELECT ended FROM coverage"), 0);
+	c.wire[1] = c.covered[1] = 9000;
+	c.libraries = 1;
+	s.ops->coverage(s.self, &c);
+	c.wire[0] = c.covered[0] = 1000;
+	c.status = COVERAGE_COVERED;
+	c.reason = 0;
+	s.ops->coverage(s.self, &c);
+	s.ops->tick(s.self, 3 * S);
+	assert_text(p, "SELECT count(*) || status || share || tls_libraries || coalesce(reason, '-') "
+		    "FROM coverage", "1covered1.0openssl 3.0.22-");
+	assert_int_equal(number(p, "SELECT count(*) FROM cover_library"), 1);
+	close_store(&s, 0);
+	/* The next agent can't know what became of it, until it is told of it anew. */
+	s = open_store(p, 64 * MIB);
+	assert_int_equal(number(p, "SELECT ended FROM coverage"), 1);
+	s.ops->coverage(s.self, &c);
+	close_store(&s, 0);
+	assert_int_equal(number(p, "SELECT ended FROM coverage"), 0);
+}
+
+/* Processes come and go without end; their rows do not. */
+static void coverage_is_bounded(void **state)
+{
+	struct place *p = *state;
+	struct sink s = open_store(p, 4 * MIB);
+	struct coverage c = coverage_full;
+
+	for (unsigned int i = 0; i < 2000; i++) {
+		c.pid = i;
+		c.time_ns++;
+		assert_int_equal(s.ops->coverage(s.self, &c), 0);
+		if (i % 100 == 0)
+			s.ops->tick(s.self, (i + 2) * S);
+	}
+	close_store(&s, 0);
+	assert_int_equal(number(p, "SELECT count(*) FROM coverage"), 256);
+	assert_int_equal(number(p, "SELECT min(pid) FROM coverage"), 2000 - 256);
+	assert_int_equal(number(p, "SELECT count(*) FROM cover_library"), 2 * 256);
+	assert_int_equal(agent_drops[TT_DROP_store_failed], p->dropped);
+	assert_true(number(p, "PRAGMA page_count") * 4096 < (int64_t)MIB);
+}
+
+static void coverage_waits_and_is_counted(void **state)
+{
+	struct place *p = *state;
+	struct sink s = open_store(p, 64 * MIB);
+	struct coverage c = coverage_full;
+	int refused = 0;
+
+	for (unsigned int i = 0; i < 3000; i++) {
+		c.pid = i;
+		refused += s.ops->coverage(s.self, &c) < 0;
+	}
+	assert_int_equal(refused, 3000 - 2048);
+	assert_int_equal(agent_drops[TT_DROP_store_failed] - p->dropped, refused);
+	close_store(&s, 0);
+	assert_int_equal(number(p, "SELECT count(*) FROM coverage"), 2048);
+	assert_int_equal(agent_drops[TT_DROP_store_failed] - p->dropped, refused);
+}
+
 int main(void)
 {
 #define WITH_PLACE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -793,6 +868,9 @@ int main(void)
 		WITH_PLACE(killed),
 		WITH_PLACE(calls),
 		WITH_PLACE(unreadable),
+		WITH_PLACE(coverage_of_a_process),
+		WITH_PLACE(coverage_is_bounded),
+		WITH_PLACE(coverage_waits_and_is_counted),
 		WITH_PLACE(upgrades_in_place),
 		WITH_PLACE(newer_version),
 		WITH_PLACE(not_a_store),

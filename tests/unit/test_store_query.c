@@ -17,7 +17,9 @@
 #include "base/cleanup.h"
 #include "sinks/sinks.h"
 #include "sinks/store_query.h"
+#include "coverage_full.h"
 #include "store_v1.h"
+#include "store_v2.h"
 
 #define S 1000000000ull
 #define T0 (1700000000 * S)
@@ -321,6 +323,83 @@ static void version_1_is_read(void **state)
 	assert_int_equal(unlink(file), 0);
 }
 
+struct covered {
+	struct coverage c;
+	int rows;
+};
+
+static int on_coverage(void *arg, const struct coverage *c)
+{
+	struct covered *s = arg;
+
+	s->c = *c;
+	s->rows++;
+	return 0;
+}
+
+static void put_coverage(struct place *p, const struct coverage *c)
+{
+	assert_int_equal(p->sink.ops->coverage(p->sink.self, c), 0);
+	assert_int_equal(p->sink.ops->tick(p->sink.self, p->time += S), 0);
+}
+
+static int count_coverage(struct store_query *q, struct store_filter f)
+{
+	struct covered s = { .rows = 0 };
+
+	assert_int_equal(store_query_coverage(q, &f, on_coverage, &s), 0);
+	return s.rows;
+}
+
+static void coverage_comes_back(void **state)
+{
+	struct place *p = *state;
+	struct coverage bare = { .pid = 7, .start_ns = 8, .uid = UINT32_MAX, .time_ns = 1 };
+	struct covered s = { .rows = 0 };
+	struct store_query *q;
+
+	put_coverage(p, &coverage_full);
+	put_coverage(p, &bare);
+	q = open_query(p);
+	assert_int_equal(store_query_coverage(q, &(struct store_filter){ .process = "nginx" },
+					      on_coverage, &s), 0);
+	assert_int_equal(s.rows, 1);
+	assert_memory_equal(&s.c, &coverage_full, sizeof(s.c));
+	s.rows = 0;
+	assert_int_equal(store_query_coverage(q, &(struct store_filter){ .process = "" },
+					      on_coverage, &s), 0);
+	assert_int_equal(s.rows, 1);
+	assert_memory_equal(&s.c, &bare, sizeof(s.c));
+	/* It has not ended, so it is there however old; the other has. */
+	assert_int_equal(count_coverage(q, (struct store_filter){ .since_ns = 5 }), 2);
+	assert_int_equal(count_coverage(q, (struct store_filter){
+				.since_ns = coverage_full.time_ns + 1 }), 1);
+	assert_int_equal(count_coverage(q, (struct store_filter){ .limit = 1 }), 1);
+	store_query_free(q);
+}
+
+static void version_2_is_read(void **state)
+{
+	struct place *p = *state;
+	struct store_query *q = NULL;
+	struct seen s = { 0 };
+	char file[128];
+	sqlite3 *db;
+
+	snprintf(file, sizeof(file), "%s/v2.db", p->dir);
+	assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, store_v2, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "INSERT INTO token VALUES ('tt1_aaaa2222', 'k', 'jwt', 'jwt', "
+				      "40, 1, 2, 7, 7, 0, 1, 0)", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	assert_int_equal(store_query_open(file, &q, &(struct config_error){ "" }), 0);
+	assert_int_equal(store_query_tokens(q, &(struct store_filter){ 0 }, on_token, &s), 0);
+	assert_string_equal(s.text, "aaaa2222 ");
+	assert_int_equal(count_coverage(q, (struct store_filter){ 0 }), 0);
+	store_query_free(q);
+	assert_int_equal(unlink(file), 0);
+}
+
 static void nothing_known_comes_back_so(void **state)
 {
 	struct place *p = *state;
@@ -436,7 +515,7 @@ static void refused(void **state)
 	assert_int_equal(sqlite3_open(p->path, &db), SQLITE_OK);
 	assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 7", NULL, NULL, NULL), SQLITE_OK);
 	sqlite3_close(db);
-	assert_refused(p->path, -EPROTONOSUPPORT, "newer tokentrail (schema 7, this one knows 2)");
+	assert_refused(p->path, -EPROTONOSUPPORT, "newer tokentrail (schema 7, this one knows 3)");
 }
 
 int main(void)
@@ -448,6 +527,8 @@ int main(void)
 		WITH_STORE(calls_come_back),
 		WITH_STORE(unreadable_comes_back),
 		WITH_STORE(version_1_is_read),
+		WITH_STORE(version_2_is_read),
+		WITH_STORE(coverage_comes_back),
 		WITH_STORE(nothing_known_comes_back_so),
 		WITH_STORE(stops_when_told),
 		WITH_STORE(while_the_sink_writes),

@@ -18,6 +18,7 @@
 
 #include "sinks/store_schema.h"
 #include "store_v1.h"
+#include "store_v2.h"
 
 static char path[64];
 static sqlite3 *db;
@@ -96,6 +97,21 @@ static void make_v1(void)
 		"7, 1, 2, 100, '', 11)");
 }
 
+/* With rows that only schema 2 can have. */
+static void make_v2(void)
+{
+	run_sql(store_v2);
+	run_sql("INSERT INTO meta VALUES ('node', 'n1');"
+		"INSERT INTO loss VALUES ('ring_full', 5, 1, 2);"
+		"INSERT INTO token VALUES ('tt1_a', 'k', 'jwt', 'jwt', 40, 1, 2, 7, 7, 0, 1, 0);"
+		"INSERT INTO use VALUES ('tt1_a', 'egress', 'curl', '/usr/bin/curl', 0, '', "
+		"'authorization', 'bearer', 'GET', '/', 200, 'a.example', 443, '192.0.2.1', 443, 1, "
+		"7, 1, 2, 100, '', 11);"
+		"INSERT INTO call VALUES ('tt1_a', 'egress', 'grpcurl', '', 0, '', 'authorization', "
+		"'bearer', 'POST', '/s/M', 200, 'a.example', 443, '192.0.2.1', 443, 8, 5, '', '', 3, "
+		"1, 2, 100, '', 20)");
+}
+
 static void assert_v1_rows(void)
 {
 	assert_int_equal(number("SELECT count(*) FROM use"), 1);
@@ -103,6 +119,23 @@ static void assert_v1_rows(void)
 	assert_int_equal(number("SELECT uses FROM tokens WHERE token = 'tt1_a'"), 7);
 	assert_int_equal(number("SELECT count FROM losses"), 5);
 	assert_int_equal(number("SELECT count(*) FROM meta WHERE value = 'n1'"), 1);
+}
+
+static void upgrade_from_2_keeps_everything(void **state)
+{
+	char *library;
+
+	make_v2();
+	for (int i = 0; i < 2; i++) {
+		assert_set();
+		assert_v1_rows();
+		assert_int_equal(number("SELECT count FROM uses WHERE grpc_status = 5"), 3);
+	}
+	/* Views are made anew: the one of the old store may not know all libraries. */
+	library = text("SELECT tls_library FROM uses WHERE grpc_status = 5");
+	assert_string_equal(library, "go");
+	free(library);
+	assert_int_equal(number("SELECT count(*) FROM coverage"), 0);
 }
 
 static void new_file(void **state)
@@ -140,11 +173,13 @@ static void upgraded_is_as_new(void **state)
 		"SELECT group_concat(name || sql, char(10)) FROM (SELECT name, sql FROM sqlite_master "
 		"WHERE type <> 'table' ORDER BY name)",
 	};
-	char *texts[2][2];
+	char *texts[3][2];
 
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 3; i++) {
 		if (i == 1)
 			make_v1();
+		if (i == 2)
+			make_v2();
 		assert_set();
 		for (int k = 0; k < 2; k++)
 			texts[i][k] = text(shapes[k]);
@@ -155,8 +190,9 @@ static void upgraded_is_as_new(void **state)
 	for (int k = 0; k < 2; k++) {
 		assert_non_null(strstr(texts[0][k], "every_use"));
 		assert_string_equal(texts[0][k], texts[1][k]);
-		free(texts[0][k]);
-		free(texts[1][k]);
+		assert_string_equal(texts[0][k], texts[2][k]);
+		for (int i = 0; i < 3; i++)
+			free(texts[i][k]);
 	}
 }
 
@@ -212,9 +248,9 @@ static void not_ours(void **state)
 	assert_refused("another program");
 	run_sql("PRAGMA user_version = -1");
 	assert_refused("another program");
-	run_sql("PRAGMA user_version = 3");
-	assert_refused("newer tokentrail (schema 3, this one knows 2)");
-	assert_int_equal(number("PRAGMA user_version"), 3);
+	run_sql("PRAGMA user_version = 4");
+	assert_refused("newer tokentrail (schema 4, this one knows 3)");
+	assert_int_equal(number("PRAGMA user_version"), 4);
 }
 
 static void numbers(void **state)
@@ -234,6 +270,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_DB(new_file),
 		WITH_DB(upgrade_keeps_everything),
+		WITH_DB(upgrade_from_2_keeps_everything),
 		WITH_DB(upgraded_is_as_new),
 		WITH_DB(upgrade_when_full),
 		WITH_DB(upgrade_that_fails_changes_nothing),

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Boot a distribution kernel under QEMU (TCG) and run a program in it as root.
 #   vm-run.sh fetch SUITE [ARCH]             kernel of a Debian suite into the cache
+#   vm-run.sh unpack SUITE DIR PACKAGE...   packages of a suite, unpacked into a folder
 #   vm-run.sh run SUITE[:ARCH] PROGRAM [FILE...]   exit status is the program's
 # SUITE: bullseye (5.10) bookworm (6.1) trixie (6.12) sid; ARCH: amd64 (default) or arm64.
 # PROGRAM becomes /run/test in the guest (static, or dynamic: its libraries are added);
@@ -33,6 +34,15 @@ deb() { # DIR PACKAGE...: download and unpack
 	t=$(mktemp -d)
 	(cd "$t" && apt-get "${OPTS[@]}" download "$@" >/dev/null && for f in *.deb; do dpkg-deb -x "$f" "$d"; done)
 	rm -r "$t"
+}
+
+unpack() { # SUITE DIR PACKAGE...
+	local d=$2
+	apt_opts "$1" amd64
+	apt-get "${OPTS[@]}" update >/dev/null
+	mkdir -p "$d"
+	shift 2
+	deb "$d" "$@"
 }
 
 fetch() { # SUITE ARCH
@@ -102,6 +112,11 @@ INIT
 verb=${1:-}
 case $verb in
 fetch) fetch "$2" "${3:-amd64}" ;;
+unpack)
+	s=$2 d=$3
+	shift 3
+	unpack "$s" "$d" "$@"
+	;;
 run)
 	s=${2%%:*} a=amd64
 	[[ $2 != *:* ]] || a=${2##*:}
@@ -109,5 +124,5 @@ run)
 	shift 2
 	run "$s" "$a" "$@"
 	;;
-*) sed -n '3,9p' "$0"; exit 2 ;;
+*) sed -n '3,10p' "$0"; exit 2 ;;
 esac

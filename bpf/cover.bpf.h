@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Coverage: what each process's TLS sockets carried, and how much of it went through probed calls.
+ *
+ * A socket is entered when a connection on it is recognised as TLS (readers/cover.h), a process with
+ * its first such socket or its first probed call. Both are counted as the bytes move, so that nothing
+ * has to be told when a socket or a process ends; the monitor reads the rows of processes each second.
+ */
+#ifndef TT_COVER_BPF_H
+#define TT_COVER_BPF_H
+
+#include "conn.bpf.h"
+#include "procs.bpf.h"
+#include "readers/cover.h"
+
+/* A socket that speaks TLS, or may do so. Counts are those of its owner: the process that used it
+ * last. One that takes it over begins with nothing. */
+struct cover_sock {
+	struct tt_cover_key owner;
+	struct cover_flow flow[2];
+	struct cover_look look[2];
+	__u64 inode;		/* of a UNIX socket, whose end is not announced; else 0 */
+	__u32 next[2];		/* TCP's sequence number behind what was counted */
+	__u8 known[2];		/* next[] is */
+	__u8 tls;		/* it is TLS for sure */
+	__u8 called;		/* bytes of a probed call went over it */
+	__u8 pad_[4];
+};
+
+/* By struct sock *. What had to make room is met again in the middle. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, __u64);
+	__type(value, struct cover_sock);
+} cover_socks __weak SEC(".maps");
+
+/* ---- processes ---- */
+
+static __noinline struct tt_cover_row *cover_enter(const struct tt_cover_key *key)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	static const struct tt_cover_row empty;
+	struct tt_cover_row *row;
+	struct tt_exec *exec;
+	__u32 tgid = key->tgid;
+
+	if (!watched())
+		return 0;
+	bpf_map_update_elem(&cover_procs, key, &empty, BPF_NOEXIST);
+	row = bpf_map_lookup_elem(&cover_procs, key);
+	if (!row) {
+		drop(TT_DROP_cover_full);
+		return 0;
+	}
+	row->cgroup = bpf_get_current_cgroup_id();
+	row->uid = bpf_get_current_uid_gid();
+	BPF_CORE_READ_INTO(&row->comm, task, group_leader, comm);
+	exec = bpf_map_lookup_elem(&execs, &tgid);
+	if (exec && exec->start_ns == key->start_ns)
+		row->exec_ns = exec->exec_ns;
+	return row;
+}
+
+static __always_inline struct tt_cover_row *cover_row(const struct tt_cover_key *key)
+{
+	struct tt_cover_row *row = bpf_map_lookup_elem(&cover_procs, key);
+
+	return row ? row : cover_enter(key);
+}
+
+static __always_inline int cover_same(const struct tt_cover_key *a, const struct tt_cover_key *b)
+{
+	return a->start_ns == b->start_ns && a->tgid == b->tgid;
+}
+
+/* ---- sockets ---- */
+
+static __always_inline struct cover_flow *cover_flow(struct cover_sock *k, __u32 dir)
+{
+	return dir == OUT ? &k->flow[OUT] : &k->flow[IN];
+}
+
+/* What is covered of a direction now, in place of what was so far. */
+static __always_inline void cover_fold(struct cover_flow *f, struct tt_cover_row *row, __u32 dir)
+{
+	__u64 now = cover_of(f);
+	__s64 more = now - f->covered;
+
+	f->covered = now;
+	if (!more)
+		return;
+	if (dir == OUT)
+		__sync_fetch_and_add(&row->covered[OUT], more);
+	else
+		__sync_fetch_and_add(&row->covered[IN], more);
+}
+
+/* ---- plaintext ---- */
+
+/* Plaintext that went over this socket; 0 if it isn't known to speak TLS, or another's by now. */
+static __noinline int cover_plain(__u64 sock, __u64 bytes, __u32 dir, const struct tt_cover_key *key)
+{
+	struct cover_sock *k = bpf_map_lookup_elem(&cover_socks, &sock);
+	struct tt_cover_row *row = bpf_map_lookup_elem(&cover_procs, key);
+	struct cover_flow *f;
+
+	if (!k || !row || !k->tls || !cover_same(&k->owner, key))
+		return 0;
+	f = cover_flow(k, dir);
+	if (!k->called) {
+		k->called = 1;
+		__sync_fetch_and_add(&row->blind_sockets, -1);
+		k->flow[OUT].handshake = k->flow[OUT].wire;
+		k->flow[IN].handshake = k->flow[IN].wire;
+		f->handshake -= bytes < f->handshake ? bytes : f->handshake;
+	}
+	f->plain += bytes;
+	f->calls++;
+	cover_fold(f, row, dir);
+	return 1;
+}
+
+#endif

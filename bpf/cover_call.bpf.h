@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Coverage on the side of probed calls: which socket their plaintext went over. */
+#ifndef TT_COVER_CALL_BPF_H
+#define TT_COVER_CALL_BPF_H
+
+#include "cover.bpf.h"
+
+/* The socket of a call: the one it did its I/O on, the one its object is linked to, the one that this
+ * thread's last call of the same object used, or the one whose bytes this thread received last. */
+static __always_inline int cover_place(struct thread *t, __u64 linked, __u64 bytes,
+				       const struct tt_cover_key *key)
+{
+	__u32 dir = t->dir;
+	__u64 sock = t->sock;
+
+	if (t->mixed || !(dir == OUT ? t->sent : t->received))
+		sock = 0;
+	if (!sock)
+		sock = linked;
+	if (!sock && t->cover_object == t->object)
+		sock = t->cover_sock;
+	if (sock && cover_plain(sock, bytes, dir, key)) {
+		t->cover_object = t->object;
+		t->cover_sock = sock;
+		return 1;
+	}
+	if (sock && sock != t->cover_sock)
+		return 0;
+	if (dir == OUT || !t->received_sock || bytes + TLS_OVERHEAD_MIN > t->received_bytes ||
+	    !cover_plain(t->received_sock, bytes, dir, key))
+		return 0;
+	t->cover_object = t->object;
+	t->cover_sock = t->received_sock;
+	return 1;
+}
+
+/*
+ * A probed call moved so many bytes. `linked`: the socket that its object is linked to, or 0. Where no
+ * socket is found they are kept with the process; those of a write wait for the send that follows.
+ */
+static __noinline void cover_called(struct thread *t, __u64 linked, __u64 bytes)
+{
+	struct tt_cover_key key;
+	struct tt_cover_row *row;
+
+	if (!cover_key(&key))
+		return;
+	row = cover_row(&key);
+	if (!row)
+		return;
+	if (!row->first_call_ns)
+		row->first_call_ns = bpf_ktime_get_boot_ns();
+	if (t->dir == OUT)
+		__sync_fetch_and_add(&row->plain[OUT], bytes);
+	else
+		__sync_fetch_and_add(&row->plain[IN], bytes);
+	if (cover_place(t, linked, bytes, &key))
+		return;
+	if (t->dir == IN) {
+		__sync_fetch_and_add(&row->loose[IN], bytes);
+		return;
+	}
+	__sync_fetch_and_add(&row->loose[OUT], bytes);
+	if (t->cover_object != t->object)
+		t->cover_wrote = 0;
+	t->cover_object = t->object;
+	t->cover_sock = 0;
+	t->cover_wrote += bytes;
+}
+
+#endif

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Coverage on the socket's side: recognising TLS connections and counting their bytes. */
+#ifndef TT_COVER_SOCK_BPF_H
+#define TT_COVER_SOCK_BPF_H
+
+#include "cover.bpf.h"
+
+#define PROTOCOL_TCP 6
+#define RCV_SHUTDOWN_BIT 1	/* RCV_SHUTDOWN, net/sock.h */
+#define PF_IO_WORKER_BIT 0x10	/* PF_IO_WORKER, linux/sched.h */
+
+/* ---- rows ---- */
+
+static __always_inline __u64 cover_inode(struct sock *sk)
+{
+	if (BPF_CORE_READ(sk, __sk_common.skc_family) != TT_AF_UNIX)
+		return 0;
+	return BPF_CORE_READ(sk, sk_socket, file, f_inode, i_ino);
+}
+
+/* The row of a socket, TLS or not yet: most have none. */
+static __always_inline struct cover_sock *cover_find(struct sock *sk)
+{
+	__u64 sock = (__u64)sk;
+	struct cover_sock *k = bpf_map_lookup_elem(&cover_socks, &sock);
+
+	if (k && k->inode && k->inode != cover_inode(sk)) {
+		bpf_map_delete_elem(&cover_socks, &sock);
+		return 0;
+	}
+	return k;
+}
+
+/* ---- counting ---- */
+
+static __always_inline void cover_own(struct cover_sock *k, const struct tt_cover_key *key,
+				      struct tt_cover_row *row)
+{
+	k->owner = *key;
+	k->called = 0;
+	__builtin_memset(k->flow, 0, sizeof(k->flow));
+	__sync_fetch_and_add(&row->sockets, 1);
+	__sync_fetch_and_add(&row->blind_sockets, 1);
+}
+
+/* How many of TCP's bytes are new: its own count has those that no event told of, and doesn't have
+ * those that are only looked at. The peer's FIN has a number too, and may be taken along. */
+static __always_inline __u64 cover_bytes(struct cover_sock *k, struct sock *sk, __u64 len, __u32 dir)
+{
+	struct tcp_sock *tp = (void *)sk;
+	__u32 now, before, known, more;
+
+	if (k->inode || BPF_CORE_READ(sk, sk_protocol) != PROTOCOL_TCP)
+		return len;
+	if (dir == OUT) {
+		now = BPF_CORE_READ(tp, write_seq);
+		before = k->next[OUT];
+		known = k->known[OUT];
+		k->next[OUT] = now;
+		k->known[OUT] = 1;
+	} else {
+		now = BPF_CORE_READ(tp, copied_seq);
+		before = k->next[IN];
+		known = k->known[IN];
+		k->next[IN] = now;
+		k->known[IN] = 1;
+	}
+	more = now - before;
+	if (!known || more >> 31)
+		return len;
+	if (dir == IN && more == (__u32)len + 1 && (BPF_CORE_READ(sk, sk_shutdown) & RCV_SHUTDOWN_BIT))
+		return len;
+	return more;
+}
+
+/* Bytes of a socket that speaks TLS. */
+static __noinline void cover_count(struct cover_sock *k, struct sock *sk, __u64 len, __u32 dir)
+{
+	struct cover_flow *f = cover_flow(k, dir);
+	struct tt_cover_key key;
+	struct tt_cover_row *row;
+	__u64 bytes;
+
+	if (!cover_key(&key))
+		return;
+	row = cover_row(&key);
+	if (!row)
+		return;
+	if (!cover_same(&k->owner, &key))
+		cover_own(k, &key, row);
+	bytes = cover_bytes(k, sk, len, dir);
+	f->wire += bytes;
+	if (dir == OUT)
+		__sync_fetch_and_add(&row->wire[OUT], bytes);
+	else
+		__sync_fetch_and_add(&row->wire[IN], bytes);
+	cover_fold(f, row, dir);
+}
+
+/* ---- recognising ---- */
+
+/* The socket speaks TLS from here on. */
+static __noinline void cover_begin(struct cover_sock *k, struct sock *sk, __u64 len, __u32 dir, __u32 flag)
+{
+	struct tt_cover_key key;
+	struct tt_cover_row *row;
+
+	if (!cover_key(&key))
+		return;
+	row = cover_row(&key);
+	if (!row)
+		return;
+	k->tls = 1;
+	row->flags |= flag;
+	if (!row->first_tls_ns)
+		row->first_tls_ns = bpf_ktime_get_boot_ns();
+	if (flag == TT_COVER_MIDDLE && key.start_ns > conf_started_ns)
+		drop(TT_DROP_cover_late);
+	cover_count(k, sk, len, dir);
+}
+
+static __noinline struct cover_sock *cover_new(struct sock *sk)
+{
+	static const struct cover_sock empty;
+	__u64 sock = (__u64)sk;
+	struct cover_sock *k;
+
+	/* The end of a closed socket has been announced already: nobody would end its row. */
+	if (!watched() || BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE_STATE)
+		return 0;
+	bpf_map_update_elem(&cover_socks, &sock, &empty, BPF_NOEXIST);
+	k = bpf_map_lookup_elem(&cover_socks, &sock);
+	if (k)
+		k->inode = cover_inode(sk);
+	return k;
+}
+
+#define COVER_NESTED 2		/* or'ed to a direction: I/O inside a probed TLS call */
+
+/* The first bytes of a call on a socket that is not known to speak TLS. */
+static __noinline void cover_meet(struct sock *sk, const __u64 word[2], __u64 len, __u32 how)
+{
+	__u32 dir = how & 1, ahead = 0;
+	__u64 sock = (__u64)sk;
+	struct cover_sock *k = bpf_map_lookup_elem(&cover_socks, &sock);
+	struct cover_look *look;
+	int is;
+
+	if (!k && !cover_may_begin(word[0]) && !((how & COVER_NESTED) && cover_is_record(word, len)))
+		return;
+	if (!k)
+		k = cover_new(sk);
+	if (!k)
+		return;
+	look = dir == OUT ? &k->look[OUT] : &k->look[IN];
+	if (look->hello)
+		ahead = TLS_HEADER;
+	is = cover_step(look, word, len);
+	if ((how & COVER_NESTED) && is != COVER_IS_HELLO && cover_is_record(word, len) &&
+	    cover_byte(word, 0) != TLS_HANDSHAKE)
+		is = COVER_IS_MIDDLE;
+	if (is == COVER_IS_HELLO)
+		cover_begin(k, sk, cover_is_hello(word, len) ? len : len + ahead, dir,
+			    dir == OUT ? TT_COVER_CLIENT : TT_COVER_SERVER);
+	else if (is == COVER_IS_MIDDLE)
+		cover_begin(k, sk, len, dir, TT_COVER_MIDDLE);
+	else if (is == COVER_IS_NOT && !k->look[OUT].hello && !k->look[IN].hello && !k->look[OUT].signs &&
+		 !k->look[IN].signs)
+		bpf_map_delete_elem(&cover_socks, &sock);
+}
+
+/* Marks a process that is known already as one that does its socket I/O through io_uring. */
+static __noinline void cover_uring(__u64 inside_enter)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct tt_cover_key key;
+	struct tt_cover_row *row;
+
+	if (!inside_enter && !(BPF_CORE_READ(task, flags) & PF_IO_WORKER_BIT))
+		return;
+	if (!cover_key(&key))
+		return;
+	row = bpf_map_lookup_elem(&cover_procs, &key);
+	if (row)
+		row->flags |= TT_COVER_IO_URING;
+}
+
+/* ---- plaintext that waits for a send ---- */
+
+/* The send after writes that did no I/O of their own. One of exactly their size proves TLS. */
+static __noinline void cover_sent(struct thread *t, struct sock *sk, __u64 len)
+{
+	__u64 sock = (__u64)sk, bytes = t->cover_wrote;
+	struct cover_sock *k = bpf_map_lookup_elem(&cover_socks, &sock);
+	struct tt_cover_key key;
+	struct tt_cover_row *row;
+
+	t->cover_wrote = 0;
+	if (!wire_fits(bytes, len) || !cover_key(&key))
+		return;
+	if ((!k || !k->tls) && wire_exact(bytes, len)) {
+		k = k ? k : cover_new(sk);
+		if (k)
+			cover_begin(k, sk, len, OUT, TT_COVER_MIDDLE);
+	}
+	row = bpf_map_lookup_elem(&cover_procs, &key);
+	if (!row || !cover_plain(sock, bytes, OUT, &key))
+		return;
+	__sync_fetch_and_add(&row->loose[OUT], -bytes);
+	t->cover_sock = sock;
+}
+
+#endif

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Go's crypto/tls, from 1.17 on: (*Conn).Write, .Read and .Close. A call belongs to a goroutine, which
+ * may go on in another thread at any time; a third of the returns do. Its stack may be moved to a
+ * larger place, so places on it count from its upper end, which stays the end.
+ *
+ * The entry probes stand behind the check for stack space, after which a function begins only once;
+ * returns are seen by probes on the return instructions.
+ */
+#include "tls.bpf.h"
+
+/* The first member of runtime.g */
+struct go_stack {
+	__u64 lo, hi;
+};
+
+static __always_inline int go_stack_of(__u64 g, struct go_stack *stack)
+{
+	return bpf_probe_read_user(stack, sizeof(*stack), (void *)g);
+}
+
+static __always_inline void go_caller(struct pt_regs *ctx, struct caller *who)
+{
+	who->id = bpf_get_current_pid_tgid() >> 32 << 32;
+	who->g = ctx->GO_G;
+}
+
+/*
+ * A call on this connection in this direction was begun before and did not end: its row had to make
+ * room for another's, or two goroutines call at once and nobody can tell whose bytes come first.
+ */
+static __always_inline void go_open(struct conn *c, __u32 dir)
+{
+	__u8 *open = dir == OUT ? &c->open[OUT] : &c->open[IN];
+
+	if (*open)
+		http_gap(conn_dir(c, dir));
+	*open = 1;
+}
+
+static __always_inline int go_begin(struct pt_regs *ctx, __u8 dir)
+{
+	struct call call = {
+		.object = ctx->GO_ARG1,
+		.buf = ctx->GO_ARG2,
+		.num = ctx->GO_ARG3,
+		.ip = ctx->ip,
+	};
+	struct go_stack stack;
+	struct caller who;
+	struct conn_key key;
+	struct thread *t;
+	struct conn *c;
+	__u8 on_stack;
+
+	if (!watched())
+		return 0;
+	go_caller(ctx, &who);
+	if (go_stack_of(who.g, &stack))
+		return drop(TT_DROP_call_lost);
+	call.sp = ctx->sp - stack.hi;
+	on_stack = call.buf >= stack.lo && call.buf < stack.hi;
+	if (on_stack)
+		call.buf -= stack.hi;
+	t = call_note(&who, &call, TT_TLS_GO, dir, RESULT_LONG);
+	if (!t)
+		return 0;
+	t->on_stack = on_stack;
+	call_key(t, &key);
+	c = bpf_map_lookup_elem(&conns, &key);
+	if (c)
+		go_open(c, dir);
+	return 0;
+}
+
+SEC("uprobe")
+int go_write_in(struct pt_regs *ctx)
+{
+	OWN_STACK(ctx);
+	return go_begin(ctx, OUT);
+}
+
+SEC("uprobe")
+int go_read_in(struct pt_regs *ctx)
+{
+	OWN_STACK(ctx);
+	return go_begin(ctx, IN);
+}
+
+SEC("uprobe")
+int go_close_in(struct pt_regs *ctx)
+{
+	OWN_STACK(ctx);
+	return object_end(ctx->GO_ARG1, TT_TLS_GO);
+}
+
+/* The call that ends here, if it is one that counts. */
+static __noinline struct thread *go_ending(struct pt_regs *ctx)
+{
+	struct go_stack stack;
+	struct caller who;
+	struct thread *t;
+
+	go_caller(ctx, &who);
+	t = bpf_map_lookup_elem(&threads, &who);
+	if (!t) {
+		if (ctx->GO_RESULT1 && watched())
+			drop(TT_DROP_call_lost);
+		return 0;
+	}
+	if (!t->in_call || go_stack_of(who.g, &stack) || ctx->sp - stack.hi != t->sp)
+		return 0;
+	t->in_call = 0;
+	if (t->on_stack)
+		t->buf += stack.hi;
+	return t;
+}
+
+/* The return of Write or Read: a count of bytes and an error, both at once possibly. */
+SEC("uprobe")
+int go_return_in(struct pt_regs *ctx)
+{
+	__u64 bytes = ctx->GO_RESULT1;
+	struct thread *t;
+	struct conn_key key;
+	struct conn *c;
+
+	OWN_STACK(ctx);
+	t = go_ending(ctx);
+	if (!t)
+		return 0;
+	call_key(t, &key);
+	c = bpf_map_lookup_elem(&conns, &key);
+	if (c)
+		*(t->dir == OUT ? &c->open[OUT] : &c->open[IN]) = 0;
+	if (!bytes || bytes > t->num)
+		return 0;
+	cover_called(t, c ? c->sock : 0, bytes);
+	c = call_conn(&key, c, t, bytes);
+	if (!c || http_idle(conn_dir(c, t->dir), t->buf, bytes))
+		return 0;
+	return call_read(&key, c, t, bytes);
+}

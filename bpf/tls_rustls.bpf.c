@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * rustls, whose functions have Rust's calling convention: the agent finds them by their names
+ * (agent/elf_rustls.c), and has seen to it that their arguments are what is read here.
+ *
+ * Written bytes are offered to CommonState, which may take fewer of them (its buffers have a limit),
+ * and go from there, a record at a time, to the object that encrypts them. Only the first call tells the
+ * connection, and only the second one what was taken: a record counts if it goes on exactly where the
+ * offer of the same thread stands. So no return is probed (Rust unwinds its stack, which return probes
+ * break), no byte counts twice, and a layout that is not what was thought makes no record count at all.
+ *
+ * Received plaintext is given to CommonState a record at a time.
+ */
+#include "tls.bpf.h"
+
+#define NICHE (1ULL << 63)	/* no capacity can have it: borrowed bytes, not a vector */
+#define ADDRESS_MIN 65536	/* vm.mmap_min_addr; more than any record */
+
+/* OutboundChunks, 0.23: { 0, pointer, length }, or { slices, their number, from, to } in bytes. */
+struct chunks {
+	__u64 slices, at, from, to;
+};
+
+struct slice {
+	__u64 at, len;
+};
+
+/* Bytes of plaintext that are received: { capacity or NICHE, pointer, length }. Older compilers have the
+ * pointer of a vector in front of its capacity. */
+struct payload {
+	__u64 capacity, at, len;
+};
+
+/* What encrypts the records of one direction under one key. A new key, or another connection in the
+ * same memory, begins at record 0. */
+struct encrypter {
+	__u64 epoch;	/* when it was first met */
+	__u64 next;	/* number of its next record */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 32768);
+	__type(key, struct conn_key);
+	__type(value, struct encrypter);
+} encrypters SEC(".maps");
+
+/* ---- the reader: in one program for both directions, since it is dear to load ---- */
+
+/* A slot for this connection's bytes. Without one they are missed. */
+static __always_inline struct scratch *slot_for(const struct conn_key *key, struct conn *c, __u32 dir,
+						int *ret_slot)
+{
+	int slot = scratch_claim();
+	struct scratch *s;
+
+	if (slot < 0) {
+		if (c)
+			http_gap(conn_dir(c, dir));
+		return 0;
+	}
+	s = scratch_get(slot);
+	if (!s)
+		return 0;
+	s->key = *key;
+	s->dir = dir;
+	*ret_slot = slot;
+	return s;
+}
+
+/* Entered with the slot in the thread's row: nothing of the program's own is kept over a tail call. */
+SEC("uprobe")
+int rustls_run(struct pt_regs *ctx)
+{
+	struct thread *t = thread_own();
+
+	OWN_STACK(ctx);
+	if (!t)
+		return drop(TT_DROP_call_lost);
+	http_run(t->slot);
+	return 0;
+}
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(values, int(void *));
+} rustls_next SEC(".maps") = { .values = { [0] = (void *)&rustls_run } };
+
+static __always_inline int read_slot(struct pt_regs *ctx, struct thread *t, int slot)
+{
+	struct scratch *s = slot < 0 ? 0 : scratch_get(slot);
+
+	if (!s)
+		return 0;
+	t->slot = slot;
+	bpf_tail_call(ctx, &rustls_next, 0);
+	scratch_release(slot, s);
+	return drop(TT_DROP_call_lost);
+}
+
+/* ---- offers ---- */
+
+static __always_inline int offer(struct pt_regs *ctx, const struct chunks *c, __u8 slice)
+{
+	struct thread *t;
+
+	if (!watched())
+		return 0;
+	t = thread_own();
+	if (!t)
+		return drop(TT_DROP_call_lost);
+	t->offered = PT_REGS_PARM1(ctx);
+	t->offer_sp = PT_REGS_SP(ctx);
+	t->offer[0] = c->slices;
+	t->offer[1] = c->at;
+	t->offer[2] = c->from;
+	t->offer[3] = c->to;
+	t->offer_slice = slice;
+	return 0;
+}
+
+/* CommonState::buffer_plaintext(&mut self, payload: OutboundChunks, ...) */
+SEC("uprobe")
+int rustls_write_in(struct pt_regs *ctx)
+{
+	struct chunks c;
+
+	OWN_STACK(ctx);
+	if (bpf_probe_read_user(&c, sizeof(c), (void *)PT_REGS_PARM2(ctx)))
+		return drop(TT_DROP_user_fault);
+	return offer(ctx, &c, 0);
+}
+
+/* CommonState::send_some_plaintext(&mut self, data: &[u8]), up to 0.22 */
+SEC("uprobe")
+int rustls_slice_in(struct pt_regs *ctx)
+{
+	struct chunks c = { .at = PT_REGS_PARM2(ctx), .from = PT_REGS_PARM3(ctx) };
+
+	OWN_STACK(ctx);
+	return offer(ctx, &c, 1);
+}
+
+/* ---- records ---- */
+
+/* Notes the record. Returns the epoch; *missed: records before it went by unseen. */
+static __noinline __u64 encrypter_next(__u64 object, __u64 number, __u32 *missed)
+{
+	struct conn_key key = { .object = object, .tls = TT_TLS_RUSTLS };
+	struct encrypter *e, first = { .epoch = bpf_ktime_get_boot_ns(), .next = number + 1 };
+	__u64 before;
+
+	key.tgid = bpf_get_current_pid_tgid() >> 32;
+	e = bpf_map_lookup_elem(&encrypters, &key);
+	if (!e) {
+		bpf_map_update_elem(&encrypters, &key, &first, BPF_ANY);
+		return first.epoch;
+	}
+	before = e->next;
+	e->next = number + 1;
+	if (number < before)
+		e->epoch = first.epoch;
+	else
+		*missed = number > before;
+	return e->epoch;
+}
+
+/* Is this record what comes next of the offer? Then the offer stands behind it. */
+static __always_inline int offer_goes_on(struct pt_regs *ctx, struct thread *t, const struct chunks *c)
+{
+	__u64 sp = PT_REGS_SP(ctx);
+
+	if (!t->offered || sp >= t->offer_sp || t->offer_sp - sp > CALL_DEPTH_MAX)
+		return 0;
+	if (c->slices != t->offer[0] || c->at != t->offer[1])
+		return 0;
+	if (!c->slices) {
+		if (!c->from || c->from > t->offer[2])
+			return 0;
+		t->offer[1] += c->from;
+		t->offer[2] -= c->from;
+		return 1;
+	}
+	if (c->from != t->offer[2] || c->to <= c->from || c->to > t->offer[3])
+		return 0;
+	t->offer[2] = c->to;
+	return 1;
+}
+
+/* Plaintext that was written before the handshake's end is encrypted later, with nothing that tells the
+ * connection; so is what is written through the interface without buffers. */
+static __noinline int record_outside(const struct chunks *c)
+{
+	__u64 at = c->slices ? c->slices : c->at, len = c->slices ? c->at : c->from;
+
+	return http_may_begin(at, len < TLS_RECORD ? len : TLS_RECORD) ? drop(TT_DROP_call_lost) : 0;
+}
+
+/* A record whose bytes are collected from slices, for the slot of the same number. */
+struct cut {
+	__u64 slices, count;
+	__u64 skip, left;	/* bytes in front of the record's, and of the record */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SLOTS);
+	__type(key, __u32);
+	__type(value, struct cut);
+} cuts SEC(".maps");
+
+/* Where the next bytes of the record are; 0: nobody knows. */
+static __always_inline void cut_piece(struct scratch *s, struct cut *cut, __u64 at, __u64 len)
+{
+	__u64 n = s->pieces;
+
+	H1_MASK(n, PIECES_MAX - 1);
+	s->piece[n].addr = at;
+	s->piece[n].len = len;
+	s->pieces++;
+	cut->left -= len;
+}
+
+/* Takes what slice number i has of the record. Whether there may be more. */
+__weak __noinline int rustls_slice_step(__u32 slot, __u32 i)
+{
+	struct scratch *s = scratch_get(slot);
+	struct cut *cut = bpf_map_lookup_elem(&cuts, &slot);
+	struct slice v;
+
+	if (!s || !cut || !cut->left || i >= cut->count ||
+	    bpf_probe_read_user(&v, sizeof(v), (struct slice *)cut->slices + i))
+		return 0;
+	if (v.len <= cut->skip) {
+		cut->skip -= v.len;
+		return 1;
+	}
+	v.at += cut->skip;
+	v.len -= cut->skip;
+	cut->skip = 0;
+	cut_piece(s, cut, v.at, v.len < cut->left ? v.len : cut->left);
+	return 1;
+}
+
+/* What of the record is in slices beyond those that were looked at is not known. */
+__weak __noinline int rustls_slices(__u32 slot)
+{
+	struct scratch *s = scratch_get(slot);
+	struct cut *cut = bpf_map_lookup_elem(&cuts, &slot);
+
+	if (!s || !cut)
+		return 0;
+	s->pieces = 0;
+	for (__u32 i = 0; i < IOVS_MAX; i++) {
+		if (!rustls_slice_step(slot, i))
+			break;
+	}
+	if (cut->left) {
+		drop(TT_DROP_iov_too_many);
+		cut_piece(s, cut, 0, cut->left);
+	}
+	return 0;
+}
+
+static __always_inline void chunks_to_pieces(const struct chunks *c, struct scratch *s, __u32 slot)
+{
+	struct cut *cut = bpf_map_lookup_elem(&cuts, &slot);
+
+	s->pieces = 1;
+	s->piece[0].addr = c->at;
+	s->piece[0].len = c->from;
+	if (!c->slices || !cut)
+		return;
+	cut->slices = c->slices;
+	cut->count = c->at;
+	cut->skip = c->from;
+	cut->left = c->to - c->from;
+	rustls_slices(slot);
+}
+
+/* The connection of a record. Another epoch than before: another connection, in the same memory. (Or a
+ * new key, which TLS 1.3 may agree on after millions of records: the connection is then met anew.) */
+static __noinline struct conn *record_conn(const struct conn_key *key, __u64 epoch)
+{
+	struct conn *c = bpf_map_lookup_elem(&conns, key);
+
+	if (!c || !c->epoch || c->epoch == epoch)
+		return c;
+	conn_end(key);
+	return 0;
+}
+
+/* The adjacent rule's first half for a connection that writes: its records go out together. */
+static __always_inline void record_adjacent(const struct conn_key *key, const struct conn *c,
+					    struct thread *t, __u64 bytes)
+{
+	if (c->sock)
+		return;
+	t->unsent = 1;
+	unsent_grow(key, bpf_get_current_pid_tgid(), bytes);
+}
+
+/* These calls are over as soon as they begin: no socket I/O is inside. */
+static __always_inline void covered(struct thread *t, const struct conn_key *key, const struct conn *c,
+				    __u8 dir, __u64 bytes)
+{
+	if (t->in_call)
+		return;
+	t->object = key->object;
+	t->dir = dir;
+	t->sent = t->received = 0;
+	cover_called(t, c ? c->sock : 0, bytes);
+}
+
+/* Returns the slot that has the bytes to be read, or -1. */
+static __always_inline int record(struct thread *t, const struct chunks *chunks, __u64 epoch,
+				  __u32 missed)
+{
+	__u64 bytes = chunks->slices ? chunks->to - chunks->from : chunks->from;
+	struct conn_key key = { .object = t->offered, .tls = TT_TLS_RUSTLS };
+	struct scratch *s;
+	struct conn *c;
+	int slot;
+
+	key.tgid = bpf_get_current_pid_tgid() >> 32;
+	c = record_conn(&key, epoch);
+	covered(t, &key, c, OUT, bytes);
+	if (c && missed)
+		http_gap(&c->dir[OUT]);
+	if (c && c->epoch && http_passes(&c->dir[OUT], bytes)) {
+		record_adjacent(&key, c, t, bytes);
+		return -1;
+	}
+	s = slot_for(&key, c, OUT, &slot);
+	if (!s)
+		return -1;
+	chunks_to_pieces(chunks, s, slot);
+	if (!c && http_may_begin(s->piece[0].addr, s->piece[0].len))
+		c = conn_new(&key);
+	if (!c) {
+		s->pieces = 0;	/* the slot is only given back */
+		return slot;
+	}
+	c->epoch = epoch;
+	record_adjacent(&key, c, t, bytes);
+	return slot;
+}
+
+/* MessageEncrypter::encrypt(&mut self, msg: OutboundPlainMessage, seq: u64) -> Result<...>; the result's
+ * place comes first, the message's first part is its payload (up to 0.22 a slice). */
+SEC("uprobe")
+int rustls_record_in(struct pt_regs *ctx)
+{
+	struct chunks c = {};
+	struct thread *t;
+	__u32 missed = 0;
+	__u64 epoch;
+
+	OWN_STACK(ctx);
+	if (!watched())
+		return 0;
+	/* Even a handshake's: what the thread receives next is then known. */
+	t = thread_own();
+	if (!t)
+		return drop(TT_DROP_call_lost);
+	t->unread = 0;	/* what was received before has been read, or this would not be written now */
+	epoch = encrypter_next(PT_REGS_PARM2(ctx), PT_REGS_PARM4(ctx), &missed);
+	if (t->offered && t->offer_slice) {
+		if (bpf_probe_read_user(&c.at, 2 * sizeof(__u64), (void *)PT_REGS_PARM3(ctx)))
+			return drop(TT_DROP_user_fault);
+	} else if (bpf_probe_read_user(&c, sizeof(c), (void *)PT_REGS_PARM3(ctx))) {
+		return drop(TT_DROP_user_fault);
+	}
+	if (!offer_goes_on(ctx, t, &c))
+		return record_outside(&c);
+	return read_slot(ctx, t, record(t, &c, epoch, missed));
+}
+
+/* ---- reading ---- */
+
+/* A read that follows another socket's receive is another connection's, in the same memory. */
+static __always_inline struct conn *read_conn(const struct conn_key *key, const struct thread *t,
+					      const struct payload *p)
+{
+	struct conn *c = bpf_map_lookup_elem(&conns, key);
+
+	if (c && c->sock && t->received_sock && t->received_sock != c->sock) {
+		conn_end(key);
+		c = 0;
+	}
+	if (!c && http_may_begin(p->at, p->len))
+		c = conn_new(key);
+	return c;
+}
+
+/* A capacity is no address that anything can have, so the two can't be taken for each other. Whether it
+ * is what it should be: nothing else is followed. */
+static __always_inline int payload_of(__u64 addr, struct payload *p)
+{
+	__u64 at;
+
+	if (bpf_probe_read_user(p, sizeof(*p), (void *)addr))
+		return 0;
+	if (p->at < ADDRESS_MIN) {
+		at = p->capacity;
+		p->capacity = p->at;
+		p->at = at;
+	}
+	if (p->len > TLS_RECORD || p->at < ADDRESS_MIN)
+		return 0;
+	return p->capacity == NICHE || (p->capacity >= p->len && p->capacity < ADDRESS_MIN);
+}
+
+/* CommonState::take_received_plaintext(&mut self, bytes: Payload) */
+SEC("uprobe")
+int rustls_read_in(struct pt_regs *ctx)
+{
+	struct conn_key key = { .object = PT_REGS_PARM1(ctx), .tls = TT_TLS_RUSTLS };
+	struct payload p;
+	struct scratch *s;
+	struct thread *t;
+	struct conn *c;
+	__u8 fed;
+	int slot;
+
+	OWN_STACK(ctx);
+	if (!watched())
+		return 0;
+	t = thread_own();
+	if (!t)
+		return drop(TT_DROP_call_lost);
+	if (!payload_of(PT_REGS_PARM2(ctx), &p))
+		return drop(TT_DROP_user_fault);
+	if (!p.len)
+		return 0;
+	fed = t->unread;
+	t->unread = 0;
+	key.tgid = bpf_get_current_pid_tgid() >> 32;
+	c = read_conn(&key, t, &p);
+	covered(t, &key, c, IN, p.len);
+	if (!c)
+		return 0;
+	if (!c->sock && fed && p.len + TLS_OVERHEAD_MIN <= t->received_bytes &&
+	    bpf_ktime_get_boot_ns() - t->mixed_ns > UNSENT_NS)
+		conn_candidate(&key, t->received_sock, &t->received_tuple, IN);
+	if (http_idle(&c->dir[IN], p.at, p.len))
+		return 0;
+	s = slot_for(&key, c, IN, &slot);
+	if (!s)
+		return 0;
+	s->pieces = 1;
+	s->piece[0].addr = p.at;
+	s->piece[0].len = p.len;
+	return read_slot(ctx, t, slot);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Can the instruction at a function's start carry a probe? The kernel answers that too late, without a
+ * word, or not at all:
+ *   - one with a segment or lock prefix is registered when no process maps the file yet, and refused
+ *     for each process that maps it later (arch/x86/kernel/uprobes.c, is_prefix_bad())
+ *   - a 5-byte NOP (what -fpatchable-function-entry leaves) becomes a call under Linux 6.18 and later,
+ *     and a call writes below the stack pointer, where a leaf function may keep its variables
+ *   - what is no instruction, or none that a compiler begins a function with, is not the function
+ *
+ * Nothing but the first instruction is looked at, and it is where the probe goes: the stack pointer and
+ * the arguments are as the caller left them. The bytes may be anything.
+ */
+#ifndef TT_AGENT_ELF_PROLOGUE_H
+#define TT_AGENT_ELF_PROLOGUE_H
+
+#include <stddef.h>
+
+#include <tokentrail/ipc.h>
+
+#define ELF_PROLOGUE_BYTES 15	/* an x86 instruction has no more */
+
+/* TT_BLIND_NONE: it can. TT_BLIND_unfit_instruction, TT_BLIND_unexpected_bytes. */
+enum tt_blind elf_prologue(const unsigned char *bytes, size_t len);
+
+/* The length of an x86-64 instruction; 0: not one that is known here, or cut off. */
+size_t elf_prologue_length(const unsigned char *bytes, size_t len);
+
+#endif
