@@ -593,6 +593,7 @@ int sock_state(struct bpf_raw_tracepoint_args *ctx)
 	struct conn_key key = {}, *tls;
 	__u64 sock = ctx->args[0];
 	int state = ctx->args[2];
+	struct nspr_sock *nspr;
 	struct conn *c;
 
 	/* An end, or the beginning of another life of this struct sock, should the end have been missed. */
@@ -609,10 +610,11 @@ int sock_state(struct bpf_raw_tracepoint_args *ctx)
 	key = *tls;
 	bpf_map_delete_elem(&links, &sock);
 	/* The object may be another connection's by now. */
+	nspr = bpf_map_lookup_elem(&nspr_tls, &key);
+	if (nspr && nspr->sock == sock)
+		bpf_map_delete_elem(&nspr_tls, &key);
 	c = bpf_map_lookup_elem(&conns, &key);
-	if (c && c->sock != sock)
-		return 0;
-	bpf_map_delete_elem(&nspr_tls, &key);
-	conn_end(&key);
+	if (c && c->sock == sock)
+		conn_end(&key);
 	return 0;
 }

@@ -46,7 +46,9 @@ build/tests/bpf/test_tls_gnutls: BPF_TEST_LIBS := -lgnutls
 build/tests/bpf/test_tls_wolfssl: BPF_TEST_LIBS := -lwolfssl
 build/tests/bpf/test_tls_nss: BPF_TEST_LIBS = $(shell pkg-config --cflags --libs nss nspr)
 # Linked in, as small programs have it.
-build/tests/bpf/test_tls_mbedtls: BPF_TEST_LIBS := -Wl,-Bstatic -lmbedtls -lmbedx509 -lmbedcrypto -Wl,-Bdynamic
+MBEDTLS_STATIC := -Wl,-Bstatic -lmbedtls -lmbedx509 -lmbedcrypto -Wl,-Bdynamic
+build/tests/bpf/test_tls_mbedtls: BPF_TEST_LIBS := $(MBEDTLS_STATIC)
+build/tests/bpf/test_cover: BPF_TEST_LIBS := $(MBEDTLS_STATIC)
 build/tests/bpf/%: tests/bpf/%.c build/libtokentrail.a $(HDR) $(wildcard tests/bpf/*.h)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS_ALL) -Itests/lib $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< build/libtokentrail.a \

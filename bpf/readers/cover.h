@@ -54,18 +54,15 @@ static __always_inline int cover_header(const __u64 word[2], __u32 type)
 	       cover_length(word) && cover_length(word) <= TLS_RECORD_MAX;
 }
 
-/* The beginning of a ClientHello of at most `room` bytes, of which the first n are in w: type, a
- * length of three bytes, the version. Shorter than all that, what is there has to fit. */
+/* The beginning of a ClientHello in a record of `room` bytes, of which n are in w: type, a length of
+ * three bytes, the version. A hello may be longer than its first record, never shorter: nothing follows
+ * it. */
 static __always_inline int cover_hello_begins(__u64 w, __u64 n, __u32 room)
 {
-	if (n < 1 || (w & 0xff) != TLS_CLIENT_HELLO || room < COVER_HELLO_MIN)
-		return 0;
-	if (n >= 4 && ((w >> 8 & 0xff) || ((w >> 16 & 0xff) << 8 | (w >> 24 & 0xff)) + 4 < COVER_HELLO_MIN))
-		return 0;
-	/* A hello may be longer than its first record, never shorter: nothing follows it. */
-	if (n >= 4 && ((w >> 16 & 0xff) << 8 | (w >> 24 & 0xff)) + 4 < room)
-		return 0;
-	return n < 6 || ((w >> 32 & 0xff) == 3 && (w >> 40 & 0xff) <= 4);
+	__u32 whole = ((w >> 16 & 0xff) << 8 | (w >> 24 & 0xff)) + 4;
+
+	return n >= 6 && (w & 0xff) == TLS_CLIENT_HELLO && !(w >> 8 & 0xff) && room >= COVER_HELLO_MIN &&
+	       whole >= room && (w >> 32 & 0xff) == 3 && (w >> 40 & 0xff) <= 4;
 }
 
 /* May a connection be recognised by a call that begins with this byte? */
@@ -100,8 +97,8 @@ static __always_inline int cover_reset(struct cover_look *l)
 
 /*
  * Data records that begin and end where calls do: several in a row are no accident (each has three
- * bytes that are always the same, and a length that the calls keep to). A call with more than one
- * record in it is believed to end with one; if it does not, the next call tells.
+ * bytes that are always the same, and a length that the calls keep to). Calls with more than one record
+ * tell nothing: only the first header is looked at.
  */
 static __always_inline int cover_data(struct cover_look *l, const __u64 word[2], __u64 len)
 {
@@ -114,11 +111,11 @@ static __always_inline int cover_data(struct cover_look *l, const __u64 word[2],
 		return COVER_IS_OPEN;
 	}
 	if (len < TLS_HEADER || !cover_header(word, TLS_DATA) || cover_byte(word, 2) != 3 ||
-	    cover_length(word) < COVER_DATA_MIN)
+	    cover_length(word) < COVER_DATA_MIN || len > whole)
 		return cover_reset(l);
 	if (l->signs < COVER_SIGNS)
 		l->signs++;
-	l->left = len < whole ? whole - len : 0;
+	l->left = whole - len;
 	return l->signs >= COVER_SIGNS ? COVER_IS_MIDDLE : COVER_IS_OPEN;
 }
 

@@ -339,6 +339,16 @@ int procs_alive(const struct procs *procs, uint32_t pid, uint64_t *ret_start_ns)
 	return procs_parse_stat(text, procs->ticks, ret_start_ns);
 }
 
+int procs_start(const struct procs *procs, uint32_t pid, uint64_t *ret_start_ns)
+{
+	const struct proc *proc = find(procs, pid);
+
+	if (!proc || !proc->start_ns)
+		return procs_alive(procs, pid, ret_start_ns);
+	*ret_start_ns = proc->start_ns;
+	return 0;
+}
+
 /* Whether `path`, as the process sees it, is the file that it runs. */
 static bool is_own_file(uint32_t pid, const char *path)
 {

@@ -43,6 +43,9 @@ void procs_age(struct procs *procs, uint64_t now_ns);
 /* When a process that lives began, to a tick. -ESRCH: it is gone, or a zombie without threads. */
 int procs_alive(const struct procs *procs, uint32_t pid, uint64_t *ret_start_ns);
 
+/* When the process of this id began, also one that ended a while ago; about, or to a tick. */
+int procs_start(const struct procs *procs, uint32_t pid, uint64_t *ret_start_ns);
+
 /* Who a process is, for those of which no event of the kernel programs told. */
 struct procs_identity {
 	uint64_t cgroup; /* 0: not known */

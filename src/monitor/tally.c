@@ -244,7 +244,7 @@ void tally_mapped(struct tally *tally, uint32_t pid, uint64_t file)
 	if (file == 0 || tally->calls.file(file, tally->calls.arg) < 0)
 		return;
 	if (!e) {
-		if (procs_alive(tally->procs, pid, &start_ns) < 0)
+		if (procs_start(tally->procs, pid, &start_ns) < 0)
 			return; /* if it talks TLS, the kernel tells */
 		e = enter(tally, pid, start_ns);
 	}
@@ -335,17 +335,27 @@ void tally_exited(struct tally *tally, uint32_t pid)
 
 /* ---- rows ---- */
 
+static bool is_same(const struct entry *e, const struct tt_cover_key *key)
+{
+	if (e->key.tgid != key->tgid)
+		return false;
+	return e->exact ? e->key.start_ns == key->start_ns
+			: procs_same_start(e->key.start_ns, key->start_ns);
+}
+
 static struct entry *entry_of(struct tally *tally, const struct tt_cover_key *key)
 {
-	struct entry *e = find(tally, key->tgid);
+	struct entry *e = *bucket_of(tally, key->tgid);
 
-	if (e && !e->exact && procs_same_start(e->key.start_ns, key->start_ns)) {
+	while (e && !is_same(e, key))
+		e = e->next;
+	if (e) { /* gone or not */
 		e->key = *key;
 		e->exact = true;
-	}
-	if (e && e->key.start_ns == key->start_ns)
 		return e;
-	if (e) {
+	}
+	e = find(tally, key->tgid);
+	if (e) { /* had this id before */
 		e->exiting = true;
 		e->gone = true;
 	}

@@ -41,6 +41,8 @@ struct rig {
 	struct tt_ev_status status[RIG_EVENTS], closed[RIG_EVENTS];
 };
 
+static uint64_t rig_processes;	/* limits.coverage of the next sensor; 0 = the default */
+
 static const uint8_t rig_key[KERNEL_KEY_LEN] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 };
 
 static void rig_on_use(void *ctx, const struct tt_ev_use *ev)
@@ -77,6 +79,8 @@ static void rig_start_with(struct rig *r, bool plain)
 	memset(r, 0, sizeof(*r));
 	assert_int_equal(config_init(&r->config), 0);
 	r->config.plain = plain;
+	if (rig_processes)
+		r->config.coverage = rig_processes;
 	ret = bpf_sensor_open(&r->config, rig_key, &r->sensor, &e);
 	if (ret < 0)
 		fail_msg("the programs did not load: %s", e.text);

@@ -46,6 +46,58 @@ static void stat_with_a_hostile_name(void **state)
 		-EINVAL);
 }
 
+static void who_is_dead(void **state)
+{
+	assert_false(procs_parse_dead("7 (a) S 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 5 1 1"));
+	assert_true(procs_parse_dead("7 (a) Z 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 5 1 1"));
+	/* The leader has ended, another thread has not. */
+	assert_false(procs_parse_dead("7 (a) Z 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 2 0 5 1 1"));
+	assert_false(procs_parse_dead("7 (a) Z) S 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 5 1 1"));
+	assert_false(procs_parse_dead("7 (a) Z"));
+	assert_false(procs_parse_dead(""));
+}
+
+static void uid_line(void **state)
+{
+	uint32_t uid = 7;
+
+	assert_int_equal(procs_parse_uid("Name:\tUid:\nUid:\t1000\t0\t0\t0\n", &uid), 0);
+	assert_int_equal(uid, 1000);
+	assert_int_equal(procs_parse_uid("Name:\tx\n", &uid), -EINVAL);
+	assert_int_equal(procs_parse_uid("Name:\tx\nUid:\t", &uid), -EINVAL);
+}
+
+static void dead_and_alive(void **state)
+{
+	struct procs_identity who;
+	struct procs *procs;
+	uint64_t start_ns, again_ns;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		pause();
+		_exit(0);
+	}
+	assert_int_equal(procs_new(64, 64, &procs), 0);
+	assert_int_equal(procs_alive(procs, (uint32_t)pid, &start_ns), 0);
+	assert_int_equal(procs_start(procs, (uint32_t)pid, &again_ns), 0);
+	assert_int_equal(again_ns, start_ns);
+	assert_int_equal(procs_identify(procs, (uint32_t)pid, &who), 0);
+	assert_string_equal(who.comm, "test_procs");
+	assert_int_equal(who.uid, getuid());
+	procs_forked(procs, (uint32_t)pid, (uint32_t)getpid(), start_ns + 5);
+	kill(pid, SIGKILL);
+	for (int i = 0; i < 1000 && procs_alive(procs, (uint32_t)pid, &again_ns) == 0; i++)
+		usleep(1000);
+	assert_int_equal(procs_alive(procs, (uint32_t)pid, &again_ns), -ESRCH); /* a zombie */
+	waitpid(pid, NULL, 0);
+	assert_int_equal(procs_alive(procs, (uint32_t)pid, &again_ns), -ESRCH);
+	assert_int_not_equal(procs_identify(procs, (uint32_t)pid, &who), 0);
+	assert_int_equal(procs_start(procs, (uint32_t)pid, &again_ns), 0); /* remembered */
+	assert_int_equal(again_ns, start_ns + 5);
+	procs_free(procs);
+}
+
 static void cgroup_line(void **state)
 {
 	char path[32];
@@ -242,6 +294,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(start_times_of_two_clocks),
 		cmocka_unit_test(stat_with_a_hostile_name),
+		cmocka_unit_test(who_is_dead),
+		cmocka_unit_test(uid_line),
+		cmocka_unit_test(dead_and_alive),
 		cmocka_unit_test(cgroup_line),
 		cmocka_unit_test(mountinfo_line),
 		cmocka_unit_test(only_the_kernels_suffix_goes),

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <glob.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -52,8 +54,8 @@ static void other_lines(void **state)
 }
 
 struct met {
-	uint32_t self;
-	unsigned int processes, own_program;
+	uint32_t self, child;
+	unsigned int processes, own_program, own_uses, stray_uses;
 	char path[4096];
 };
 
@@ -65,20 +67,40 @@ static void on_process(uint32_t pid, void *arg)
 	met->self += pid == (uint32_t)getpid();
 }
 
-static void on_map(const struct scan_map *map, void *arg)
+static uint64_t on_map(const struct scan_map *map, void *arg)
+{
+	struct met *met = arg;
+	bool is_own = strcmp(map->path, met->path) == 0;
+
+	met->own_program += is_own;
+	return is_own ? 4711 : 0;
+}
+
+static void on_use(uint32_t pid, uint64_t file, void *arg)
 {
 	struct met *met = arg;
 
-	met->own_program += strcmp(map->path, met->path) == 0;
+	if (file != 4711)
+		met->stray_uses++;
+	else if (pid == (uint32_t)getpid() || pid == met->child)
+		met->own_uses |= pid == met->child ? 2 : 1;
 }
 
 static void walk_meets_this_test(void **state)
 {
 	struct met met = {0};
-	const struct scan_calls calls = {on_process, on_map, &met};
+	const struct scan_calls calls = {on_process, on_map, on_use, &met};
 	struct scan *scan;
+	pid_t child;
 	int r;
 
+	child = fork(); /* has the same files: the scan tells of each, and who uses it */
+	if (child == 0) {
+		pause();
+		_exit(0);
+	}
+	assert_true(child > 0);
+	met.child = (uint32_t)child;
 	assert_true(readlink("/proc/self/exe", met.path, sizeof(met.path) - 1) > 0);
 	assert_int_equal(scan_new(&calls, &scan), 0);
 	while ((r = scan_step(scan)) > 0)
@@ -87,6 +109,10 @@ static void walk_meets_this_test(void **state)
 	scan_free(scan);
 	assert_int_equal(met.self, 1);
 	assert_int_equal(met.own_program, 1); /* once, though it may be mapped more often */
+	assert_int_equal(met.own_uses, 3);
+	assert_int_equal(met.stray_uses, 0);
+	assert_int_equal(kill(child, SIGKILL), 0);
+	assert_int_equal(waitpid(child, NULL, 0), child);
 }
 
 static void count_path(const char *path, void *arg)

@@ -167,16 +167,24 @@ static void mapped_file_is_opened(void **state)
 	char exe[256] = "", path[TT_IPC_PATH_LEN];
 	struct target_map map = {.pid = (uint32_t)getpid(), .path = exe, .identity = 5};
 	struct stat st;
+	uint64_t file;
 
 	assert_true(readlink("/proc/self/exe", exe, sizeof(exe) - 1) > 0);
 	assert_int_equal(stat(exe, &st), 0);
 	map.ino = st.st_ino + 1;
-	targets_mapped(targets, &map, 1);
+	assert_int_equal(targets_mapped(targets, &map, 1), 0);
 	assert_false(targets_busy(targets));
 	map.ino = st.st_ino; /* it failed: not remembered as a recent one */
-	targets_mapped(targets, &map, 2);
-	assert_int_not_equal(take_question(fds[1], path), 0);
+	file = targets_mapped(targets, &map, 2);
+	assert_int_not_equal(file, 0);
+	assert_int_equal(take_question(fds[1], path), file);
 	assert_string_equal(path, exe);
+	assert_int_equal(targets_mapped(targets, &map, 3), file); /* a recent one */
+	assert_int_equal(targets_found(targets, &map), file);
+	assert_int_equal(targets_has_finding(targets, file), 0);
+	assert_int_equal(answer(targets, file, TT_SCAN_NONE), 0);
+	assert_int_equal(targets_has_finding(targets, file), -ENOENT);
+	assert_int_equal(targets_has_finding(targets, file + 1), -ENOENT);
 	end(targets, fds);
 }
 
@@ -329,6 +337,7 @@ static void findings_are_told(void **state)
 	m.finding[0] = (struct tt_finding){TT_TLS_GO, TT_HOW_pclntab, 0, 0, "go1.26"};
 	m.finding[1] = (struct tt_finding){TT_TLS_JSSE, 0, TT_BLIND_jsse, 0, ""};
 	assert_int_equal(targets_scanned(targets, &m), 0);
+	assert_int_equal(targets_has_finding(targets, 2), 1);
 	for (int i = 0; i < 2; i++) {
 		assert_true(take_attached(fds[1], &told));
 		assert_int_equal(told.file, 2);
