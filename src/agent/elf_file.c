@@ -183,10 +183,15 @@ int elf_file_section(const struct elf_file *file, const char *name, GElf_Shdr *r
 
 Elf_Data *elf_file_table(struct elf_file *file, Elf_Scn *section, const GElf_Shdr *header)
 {
+	for (size_t i = 0; i < file->table_count; i++)
+		if (file->tables[i] == section)
+			return elf_rawdata(section, NULL);
 	if (header->sh_offset > file->size || header->sh_size > file->size - header->sh_offset ||
 	    header->sh_size > ELF_TABLES_MAX_BYTES - file->table_bytes)
 		return NULL;
 	file->table_bytes += header->sh_size;
+	if (file->table_count < ELF_TABLES_MAX)
+		file->tables[file->table_count++] = section;
 	return elf_rawdata(section, NULL);
 }
 

@@ -15,6 +15,7 @@
 #include <tokentrail/ipc.h>
 
 #define ELF_SEGMENTS_MAX 256
+#define ELF_TABLES_MAX 16	/* more of them count each time they are asked for */
 #define ELF_TABLES_MAX_BYTES (192ULL << 20)	/* of sections read whole: all in memory at once */
 
 struct elf_segment {
@@ -27,6 +28,8 @@ struct elf_file {
 	int fd;
 	uint64_t size;
 	uint64_t table_bytes;		/* that libelf was asked to read */
+	Elf_Scn *tables[ELF_TABLES_MAX];	/* of these sections, which it keeps */
+	size_t table_count;
 	Elf64_Ehdr ehdr;
 	struct elf_segment segments[ELF_SEGMENTS_MAX];	/* PT_LOADs */
 	size_t segment_count;
