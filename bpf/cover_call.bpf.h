@@ -40,6 +40,7 @@ static __always_inline int cover_place(struct thread *t, __u64 linked, __u64 byt
  */
 static __noinline void cover_called(struct thread *t, __u64 linked, __u64 bytes)
 {
+	__u32 library = 1u << (t->tls & 31);
 	struct tt_cover_key key;
 	struct tt_cover_row *row;
 
@@ -48,6 +49,9 @@ static __noinline void cover_called(struct thread *t, __u64 linked, __u64 bytes)
 	row = cover_row(&key);
 	if (!row)
 		return;
+	/* A bit that two threads set at once may get lost; the next call sets it. */
+	if (!(row->called & library))
+		row->called |= library;
 	if (!row->first_call_ns)
 		row->first_call_ns = bpf_ktime_get_boot_ns();
 	if (t->dir == OUT)

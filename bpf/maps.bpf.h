@@ -116,10 +116,13 @@ struct thread {
 	__u8 dir;
 	__u8 result;		/* RESULT_* */
 	__u8 tls;		/* enum tt_tls */
-	__u8 on_stack;		/* Go: buf counts from the stack's end */
+	__u8 on_stack;		/* Go: buf is on the stack whose end was at size_out */
+	__u8 taken;		/* Go: the bytes were read when the call began */
 	__u8 unproved;		/* NSPR: not known to be TLS */
 	__u8 record;		/* NSPR: the nested bytes began with a TLS record */
+	__u8 pad_[3];
 	__u32 ignored;		/* calls inside this one */
+	__u32 first;		/* Go: the first request that was taken from it */
 	/* for TLS over memory buffers: the send that follows a write, the receive before a read */
 	struct conn_key wrote;
 	__u64 received_sock;

@@ -24,6 +24,7 @@ int proc_exec(struct bpf_raw_tracepoint_args *ctx)
 	row->exec_ns = exec.exec_ns;
 	row->first_tls_ns = 0;
 	row->first_call_ns = 0;
+	row->called = 0;
 	BPF_CORE_READ_INTO(&row->comm, task, group_leader, comm);
 	return 0;
 }

@@ -116,6 +116,7 @@ static __always_inline struct thread *call_note(const struct caller *who, const 
 	t->result = result;
 	t->tls = tls;
 	t->on_stack = 0;
+	t->taken = 0;
 	t->unproved = 0;
 	t->record = 0;
 	if (tls == TT_TLS_NSS)

@@ -6,6 +6,11 @@
  *
  * The entry probes stand behind the check for stack space, after which a function begins only once;
  * returns are seen by probes on the return instructions.
+ *
+ * What is written is taken when Write begins: the answer is read by another goroutine, often before
+ * that Write has returned, and the connection may be closed by then. But a server's answer is taken
+ * when Write returns if it is what tells the socket: the request may have been read from that along
+ * with the handshake.
  */
 #include "tls.bpf.h"
 
@@ -38,7 +43,9 @@ static __always_inline void go_open(struct conn *c, __u32 dir)
 	*open = 1;
 }
 
-static __always_inline int go_begin(struct pt_regs *ctx, __u8 dir)
+/* The caller's row with the call in it, or NULL if the call does not count. Not inlined: its stack is
+ * gone before the reader runs. */
+static __noinline struct thread *go_begin(struct pt_regs *ctx, __u32 dir)
 {
 	struct call call = {
 		.object = ctx->GO_ARG1,
@@ -48,43 +55,80 @@ static __always_inline int go_begin(struct pt_regs *ctx, __u8 dir)
 	};
 	struct go_stack stack;
 	struct caller who;
-	struct conn_key key;
 	struct thread *t;
-	struct conn *c;
-	__u8 on_stack;
 
 	if (!watched())
 		return 0;
 	go_caller(ctx, &who);
-	if (go_stack_of(who.g, &stack))
-		return drop(TT_DROP_call_lost);
-	call.sp = ctx->sp - stack.hi;
-	on_stack = call.buf >= stack.lo && call.buf < stack.hi;
-	if (on_stack)
-		call.buf -= stack.hi;
-	t = call_note(&who, &call, TT_TLS_GO, dir, RESULT_LONG);
-	if (!t)
+	if (go_stack_of(who.g, &stack)) {
+		drop(TT_DROP_call_lost);
 		return 0;
-	t->on_stack = on_stack;
-	call_key(t, &key);
-	c = bpf_map_lookup_elem(&conns, &key);
-	if (c)
-		go_open(c, dir);
-	return 0;
-}
-
-SEC("uprobe")
-int go_write_in(struct pt_regs *ctx)
-{
-	OWN_STACK(ctx);
-	return go_begin(ctx, OUT);
+	}
+	call.size_out = stack.hi;
+	call.sp = ctx->sp - stack.hi;
+	t = call_note(&who, &call, TT_TLS_GO, dir, RESULT_LONG);
+	if (t)
+		t->on_stack = call.buf >= stack.lo && call.buf < stack.hi;
+	return t;
 }
 
 SEC("uprobe")
 int go_read_in(struct pt_regs *ctx)
 {
+	struct thread *t;
+	struct conn_key key;
+	struct conn *c;
+
 	OWN_STACK(ctx);
-	return go_begin(ctx, IN);
+	t = go_begin(ctx, IN);
+	if (!t)
+		return 0;
+	call_key(t, &key);
+	c = bpf_map_lookup_elem(&conns, &key);
+	if (c)
+		go_open(c, IN);
+	return 0;
+}
+
+/* Of the next request, as struct tt_ev_hdr has it; of HTTP/2 no later one has a smaller number. */
+static __always_inline __u32 go_next_seq(const struct conn *c)
+{
+	return c->dir[OUT].state == H1_S_H2 ? TT_SEQ_STREAM | (c->last_stream + 1) : c->sent;
+}
+
+/* Does this process answer on this connection, for sure? */
+static __always_inline int go_answers(const struct conn *c)
+{
+	if (c->dir[IN].state == H1_S_H2)
+		return c->dir[IN].digits == H2_FROM_PREFACE;
+	return c->dir[IN].kind == H1_REQUESTS;
+}
+
+SEC("uprobe")
+int go_write_in(struct pt_regs *ctx)
+{
+	struct thread *t;
+	struct conn_key key;
+	struct conn *c;
+
+	OWN_STACK(ctx);
+	t = go_begin(ctx, OUT);
+	if (!t)
+		return 0;
+	call_key(t, &key);
+	c = bpf_map_lookup_elem(&conns, &key);
+	if (!c && http_may_begin(t->buf, t->num))
+		c = conn_new(&key);
+	if (!c)
+		return 0;
+	go_open(c, OUT);
+	if (!c->sock && go_answers(c))
+		return 0;
+	t->taken = 1;
+	t->first = go_next_seq(c);
+	if (http_idle(&c->dir[OUT], t->buf, t->num))
+		return 0;
+	return call_read(&key, c, t, t->num);
 }
 
 SEC("uprobe")
@@ -112,8 +156,21 @@ static __noinline struct thread *go_ending(struct pt_regs *ctx)
 		return 0;
 	t->in_call = 0;
 	if (t->on_stack)
-		t->buf += stack.hi;
+		t->buf += stack.hi - t->size_out;
 	return t;
+}
+
+/* The requests of a Write that failed before any byte left are no uses. */
+static __noinline void go_unsent(const struct conn *c, __u32 first)
+{
+	struct tt_ev_status e = {};
+
+	if (go_next_seq(c) == first)
+		return;
+	emit_header(&e.h, TT_EV_STATUS, sizeof(e));
+	emit_conn(&e.h, c, first);
+	e.flags = TT_STATUS_UNSENT;
+	emit(&e, sizeof(e));
 }
 
 /* The return of Write or Read: a count of bytes and an error, both at once possibly. */
@@ -133,9 +190,16 @@ int go_return_in(struct pt_regs *ctx)
 	c = bpf_map_lookup_elem(&conns, &key);
 	if (c)
 		*(t->dir == OUT ? &c->open[OUT] : &c->open[IN]) = 0;
+	if (c && t->taken && !bytes)
+		go_unsent(c, t->first);
 	if (!bytes || bytes > t->num)
 		return 0;
 	cover_called(t, c ? c->sock : 0, bytes);
+	if (t->taken) {
+		if (c)
+			call_nested(&key, c, t, bytes);
+		return 0;
+	}
 	c = call_conn(&key, c, t, bytes);
 	if (!c || http_idle(conn_dir(c, t->dir), t->buf, bytes))
 		return 0;

@@ -132,6 +132,7 @@ _Static_assert(sizeof(struct tt_ev_use) == 112 + 8 + 16 + 160 + 96 + 8 + 96 + 12
 
 /* tt_ev_status.flags */
 #define TT_STATUS_GRPC 1	/* grpc is the call's grpc-status */
+#define TT_STATUS_UNSENT 2	/* the request, and those after it, never left the process; status 0 */
 
 struct tt_ev_status {
 	struct tt_ev_hdr h;
@@ -204,9 +205,11 @@ struct tt_cover_row {
 	__u32 uid;
 	__u32 sockets, blind_sockets;
 	__u32 flags;			/* TT_COVER_* */
+	__u32 called;			/* libraries whose calls were seen: 1 << enum tt_tls */
+	__u32 pad_;
 	__u8 comm[TT_COMM_LEN];
 };
-_Static_assert(sizeof(struct tt_cover_row) == 128, "the monitor reads other offsets than the kernel writes");
+_Static_assert(sizeof(struct tt_cover_row) == 136, "the monitor reads other offsets than the kernel writes");
 
 #define TT_COVER_CLIENT 1	/* sent a ClientHello */
 #define TT_COVER_SERVER 2	/* received one */

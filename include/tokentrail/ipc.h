@@ -93,7 +93,8 @@ enum tt_blind {
 struct tt_finding {
 	__u16 tls;		/* enum tt_tls; 0 = no more findings */
 	__u16 how;		/* enum tt_how */
-	__u16 blind;		/* enum tt_blind; 0 = its functions were found */
+	__u16 blind;		/* enum tt_blind; 0 = its functions were found, or, without `how`, only its
+				 * version is in this file (OpenSSL has it in libcrypto) */
 	__u16 pad_;
 	char version[TT_VERSION_LEN];	/* as the library calls it; "" = not known */
 };
@@ -145,7 +146,7 @@ struct tt_ipc_cover {
 	__u32 sockets;		/* TLS sockets so far */
 	__u32 blind_sockets;	/* of these, without a probed call so far */
 	__u32 flags;		/* TT_COVER_* */
-	__u32 pad_;
+	__u32 called;		/* libraries whose calls were seen: 1 << enum tt_tls */
 	__u8 comm[TT_COMM_LEN];
 };
 

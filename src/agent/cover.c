@@ -7,8 +7,8 @@
 
 #include "base/cleanup.h"
 #include "base/lru.h"
+#include "sinks/sink.h"
 
-#define CALLERS 1024	/* a power of two */
 #define TICK_NS (200ULL * 1000000)
 #define AGAIN_NS (1000ULL * 1000000)	/* a verdict that goes to and fro is told once per second */
 #define WHO_NS (2 * PROCESS_HOLD_NS)	/* longer than anybody waits for the answer */
@@ -34,22 +34,15 @@ struct row {
 	struct process_info info;
 	bool known;			/* info is as good as it gets */
 	bool dirty;			/* something came since the last record */
+	uint64_t due_ns;		/* and need not be looked at before */
 	bool judged;			/* `status` is counted in the totals */
 	enum coverage_status status;
 	uint64_t first_ns;		/* this clock */
 	uint64_t tls_ns;		/* TLS was seen first, this clock; 0 = not yet */
 	uint64_t end_ns;		/* likewise its end */
 	uint64_t started_ns;		/* CLOCK_REALTIME; once, or slewing would move it */
-	uint32_t used;			/* bits of enum tt_tls */
 	struct tt_ipc_cover summed;	/* what of it is in the workload's sum */
 	struct told told;
-};
-
-/* Calls of processes that the monitor has not told of yet. */
-struct caller {
-	uint64_t start_ns;
-	uint32_t tgid;
-	uint32_t used;
 };
 
 struct cover {
@@ -61,7 +54,6 @@ struct cover {
 	uint64_t interval_ns, tick_ns;
 	uint64_t boot_ns, real_ns;	/* both now */
 	size_t dirty;			/* rows */
-	struct caller callers[CALLERS];
 	struct coverage_totals totals;
 };
 
@@ -117,6 +109,8 @@ void cover_free(struct cover *c)
 void cover_set_interval(struct cover *c, uint64_t interval_ns)
 {
 	c->interval_ns = interval_ns;
+	for (struct lru_node *n = c->rows.oldest; n; n = n->newer)
+		lru_entry(n, struct row, node)->due_ns = 0;
 }
 
 void cover_set_clock(struct cover *c, uint64_t boot_ns, uint64_t real_ns)
@@ -137,6 +131,7 @@ static uint64_t real_time(const struct cover *c, uint64_t boot_ns)
 
 static void set_dirty(struct cover *c, struct row *row, bool dirty)
 {
+	row->due_ns = 0;
 	if (row->dirty == dirty)
 		return;
 	row->dirty = dirty;
@@ -202,6 +197,22 @@ void cover_file(struct cover *c, const struct tt_ipc_attached *m)
 
 /* ---- a record ---- */
 
+static bool is_version(const struct tt_finding *finding)
+{
+	return !finding->how && !finding->blind;
+}
+
+static void add_version(struct coverage *to, const struct tt_finding *finding)
+{
+	for (size_t i = 0; i < to->libraries; i++) {
+		struct coverage_library *l = &to->library[i];
+
+		if (l->tls == finding->tls && !l->version[0])
+			use_set_text(l->version, sizeof(l->version), finding->version,
+				     strnlen(finding->version, sizeof(finding->version)));
+	}
+}
+
 static void add_library(struct coverage *to, const struct row *row, const struct file *f,
 			const struct tt_finding *finding)
 {
@@ -217,7 +228,7 @@ static void add_library(struct coverage *to, const struct row *row, const struct
 	l->probes = f->m.hooks;
 	l->refused = f->m.failed;
 	l->since_ns = l->how && !l->blind && l->probes ? f->since_real_ns : 0;
-	l->used = finding->tls < 32 && row->used & 1U << finding->tls;
+	l->used = finding->tls < 32 && row->m.called & 1U << finding->tls;
 	use_set_text(l->version, sizeof(l->version), finding->version,
 		     strnlen(finding->version, sizeof(finding->version)));
 	use_set_text(l->path, sizeof(l->path), f->m.path, strnlen(f->m.path, sizeof(f->m.path)));
@@ -235,7 +246,20 @@ static void add_libraries(struct cover *c, const struct row *row, struct coverag
 		}
 		lru_touch(&c->files, &f->node);
 		for (size_t k = 0; k < TT_FINDINGS_MAX && f->m.finding[k].tls; k++)
-			add_library(to, row, f, &f->m.finding[k]);
+			if (!is_version(&f->m.finding[k]))
+				add_library(to, row, f, &f->m.finding[k]);
+	}
+}
+
+/* Where the file with a library's functions does not have its version, and another one has. */
+static void add_versions(const struct cover *c, const struct row *row, struct coverage *to)
+{
+	for (size_t i = 0; i < TT_COVER_FILES_MAX && row->m.file[i]; i++) {
+		const struct file *f = find_file(c, row->m.file[i]);
+
+		for (size_t k = 0; f && k < TT_FINDINGS_MAX && f->m.finding[k].tls; k++)
+			if (is_version(&f->m.finding[k]))
+				add_version(to, &f->m.finding[k]);
 	}
 }
 
@@ -269,6 +293,7 @@ static void make(struct cover *c, const struct row *row, uint64_t now_ns, struct
 	to->libraries = 0;
 	fill_who(row, to);
 	add_libraries(c, row, to);
+	add_versions(c, row, to);
 	to->client = m->flags & TT_COVER_CLIENT;
 	to->server = m->flags & TT_COVER_SERVER;
 	to->middle = m->flags & TT_COVER_MIDDLE;
@@ -379,20 +404,22 @@ static bool is_early(const struct row *row, const struct coverage *now, uint64_t
 	       now_ns - row->tls_ns < COVERAGE_CALLED_NS;
 }
 
-static bool is_due(const struct cover *c, const struct row *row, const struct coverage *now,
-		   uint64_t now_ns)
+/* When it is to be told. */
+static uint64_t due_at(const struct cover *c, const struct row *row, const struct coverage *now)
 {
 	const struct told *t = &row->told;
 	bool changed = t->libraries != hash_libraries(now) || t->status != now->status ||
 		       t->reason != now->reason;
 
 	if (!t->libraries)
-		return now->status != COVERAGE_IDLE || now_ns - row->first_ns >= c->interval_ns;
-	return now_ns - t->at_ns >= (changed ? AGAIN_NS : c->interval_ns);
+		return now->status != COVERAGE_IDLE ? 0 : row->first_ns + c->interval_ns;
+	return t->at_ns + (changed ? AGAIN_NS : c->interval_ns);
 }
 
 static bool is_news(const struct row *row, const struct coverage *now)
 {
+	if (!row->told.libraries)	/* neither TLS nor a library that could */
+		return now->status != COVERAGE_IDLE || now->libraries;
 	return counts_differ(&row->m, &row->told.m) || row->told.status != now->status ||
 	       row->told.reason != now->reason || row->told.libraries != hash_libraries(now);
 }
@@ -434,10 +461,12 @@ static void look_at(struct cover *c, struct row *row, uint64_t now_ns, bool last
 		if (row->told.libraries || now.status != COVERAGE_IDLE)
 			tell(c, row, &now, now_ns);
 		set_dirty(c, row, false);
-	} else if (row->told.libraries && !is_news(row, &now)) {
+	} else if (!is_news(row, &now)) {
 		set_dirty(c, row, false);
-	} else if (is_due(c, row, &now, now_ns)) {
-		tell(c, row, &now, now_ns);
+	} else {
+		row->due_ns = due_at(c, row, &now);
+		if (now_ns >= row->due_ns)
+			tell(c, row, &now, now_ns);
 	}
 	if (row->end_ns)
 		forget(c, row);
@@ -463,14 +492,8 @@ static struct row *find_row(const struct cover *c, uint32_t tgid, uint64_t start
 	return NULL;
 }
 
-static struct caller *find_caller(struct cover *c, uint32_t tgid, uint64_t start_ns)
-{
-	return &c->callers[hash_process(tgid, start_ns) & (CALLERS - 1)];
-}
-
 static struct row *make_row(struct cover *c, const struct tt_ipc_cover *m, uint64_t now_ns)
 {
-	struct caller *caller = find_caller(c, m->tgid, m->start_ns);
 	struct row *row;
 
 	while (c->rows.count >= c->limits.processes) {
@@ -487,8 +510,6 @@ static struct row *make_row(struct cover *c, const struct tt_ipc_cover *m, uint6
 	row->m.start_ns = m->start_ns;
 	row->first_ns = now_ns;
 	row->started_ns = real_time(c, m->start_ns);
-	if (caller->tgid == m->tgid && caller->start_ns == m->start_ns)
-		row->used = caller->used;
 	lru_add(&c->rows, &row->node, hash_process(m->tgid, m->start_ns));
 	return row;
 }
@@ -509,14 +530,14 @@ void cover_process(struct cover *c, const struct tt_ipc_cover *m, uint64_t now_n
 
 	if (!row)
 		row = make_row(c, m, now_ns);
-	if (!row)
-		return;		/* the next message tells the same totals */
+	if (!row) {	/* the next message tells the same totals */
+		agent_drops[TT_DROP_cover_full]++;
+		return;
+	}
 	/* execve(2) keeps the process and changes the program. */
 	if (!made && (row->m.exec_ns != m->exec_ns ||
-		      memcmp(row->m.comm, m->comm, sizeof(m->comm)) != 0)) {
+		      memcmp(row->m.comm, m->comm, sizeof(m->comm)) != 0))
 		row->known = false;
-		row->used = 0;
-	}
 	add_growth(&c->totals.node, m, &row->m);
 	c->totals.node.blind_sockets += (uint64_t)m->blind_sockets - row->m.blind_sockets;
 	row->m = *m;
@@ -531,24 +552,6 @@ void cover_process(struct cover *c, const struct tt_ipc_cover *m, uint64_t now_n
 	set_dirty(c, row, true);
 }
 
-void cover_used(struct cover *c, const struct tt_ev_hdr *h, enum tt_tls tls)
-{
-	struct row *row = find_row(c, h->tgid, h->start_ns);
-	struct caller *caller = find_caller(c, h->tgid, h->start_ns);
-
-	if (tls == TT_TLS_NONE || (unsigned int)tls >= 32)
-		return;
-	if (row && !(row->used & 1U << tls)) {
-		row->used |= 1U << tls;
-		set_dirty(c, row, true);
-	}
-	if (row)
-		return;
-	if (caller->tgid != h->tgid || caller->start_ns != h->start_ns)
-		*caller = (struct caller){ h->start_ns, h->tgid, 0 };
-	caller->used |= 1U << tls;
-}
-
 static void look_at_all(struct cover *c, uint64_t now_ns, bool last)
 {
 	struct lru_node *n, *newer;
@@ -557,7 +560,7 @@ static void look_at_all(struct cover *c, uint64_t now_ns, bool last)
 		struct row *row = lru_entry(n, struct row, node);
 
 		newer = n->newer;
-		if (row->dirty)
+		if (row->dirty && (last || now_ns >= row->due_ns))
 			look_at(c, row, now_ns, last);
 	}
 }

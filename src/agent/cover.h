@@ -39,8 +39,6 @@ void cover_set_clock(struct cover *c, uint64_t boot_ns, uint64_t real_ns);
 
 void cover_file(struct cover *c, const struct tt_ipc_attached *m);
 void cover_process(struct cover *c, const struct tt_ipc_cover *m, uint64_t now_ns);
-/* A call of this library by this process was seen. */
-void cover_used(struct cover *c, const struct tt_ev_hdr *h, enum tt_tls tls);
 
 void cover_tick(struct cover *c, uint64_t now_ns);
 void cover_flush(struct cover *c, uint64_t now_ns);	/* at the end: all that has not been told */

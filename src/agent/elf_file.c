@@ -13,6 +13,7 @@
 
 #define FILE_MAX_BYTES (2ULL << 30)
 #define KEEP_BYTES (1U << 20)
+#define NOTES_MAX_BYTES 4096
 
 #if defined(__x86_64__)
 #define HOST_MACHINE EM_X86_64
@@ -193,6 +194,45 @@ Elf_Data *elf_file_table(struct elf_file *file, Elf_Scn *section, const GElf_Shd
 	if (file->table_count < ELF_TABLES_MAX)
 		file->tables[file->table_count++] = section;
 	return elf_rawdata(section, NULL);
+}
+
+void elf_note_build_id(const void *notes, size_t len, unsigned char ret_id[static ELF_BUILD_ID_MAX])
+{
+	const char *p = notes;
+
+	while (len >= sizeof(Elf64_Nhdr)) {
+		size_t name, desc;
+		Elf64_Nhdr h;
+
+		memcpy(&h, p, sizeof(h));
+		p += sizeof(h);
+		len -= sizeof(h);
+		name = ((size_t)h.n_namesz + 3) & ~(size_t)3;
+		desc = ((size_t)h.n_descsz + 3) & ~(size_t)3;
+		if (name > len || desc > len - name)
+			return;
+		if (h.n_type == NT_GNU_BUILD_ID && h.n_namesz == sizeof("GNU") &&
+		    memcmp(p, "GNU", sizeof("GNU")) == 0) {
+			memcpy(ret_id, p + name, h.n_descsz < ELF_BUILD_ID_MAX ? h.n_descsz : ELF_BUILD_ID_MAX);
+			return;
+		}
+		p += name + desc;
+		len -= name + desc;
+	}
+}
+
+void elf_file_build_id(const struct elf_file *file, unsigned char ret_id[static ELF_BUILD_ID_MAX])
+{
+	char notes[NOTES_MAX_BYTES];
+
+	for (int i = 0; i < file->ehdr.e_phnum; i++) {
+		GElf_Phdr ph;
+
+		if (gelf_getphdr(file->elf, i, &ph) && ph.p_type == PT_NOTE &&
+		    ph.p_filesz <= sizeof(notes) &&
+		    elf_file_read(file, ph.p_offset, notes, ph.p_filesz) == 0)
+			elf_note_build_id(notes, ph.p_filesz, ret_id);
+	}
 }
 
 enum tt_blind elf_file_site(const struct elf_file *file, uint64_t offset)

@@ -16,6 +16,7 @@
 
 #define ELF_SEGMENTS_MAX 256
 #define ELF_TABLES_MAX 16	/* more of them count each time they are asked for */
+#define ELF_BUILD_ID_MAX 20
 #define ELF_TABLES_MAX_BYTES (192ULL << 20)	/* of sections read whole: all in memory at once */
 
 struct elf_segment {
@@ -59,6 +60,11 @@ int elf_file_section(const struct elf_file *file, const char *name, GElf_Shdr *r
  * the file. NULL: the file is not what it says, or more than this program wants to hold.
  */
 Elf_Data *elf_file_table(struct elf_file *file, Elf_Scn *section, const GElf_Shdr *header);
+
+/* The GNU build id, cut to this length; unchanged if there is none. Notes as they lie in a file or in
+ * memory. */
+void elf_file_build_id(const struct elf_file *file, unsigned char ret_id[static ELF_BUILD_ID_MAX]);
+void elf_note_build_id(const void *notes, size_t len, unsigned char ret_id[static ELF_BUILD_ID_MAX]);
 
 /* Why the instruction at this offset can't carry a probe: agent/elf_prologue.h. */
 enum tt_blind elf_file_site(const struct elf_file *file, uint64_t offset);

@@ -154,7 +154,8 @@ static bool section(struct search *s, const char *name, GElf_Shdr *ret_header)
 
 static void set_version(struct search *s, const unsigned char *text, size_t len)
 {
-	if (len < 3 || len >= TT_VERSION_LEN || memcmp(text, "go", 2) != 0)
+	if (len < 6 || len >= TT_VERSION_LEN ||
+	    (memcmp(text, "go", 2) != 0 && memcmp(text, "devel", 5) != 0))
 		return;
 	memcpy(s->version, text, len);
 	s->version[len] = '\0';
@@ -181,6 +182,15 @@ static void read_version(struct search *s, uint64_t offset)
 	if (len < TT_VERSION_LEN && elf_file_offset(s->file, word_at(s, string), false, &at) &&
 	    read_at(s, at, text, len) == 0)
 		set_version(s, text, len);
+}
+
+/* Built by a Go whose functions take their arguments on the stack; 1.17 began with x86-64. */
+static bool is_old(const struct search *s)
+{
+	const char *minor = strstr(s->version, "go1.");
+
+	return minor && strtoul(minor + 4, NULL, 10) <
+				(s->file->ehdr.e_machine == EM_X86_64 ? 17u : 18u);
 }
 
 /* Something at a multiple of `step` in what is loaded and not code; for files without sections. */
@@ -493,6 +503,8 @@ static void search(struct search *s)
 	}
 	if (!has_tls)
 		return;
+	if (is_old(s))
+		blind = TT_BLIND_old_go;
 	if (!blind)
 		blind = take_functions(s);
 	if (blind)

@@ -99,7 +99,8 @@ static bool x86_check(struct code *c)
 	return !c->bad && target > c->at && target < c->len;
 }
 
-/* Go 1.21 and later save the frame pointer by a push, earlier ones inside the frame. */
+/* What gives the frame back, in front of a return. Go 1.21 and later save the frame pointer by a push,
+ * earlier ones inside the frame. */
 static size_t x86_epilogue(struct code *c, unsigned char *to)
 {
 	int32_t frame, saved;
@@ -117,34 +118,43 @@ static size_t x86_epilogue(struct code *c, unsigned char *to)
 		n += put(to, &load_rbp, saved);
 		n += put(to + n, &add_rsp, frame);
 	}
-	to[n++] = 0xc3;
 	return n;
+}
+
+/* A return does not end at a boundary of 32 bytes: a no-op is in front of it then (asm6.go, the
+ * assembler's answer to an erratum of Intel's). Anything else is not what was looked for. */
+static int x86_returns(const struct code *c, const unsigned char *epilogue, size_t n, struct go_sites *s)
+{
+	for (size_t at = c->at; at + n < c->len; at++) {
+		size_t end = at + n;
+		int r;
+
+		if (memcmp(c->bytes + at, epilogue, n) != 0)
+			continue;
+		end += c->bytes[end] == 0x90;
+		if (end == c->len || c->bytes[end] != 0xc3)
+			return -EBADMSG;
+		r = take_return(s, end);
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
 static int x86_sites(struct code *c, struct go_sites *s)
 {
 	/* mov %fs:0xfffffffffffffff8,%rcx: the goroutine is not in a register yet */
 	static const unsigned char old[] = { 0x64, 0x48, 0x8b, 0x0c, 0x25, 0xf8, 0xff, 0xff, 0xff };
-	unsigned char end[32];
+	unsigned char epilogue[32];
 	size_t n;
-	int r;
 
 	if (next_is(c, old, sizeof(old)))
 		return -ENOTSUP;
 	if (!x86_check(c))
 		return -EBADMSG;
 	s->entry = c->at;
-	n = x86_epilogue(c, end);
-	if (n == 0)
-		return -EBADMSG;
-	for (size_t at = c->at; at + n <= c->len; at++) {
-		if (memcmp(c->bytes + at, end, n) != 0)
-			continue;
-		r = take_return(s, at + n - 1);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	n = x86_epilogue(c, epilogue);
+	return n ? x86_returns(c, epilogue, n, s) : -EBADMSG;
 }
 
 /* ---- arm64 ---- */

@@ -6,9 +6,11 @@
 
 #include "agent/elf_boringssl.h"
 #include "agent/elf_go.h"
+#include "agent/elf_java.h"
 #include "agent/elf_openssl.h"
 #include "agent/elf_rustls.h"
 #include "agent/elf_symbols.h"
+#include "agent/elf_versions.h"
 #include "tokens/use.h"
 
 static const enum tt_tls library_of[TT_HOOK_MAX] = {
@@ -70,6 +72,11 @@ void elf_scan_blind(struct elf_scan *scan, enum tt_tls tls, enum tt_blind blind,
 		f->blind = blind;
 }
 
+void elf_scan_version(struct elf_scan *scan, enum tt_tls tls, const char *version)
+{
+	finding(scan, tls, version);
+}
+
 bool elf_scan_has(const struct elf_scan *scan, enum tt_tls tls)
 {
 	for (size_t i = 0; i < scan->findings; i++)
@@ -105,6 +112,8 @@ enum tt_scan elf_scan(int fd, struct elf_scan *ret_scan)
 		elf_openssl,
 		elf_go,
 		elf_rustls,
+		elf_java,
+		elf_versions,	/* of what was found: the last one */
 	};
 	struct elf_file file;
 	int r;

@@ -207,6 +207,22 @@ static void fill_tuple(struct waiting *w, const struct tt_ev_hdr *h)
 		w->ev.h.tuple = h->tuple;
 }
 
+/* The call that was to send them failed. */
+static void forget_unsent(struct pair *p, const struct tt_ev_hdr *h)
+{
+	struct conn *c = conn_find(p, h->conn);
+	struct waiting *next, *w = c ? c->first : NULL;
+
+	for (; w; w = next) {
+		next = w->next;
+		if (((w->ev.h.seq ^ h->seq) & TT_SEQ_STREAM) ||
+		    ((w->ev.h.seq - h->seq) & ~TT_SEQ_STREAM) > INT32_MAX / 2)
+			continue;
+		dequeue(p, w);
+		free(w);
+	}
+}
+
 void pair_status(struct pair *p, const struct tt_ev_status *ev)
 {
 	const struct outcome outcome = {
@@ -216,6 +232,10 @@ void pair_status(struct pair *p, const struct tt_ev_status *ev)
 	};
 	struct waiting *w = waiting_find(p, ev->h.conn, ev->h.seq);
 
+	if (ev->flags & TT_STATUS_UNSENT) {
+		forget_unsent(p, &ev->h);
+		return;
+	}
 	/* No request: its record was lost in the kernel, which has counted it, or it timed out. */
 	if (!w)
 		return;

@@ -2,8 +2,8 @@
 /*
  * Requests wait here for the status of their response. Each request handed in comes out exactly
  * once: with its status, or without one when it or its connection ended without a response, when
- * it waited too long, when the table is full, or at the end. (Connection, seq) names a request;
- * what seq means is the kernel's affair. Times are the caller's, of any clock that only grows.
+ * it waited too long, when the table is full, or at the end; but one that was never sent does not
+ * come out. (Connection, seq) names a request: <tokentrail/abi.h>. Times are the caller's, of any clock that only grows.
  */
 #ifndef TT_AGENT_PAIR_H
 #define TT_AGENT_PAIR_H

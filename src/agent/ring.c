@@ -65,6 +65,8 @@ static bool status_ok(const struct tt_ev_status *ev)
 {
 	if (ev->status != 0 && (ev->status < 100 || ev->status > 999))
 		return false;
+	if (ev->flags == TT_STATUS_UNSENT)
+		return ev->status == 0 && ev->grpc == 0;
 	if (ev->flags & ~TT_STATUS_GRPC)
 		return false;
 	if (ev->flags & TT_STATUS_GRPC)

@@ -12,6 +12,7 @@
 #include "agent/run.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -29,6 +30,7 @@
 #include "agent/cover.h"
 #include "agent/drops.h"
 #include "agent/elf_scan.h"
+#include "agent/findings.h"
 #include "agent/fold.h"
 #include "agent/outputs.h"
 #include "agent/pair.h"
@@ -48,12 +50,12 @@
 #define DRAIN_IDLE_MS 100
 #define IDLE_AFTER_NS (1000 * NS_PER_MS)
 #define OUTPUT_TICK_NS (100 * NS_PER_MS)
+#define FINDINGS_TICK_NS (5000 * NS_PER_MS)
 #define DRAIN_RECORDS 4096	/* at a time, so that the channel gets its turn */
 #define CHANNEL_MESSAGES 16	/* likewise */
 #define SEND_LIMIT_MS 1000	/* for what must not be lost: hooks */
 #define FINISH_LIMIT_MS 5000
 #define PROCESSES_MAX 16384
-#define COVER_PROCESSES_MAX 8192
 #define COVER_FILES_MAX 4096
 #define EXIT_BROKEN 1
 #define EXIT_CANT 3
@@ -70,10 +72,12 @@ struct agent {
 	struct fold *fold;
 	struct drops drops;
 	struct outputs outputs;
+	struct findings *findings;	/* NULL: no memory for them */
 	int epoll_fd, signal_fd, metrics_fd;
 	uint64_t now_ns;		/* CLOCK_MONOTONIC, once per turn of the loop */
 	uint64_t output_ns;		/* of the last outputs_tick() */
 	uint64_t record_ns;		/* of the last ring record */
+	uint64_t saved_ns;		/* of the last save_findings() */
 	bool stop, broken, alone;	/* alone: the monitor is gone */
 };
 
@@ -92,7 +96,6 @@ static void on_use(void *ctx, const struct tt_ev_use *ev)
 	struct agent *a = ctx;
 
 	process_want(a->processes, &ev->h, a->now_ns);
-	cover_used(a->cover, &ev->h, ev->tls);
 	pair_use(a->pair, ev, a->now_ns);
 }
 
@@ -201,13 +204,51 @@ static const char *shown(const char path[static TT_IPC_PATH_LEN], char to[static
 	return to;
 }
 
-static void scan_file(const struct tt_ipc_file *m, int fd)
+static void open_findings(struct agent *a)
+{
+	char path[PATH_MAX];
+	int r;
+
+	snprintf(path, sizeof(path), "%s/findings", a->config.state_dir);
+	r = findings_open(path, &a->findings);
+	if (r == -ESTALE)
+		log_info("what was found in files was kept by another build; they are searched again");
+	else if (r < 0 && r != -ENOENT)
+		log_warning("what was found in files can't be read; they are searched again "
+			    "path=\"%s\" error=\"%s\"", path, strerror(-r));
+}
+
+static void save_findings(struct agent *a)
+{
+	int r = a->findings ? findings_save(a->findings) : 0;
+
+	if (r < 0)
+		log_limited(LOG_LEVEL_WARNING, "what was found in files can't be kept for the next "
+			    "start error=\"%s\"", strerror(-r));
+}
+
+/* Or the findings of this very file at an earlier start. */
+static enum tt_scan search_file(struct agent *a, int fd, struct elf_scan *scan)
+{
+	struct findings_key key;
+	enum tt_scan result;
+	int r = a->findings ? findings_key(a->findings, fd, &key) : -ENOENT;
+
+	if (r == 0 && findings_take(a->findings, &key, fd, scan, &result))
+		return result;
+	result = elf_scan(fd, scan);
+	if (r == 0)
+		findings_keep(a->findings, &key, fd, scan, result);
+	return result;
+}
+
+static void scan_file(struct agent *a, const struct tt_ipc_file *m, int fd)
 {
 	char path[TT_IPC_PATH_LEN];
 	struct elf_scan scan;
 	enum tt_scan result;
 
-	result = elf_scan(fd, &scan);
+	result = search_file(a, fd, &scan);
 	if (result == TT_SCAN_BAD)
 		agent_drops[TT_DROP_elf_unreadable]++;
 	if (scan.refused)
@@ -250,20 +291,6 @@ static void reload(struct agent *a, int fd)
 	apply_settings(a);
 }
 
-/* " · TLS bytes covered 97 %, 3 processes blind"; nothing while there is no TLS. */
-static void coverage_line(const struct coverage_sum *sum, char *to, size_t size)
-{
-	double share = coverage_share(sum->wire, sum->covered);
-	unsigned long long blind = sum->processes[COVERAGE_BLIND];
-
-	to[0] = 0;
-	if (share < 0)
-		return;
-	/* Rounded down: 100 % is all of it. */
-	snprintf(to, size, " · TLS bytes covered %d %%, %llu %s blind", (int)(share * 100), blind,
-		 blind == 1 ? "process" : "processes");
-}
-
 static void tell_metrics(struct agent *a, const struct tt_ipc_counters *m)
 {
 	struct metrics_counters c = { .files_probed = m->files_probed, .probes = m->probes,
@@ -276,13 +303,13 @@ static void tell_metrics(struct agent *a, const struct tt_ipc_counters *m)
 
 static void take_counters(struct agent *a, const struct tt_ipc_counters *m)
 {
-	char line[256], coverage[96];
+	char line[256], coverage[COVERAGE_LINE_LEN];
 
 	drops_update(&a->drops, m->drops);
-	coverage_line(&cover_totals(a->cover)->node, coverage, sizeof(coverage));
-	snprintf(line, sizeof(line), "%s · %u files probed · %llu not reported%s",
+	coverage_line(&cover_totals(a->cover)->node, coverage);
+	snprintf(line, sizeof(line), "%s · %u files probed · %llu not reported%s%s",
 		 m->ready ? "ready" : "looking for programs", m->files_probed,
-		 (unsigned long long)drops_total(&a->drops), coverage);
+		 (unsigned long long)drops_total(&a->drops), coverage[0] ? " · " : "", coverage);
 	outputs_status(&a->outputs, line);
 	tell_metrics(a, m);
 }
@@ -300,7 +327,7 @@ static void take_message(struct agent *a, int type, const void *m, int fd)
 {
 	switch (type) {
 	case TT_IPC_FILE:
-		scan_file(m, fd);
+		scan_file(a, m, fd);
 		break;
 	case TT_IPC_PROC:
 		process_answer(a->processes, m);
@@ -376,6 +403,10 @@ static void tick(struct agent *a)
 	a->output_ns = a->now_ns;
 	drops_report(&a->drops, a->now_ns, clock_ns(CLOCK_REALTIME), 0, on_loss, a);
 	outputs_tick(&a->outputs, a->now_ns);
+	if (a->now_ns - a->saved_ns < FINDINGS_TICK_NS)
+		return;
+	a->saved_ns = a->now_ns;
+	save_findings(a);
 }
 
 static void take_signal(struct agent *a)
@@ -436,6 +467,7 @@ static int finish(struct agent *a)
 	inventory_flush(a->inventory);
 	cover_flush(a->cover, a->now_ns);
 	drops_report(&a->drops, a->now_ns, clock_ns(CLOCK_REALTIME), 1, on_loss, a);
+	save_findings(a);
 	return outputs_finish(&a->outputs, FINISH_LIMIT_MS);
 }
 
@@ -451,7 +483,9 @@ static int make_tables(struct agent *a)
 {
 	static const struct process_ops process_ops = { .ask = on_ask, .done = on_known };
 	const struct config *c = &a->config;
-	const struct cover_limits limits = { COVER_PROCESSES_MAX, COVER_FILES_MAX,
+	/* The monitor follows as many again that only have a file; none must be forgotten before it is,
+	 * or what it is told of anew would be added up twice. */
+	const struct cover_limits limits = { 2 * c->coverage, COVER_FILES_MAX,
 					     c->metrics_workloads };
 	int r;
 
@@ -564,11 +598,12 @@ static int start(struct agent *a)
 	r = outputs_fd(&a->outputs) < 0 ? 0 : watch(a->epoll_fd, outputs_fd(&a->outputs));
 	if (r < 0)
 		return cant("epoll", r);
+	open_findings(a);
 	r = sandbox_filter(agent_profile, a->config.log_level >= LOG_LEVEL_DEBUG);
 	if (r < 0)
 		return cant("the system call filter was refused", r);
 	look_at_clocks(a);
-	a->record_ns = a->output_ns = a->now_ns;
+	a->record_ns = a->output_ns = a->saved_ns = a->now_ns;
 	chan_stamp(&hello, TT_IPC_HELLO, sizeof(hello));
 	r = chan_send(SPAWN_FD_CHANNEL, &hello, -1);
 	return r < 0 ? cant("the monitor does not listen", r) : 0;
@@ -577,6 +612,7 @@ static int start(struct agent *a)
 static void done(struct agent *a)
 {
 	outputs_done(&a->outputs);
+	findings_free(a->findings);
 	fold_free(a->fold);
 	inventory_free(a->inventory);
 	convert_free(a->convert);

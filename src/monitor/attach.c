@@ -11,7 +11,6 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -22,6 +21,7 @@
 #include "monitor/kernel.h"
 
 struct link {
+	bool on_return;
 	int fd;		       /* uprobe_multi */
 	struct bpf_link *perf; /* else */
 };
@@ -37,10 +37,7 @@ struct attach {
 	uint32_t hook_count;
 	struct link links[2 * ATTACH_HOOKS_MAX];
 	uint32_t link_count;
-	uint32_t return_links;	/* the first of them */
 };
-
-#define CLOSERS_MAX 32
 
 #define ON_RETURN TT_HOOK_MAX /* all hooks that have a return probe */
 
@@ -67,73 +64,74 @@ int attach_new(struct attach **ret_attach)
 	return *ret_attach ? 0 : -ENOMEM;
 }
 
+#define CLOSERS_MAX 32
+
 struct closing {
-	struct link *links;
-	uint32_t count;
-	atomic_uint next;
+	struct attach *const *attaches;
+	size_t count;
+	bool on_return;
+	atomic_uint next; /* of their links, all counted through */
 };
 
-static void *close_some(void *arg)
+static struct link *next_link(struct closing *c)
 {
-	struct closing *c = arg;
-	uint32_t i;
+	for (;;) {
+		unsigned int at = atomic_fetch_add(&c->next, 1);
+		size_t i = 0;
 
-	while ((i = atomic_fetch_add(&c->next, 1)) < c->count) {
-		if (c->links[i].perf)
-			bpf_link__destroy(c->links[i].perf);
+		while (i < c->count && (!c->attaches[i] || at >= c->attaches[i]->link_count))
+			at -= c->attaches[i] ? c->attaches[i]->link_count : 0, i++;
+		if (i == c->count)
+			return NULL;
+		if (c->attaches[i]->links[at].on_return == c->on_return)
+			return &c->attaches[i]->links[at];
+	}
+}
+
+static void *close_links(void *arg)
+{
+	struct link *link;
+
+	while ((link = next_link(arg))) {
+		if (link->perf)
+			bpf_link__destroy(link->perf);
 		else
-			close(c->links[i].fd);
+			close(link->fd);
 	}
 	return NULL;
 }
 
-/* This thread does what no other one does, so it works without any of them too. */
-static void close_links(struct link *links, uint32_t count)
+static void close_all(struct closing *c, size_t links)
 {
-	struct closing c = {.links = links, .count = count};
 	pthread_t threads[CLOSERS_MAX];
-	uint32_t started = 0;
-	sigset_t all, before;
+	size_t count = 0;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	while (started + 1 < count && started < CLOSERS_MAX &&
-	       pthread_create(&threads[started], NULL, close_some, &c) == 0)
-		started++;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	close_some(&c);
-	while (started)
-		pthread_join(threads[--started], NULL);
+	/* Where no thread is to be had, this one does it all. */
+	while (count < CLOSERS_MAX && count + 1 < links &&
+	       pthread_create(&threads[count], NULL, close_links, c) == 0)
+		count++;
+	close_links(c);
+	while (count)
+		pthread_join(threads[--count], NULL);
+}
+
+void attach_free_many(struct attach *const *attaches, size_t count)
+{
+	struct closing entries = {.attaches = attaches, .count = count};
+	struct closing returns = {.attaches = attaches, .count = count, .on_return = true};
+	size_t links = 0;
+
+	for (size_t i = 0; i < count; i++)
+		links += attaches[i] ? attaches[i]->link_count : 0;
+	close_all(&entries, links);
+	close_all(&returns, links);
+	for (size_t i = 0; i < count; i++)
+		free(attaches[i]);
 }
 
 void attach_free(struct attach *attach)
 {
-	if (!attach)
-		return;
-	close_links(attach->links + attach->return_links,
-		    attach->link_count - attach->return_links);
-	close_links(attach->links, attach->return_links);
-	free(attach);
-}
-
-void attach_take_out(struct attach *const *attach, uint32_t count)
-{
-	struct link *links;
-	uint32_t total = 0;
-
-	for (uint32_t i = 0; i < count; i++)
-		total += attach[i]->link_count;
-	links = calloc(total + 1, sizeof(*links));
-	if (!links)
-		return; /* one after the other, then */
-	total = 0;
-	for (uint32_t i = 0; i < count; i++) {
-		memcpy(links + total, attach[i]->links, attach[i]->link_count * sizeof(*links));
-		total += attach[i]->link_count;
-		attach[i]->link_count = attach[i]->return_links = 0;
-	}
-	close_links(links, total);
-	free(links);
+	attach_free_many(&attach, 1);
 }
 
 int attach_add(struct attach *attach, uint32_t hook, uint64_t offset)
@@ -149,6 +147,27 @@ int attach_add(struct attach *attach, uint32_t hook, uint64_t offset)
 	attach->hooks[attach->hook_count++] =
 		(struct hook){.offset = offset, .hook = hook, .ok = true};
 	return 0;
+}
+
+void attach_sites(const struct attach *attach, int fd, struct attach_sites *ret_sites)
+{
+	ret_sites->count = 0;
+	for (uint32_t i = 0; i < attach->hook_count; i++) {
+		struct readback_site site = {.offset = attach->hooks[i].offset};
+
+		if (!attach->hooks[i].ok || pread(fd, &site.byte, 1, (off_t)site.offset) != 1)
+			continue;
+		ret_sites->hook[ret_sites->count] = attach->hooks[i].hook;
+		ret_sites->site[ret_sites->count++] = site;
+	}
+}
+
+bool attach_has(const struct attach *attach, uint64_t offset)
+{
+	for (uint32_t i = 0; attach && i < attach->hook_count; i++)
+		if (attach->hooks[i].offset == offset)
+			return attach->hooks[i].ok;
+	return false;
 }
 
 static int link_perf(struct bpf_program *program, bool on_return, int fd, uint64_t offset,
@@ -175,7 +194,7 @@ static int set_link(struct placing *p, enum tt_hook group, const uint64_t *offse
 	bool on_return = group == ON_RETURN;
 	struct bpf_program *program = on_return ? bpf_sensor_return(p->sensor)
 						: bpf_sensor_entry(p->sensor, group);
-	struct link link = {.fd = -EBADF};
+	struct link link = {.fd = -EBADF, .on_return = on_return};
 	int r = 0;
 
 	if (!program)
@@ -249,7 +268,6 @@ int attach_place(struct attach *attach, struct bpf_sensor *sensor, int fd, uint6
 		if (attach->hooks[i].offset >= file_size)
 			return -ERANGE;
 	count.probes = place_group(&p, ON_RETURN);
-	attach->return_links = attach->link_count;
 	for (enum tt_hook hook = 1; hook < TT_HOOK_MAX; hook++) {
 		count.probes += place_group(&p, hook);
 		if (hook == TT_HOOK_go_return)

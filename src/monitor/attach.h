@@ -8,11 +8,13 @@
 #ifndef TT_MONITOR_ATTACH_H
 #define TT_MONITOR_ATTACH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <tokentrail/ipc.h>
 
 #include "monitor/bpf.h"
+#include "monitor/readback.h"
 
 #define ATTACH_HOOKS_MAX 64 /* functions per file; a library has up to eight, a bundle a few copies */
 
@@ -26,13 +28,21 @@ struct attach_count {
 
 int attach_new(struct attach **ret_attach);
 void attach_free(struct attach *attach); /* takes the probes out; NULL is fine */
-
-/* The probes of many files at once, when all of them go. The structs stay; without memory nothing is
- * done, and attach_free() does it. */
-void attach_take_out(struct attach *const *attach, uint32_t count);
+/* The kernel waits for a while at each probe that goes: many go side by side. */
+void attach_free_many(struct attach *const *attaches, size_t count);
 
 /* Notes a function to probe. -EBADMSG: no such hook; -E2BIG: too many. */
 int attach_add(struct attach *attach, uint32_t hook, uint64_t offset);
+
+/* What the file open as fd has at the noted functions, for readback(). Those that the kernel refused,
+ * once the probes are set, are not among them. */
+struct attach_sites {
+	uint32_t count;
+	struct readback_site site[ATTACH_HOOKS_MAX];
+	enum tt_hook hook[ATTACH_HOOKS_MAX];
+};
+void attach_sites(const struct attach *attach, int fd, struct attach_sites *ret_sites);
+bool attach_has(const struct attach *attach, uint64_t offset); /* a probe, in place */
 
 /* Sets the probes of all noted functions in the file open as fd. Partly done is done: the counts
  * tell. -ERANGE: an offset beyond the end of the file; nothing was set. */

@@ -117,6 +117,7 @@ void files_forget(struct files *files, struct file *file)
 	unlink_age(files, file);
 	closep(&file->fd);
 	attach_free(file->attach);
+	free(file->unread);
 	free(file->finding);
 	free(file);
 	files->count--;
@@ -124,7 +125,7 @@ void files_forget(struct files *files, struct file *file)
 
 static bool can_be_forgotten(const struct file *file)
 {
-	return file->state == FILE_NONE || file->state == FILE_REFUSED;
+	return file->state == FILE_NONE || file->state == FILE_REFUSED || file->state == FILE_OFF;
 }
 
 static int make_room(struct files *files)

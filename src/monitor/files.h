@@ -16,6 +16,7 @@
 #include <tokentrail/ipc.h>
 
 #include "monitor/attach.h"
+#include "monitor/readback.h"
 
 #define FILES_MAX 65536
 #define FILES_DEATHS_MAX 2 /* agents that a file may take along before it is left alone */
@@ -24,9 +25,11 @@ enum file_state {
 	FILE_NEW,      /* just entered: its scan has not been asked for */
 	FILE_QUEUED,   /* open, waits for room on the way to the agent */
 	FILE_SCANNING, /* the agent has its descriptor */
+	FILE_WAITING,  /* its functions are known, its probes are not set yet: limits.attach_rate */
 	FILE_NONE,     /* nothing to probe in it, or not ELF */
 	FILE_HOOKED,   /* at least one probe in place */
 	FILE_REFUSED,  /* the kernel or the scanner refused all its probes */
+	FILE_OFF,      /* had probes, or would have: all were taken out (sources.probes) */
 	FILE_SKIPPED,  /* reading it ended the agent FILES_DEATHS_MAX times */
 };
 
@@ -43,13 +46,17 @@ struct file {
 	enum file_state state;
 	unsigned int deaths;
 	unsigned int idle_scans; /* full scans in a row that found it mapped by nobody */
+	bool now;		 /* a program maps it just now: its probes go first */
 	bool mapped;		 /* seen by the scan that runs now */
-	int fd;			 /* open while QUEUED or SCANNING, else -EBADF */
+	int fd;			 /* open while QUEUED, SCANNING or WAITING, else -EBADF */
 	struct attach *attach;	 /* its probes, or those the agent names just now; NULL: none */
 	struct attach_count count;
 	uint64_t since_ns;	     /* CLOCK_BOOTTIME when the probes were in place; 0: none are */
+	struct readback_map where;   /* a process that has it mapped; pid 0: none was seen */
+	struct attach_sites *unread; /* probes that were not read back yet; NULL: none */
+	uint64_t twin;		     /* number of the file whose probes are this one's too; 0: none */
 	struct tt_finding *finding;  /* TT_FINDINGS_MAX of them; NULL: no TLS library in it */
-	struct file *next_in_line;  /* of those QUEUED or SCANNING; monitor/targets.c */
+	struct file *next_in_line;  /* of those QUEUED, SCANNING or WAITING; monitor/targets.c */
 	char path[TT_IPC_PATH_LEN]; /* as first met; for the log and for is_at_home() */
 
 	struct file *next_by_inode, *next_by_number;

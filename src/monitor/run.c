@@ -59,7 +59,7 @@ struct monitor {
 	bool on_terminal; /* standard output was one at the start */
 	int status;				      /* of run_monitor() */
 	uint64_t now_ns;			      /* CLOCK_BOOTTIME */
-	uint64_t tick_ns, rescan_ns, stop_ns, end_ns; /* deadlines; 0 = none */
+	uint64_t tick_ns, rescan_ns, stop_ns, end_ns, attach_ns; /* deadlines; 0 = none */
 	uint64_t tally_ns;
 	uint64_t perf_lost, messages_lost;
 	uint64_t kernel_totals[TT_DROP_MAX]; /* as last read */
@@ -443,6 +443,7 @@ static const char *const live_settings[] = {
 	"output.per_call",
 	"output.fold_interval",
 	"http.status_wait",
+	"sources.probes",
 };
 
 static void on_difference(const char *path, void *arg)
@@ -472,6 +473,26 @@ static void tell_settings(struct monitor *m)
 			  strerror(-r));
 }
 
+static void switch_probes(struct monitor *m, bool on)
+{
+	uint64_t began = read_clock();
+
+	if (on == m->config.probes)
+		return;
+	m->config.probes = on;
+	if (!m->targets)
+		return;
+	targets_switch(m->targets, on);
+	if (!on) {
+		log_info("all probes are out took_ms=%u",
+			 (unsigned int)((read_clock() - began) / 1000000));
+		return;
+	}
+	end_scan(m, 0); /* one under way has passed files by */
+	scan_known_files(m->config.preattach.items, m->config.preattach.count, on_known_file, m);
+	begin_scan(m);
+}
+
 static void reload(struct monitor *m)
 {
 	struct config fresh = {0};
@@ -487,6 +508,7 @@ static void reload(struct monitor *m)
 	m->config.per_call = fresh.per_call;
 	m->config.fold_ms = fresh.fold_ms;
 	m->config.status_wait_ms = fresh.status_wait_ms;
+	switch_probes(m, fresh.probes);
 	config_done(&fresh);
 	tell_settings(m);
 }
@@ -552,6 +574,8 @@ static void serve_deadlines(struct monitor *m)
 		on_second(m);
 	if (m->tally_ns && m->now_ns >= m->tally_ns && !m->stopping)
 		send_tally(m);
+	if (m->targets)
+		m->attach_ns = targets_attach(m->targets, m->now_ns);
 	if (m->now_ns >= m->rescan_ns && !m->stopping)
 		rescan(m);
 	if (m->child.restart_ns && m->now_ns >= m->child.restart_ns && !m->stopping)
@@ -578,6 +602,7 @@ static int wait_ms(const struct monitor *m)
 		return 0;
 	earlier(&deadline, m->tally_ns);
 	earlier(&deadline, m->rescan_ns);
+	earlier(&deadline, m->attach_ns);
 	earlier(&deadline, m->child.restart_ns);
 	earlier(&deadline, m->end_ns);
 	earlier(&deadline, m->stop_ns);
@@ -695,8 +720,15 @@ static int open_loop(struct monitor *m)
 		r = new_tally(m);
 	if (r < 0)
 		return cant("the monitor's tables", r);
-	if (config_libraries(&m->config))
-		r = targets_new(m->sensor, config_libraries(&m->config), &m->targets);
+	if (config_libraries(&m->config)) {
+		const struct targets_options options = {
+			.libraries = config_libraries(&m->config),
+			.rate = (uint32_t)m->config.attach_rate,
+			.off = !m->config.probes,
+		};
+
+		r = targets_new(m->sensor, &options, &m->targets);
+	}
 	if (r == 0)
 		r = watch_new(on_event, m, &m->watch);
 	if (r == 0)

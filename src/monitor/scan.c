@@ -112,8 +112,9 @@ int scan_parse_line(const char *line, struct scan_map *ret_map)
 	char perms[8];
 	int at = 0;
 
-	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %7s %*x %x:%x %" SCNu64 " %n", &map.start,
-		   &map.end, perms, &map.major, &map.minor, &map.ino, &at) != 6 ||
+	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %7s %" SCNx64 " %x:%x %" SCNu64 " %n",
+		   &map.start, &map.end, perms, &map.offset, &map.major, &map.minor, &map.ino,
+		   &at) != 7 ||
 	    at == 0)
 		return -ENOENT;
 	map.path = line + at;

@@ -13,6 +13,7 @@
 struct scan_map {
 	uint32_t pid;
 	uint64_t start, end; /* addresses */
+	uint64_t offset; /* of the mapping, in the file */
 	uint64_t ino;
 	uint32_t major, minor;
 	const char *path; /* as /proc/PID/maps shows it; begins with / */

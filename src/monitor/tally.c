@@ -519,6 +519,7 @@ static void fill(struct tally *tally, const struct entry *e, struct tt_ipc_cover
 		.uid = row->uid,
 		.sockets = row->sockets,
 		.blind_sockets = row->blind_sockets,
+		.called = row->called,
 		.flags = row->flags | (e->ended ? TT_COVER_ENDED : 0),
 	};
 	chan_stamp(&m->h, TT_IPC_COVER, sizeof(*m));

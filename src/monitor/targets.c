@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "ipc/chan.h"
 #include "monitor/files.h"
+#include "monitor/readback.h"
 #include "tokens/use.h"
 
 #define IN_HAND_MAX 16 /* questions under way */
@@ -42,6 +43,10 @@ struct targets {
 	int channel;		   /* -1: no agent */
 	struct line urgent, later; /* QUEUED */
 	struct line in_hand;	   /* SCANNING, in the order they were sent */
+	struct line now, soon;	   /* WAITING */
+	uint32_t rate;
+	uint64_t full_ns; /* when a pause for rate is over */
+	bool off;
 	struct targets_count count;
 	struct recent recent[RECENT];
 };
@@ -83,7 +88,8 @@ static void line_remove(struct line *line, struct file *file)
 
 /* ---- files ---- */
 
-int targets_new(struct bpf_sensor *sensor, uint32_t libraries, struct targets **ret_targets)
+int targets_new(struct bpf_sensor *sensor, const struct targets_options *options,
+		struct targets **ret_targets)
 {
 	struct targets *targets = calloc(1, sizeof(*targets));
 	int r;
@@ -91,7 +97,9 @@ int targets_new(struct bpf_sensor *sensor, uint32_t libraries, struct targets **
 	if (!targets)
 		return -ENOMEM;
 	targets->sensor = sensor;
-	targets->libraries = libraries;
+	targets->libraries = options->libraries;
+	targets->rate = options->rate;
+	targets->off = options->off;
 	targets->channel = -1;
 	r = files_new(FILES_MAX, &targets->files);
 	if (r < 0) {
@@ -102,30 +110,47 @@ int targets_new(struct bpf_sensor *sensor, uint32_t libraries, struct targets **
 	return 0;
 }
 
-static void take_all_out(struct targets *targets)
+/* All probes go, before the files that they are in. */
+static void detach_all(struct targets *targets)
 {
-	struct attach **all = calloc(targets->count.files_probed + 1, sizeof(struct attach *));
-	uint32_t count = 0;
+	uint32_t max = files_count(targets->files, FILE_HOOKED), count = 0;
+	_cleanup_free_ struct attach **attaches = calloc(max ? max : 1, sizeof(struct attach *));
 
-	for (struct file *f = files_next(targets->files, NULL); all && f;
+	if (!attaches)
+		return; /* then they go one by one */
+	for (struct file *f = files_next(targets->files, NULL); f;
 	     f = files_next(targets->files, f))
-		if (f->state == FILE_HOOKED && count < targets->count.files_probed)
-			all[count++] = f->attach;
-	attach_take_out(all, count);
-	free(all);
+		if (f->state == FILE_HOOKED)
+			attaches[count++] = TAKE_PTR(f->attach);
+	attach_free_many(attaches, count);
 }
 
 void targets_free(struct targets *targets)
 {
 	if (!targets)
 		return;
-	take_all_out(targets);
+	detach_all(targets);
 	files_free(targets->files);
 	free(targets);
 }
 
+/* Files that the kernel knows as the same inode have no probes any more either. */
+static void leave_twins(struct targets *targets, uint64_t number)
+{
+	for (struct file *f = files_next(targets->files, NULL); f;
+	     f = files_next(targets->files, f))
+		if (f->twin == number) {
+			f->twin = 0;
+			targets->count.files_probed -= f->state == FILE_HOOKED;
+			f->count = (struct attach_count){0};
+			f->state = FILE_OFF; /* the next one who maps it has it probed */
+		}
+}
+
 static void detach(struct targets *targets, struct file *file)
 {
+	if (file->attach)
+		leave_twins(targets, file->number);
 	if (file->state == FILE_HOOKED) {
 		targets->count.files_probed--;
 		targets->count.probes -= file->count.probes;
@@ -134,6 +159,9 @@ static void detach(struct targets *targets, struct file *file)
 	file->attach = NULL;
 	file->count = (struct attach_count){0};
 	file->since_ns = 0;
+	file->twin = 0;
+	free(file->unread);
+	file->unread = NULL;
 	free(file->finding);
 	file->finding = NULL;
 }
@@ -202,9 +230,17 @@ static struct file *queue(struct targets *targets, struct file *file, int path_f
 	return file;
 }
 
+static void settle(struct file *file, enum file_state state)
+{
+	closep(&file->fd);
+	file->fd = -EBADF;
+	file->state = state;
+}
+
 static bool is_under_way(const struct file *file)
 {
-	return file->state == FILE_QUEUED || file->state == FILE_SCANNING;
+	return file->state == FILE_QUEUED || file->state == FILE_SCANNING ||
+	       file->state == FILE_WAITING;
 }
 
 static bool is_library(const char *path)
@@ -222,7 +258,26 @@ static bool is_library(const char *path)
 	return false;
 }
 
-static struct file *meet(struct targets *targets, int path_fd, const char *path, bool urgent)
+static void confirm(struct targets *targets, struct file *file);
+
+/* Who has it mapped: there its probes can be read back. */
+static void note_mapping(struct targets *targets, struct file *file, const struct target_map *map,
+			 bool now)
+{
+	if (!map)
+		return;
+	file->where = (struct readback_map){map->pid, map->start, map->ino};
+	if (file->state == FILE_WAITING && now && !file->now) {
+		line_remove(&targets->soon, file);
+		line_append(&targets->now, file);
+	}
+	file->now = file->now || now;
+	if (file->state == FILE_HOOKED)
+		confirm(targets, file);
+}
+
+static struct file *meet(struct targets *targets, int path_fd, const char *path,
+			 const struct target_map *map, bool urgent)
 {
 	struct file_key key;
 	struct file *file;
@@ -241,11 +296,20 @@ static struct file *meet(struct targets *targets, int path_fd, const char *path,
 	}
 	file->mapped = true;
 	file->idle_scans = 0;
-	if (is == FILE_IS_KNOWN || is_under_way(file))
+	if (targets->off && is == FILE_IS_NEW)
+		file->state = FILE_OFF;
+	if (is == FILE_IS_CHANGED && file->state == FILE_WAITING) {
+		line_remove(file->now ? &targets->now : &targets->soon, file);
+		settle(file, FILE_NONE);
+	}
+	if (is != FILE_IS_CHANGED)
+		note_mapping(targets, file, map, urgent);
+	if (is_under_way(file) || (is == FILE_IS_KNOWN && file->state != FILE_OFF) || targets->off)
 		return file;
 	if (is == FILE_IS_CHANGED) {
 		detach(targets, file);
 		file->deaths = 0;
+		note_mapping(targets, file, map, urgent);
 	}
 	return queue(targets, file, path_fd, urgent || is_library(path));
 }
@@ -254,7 +318,7 @@ static struct file *meet(struct targets *targets, int path_fd, const char *path,
 static uint64_t look(struct targets *targets, const struct target_map *map, bool urgent)
 {
 	_cleanup_close_ int fd = open_mapped(map);
-	const struct file *file = fd >= 0 ? meet(targets, fd, map->path, urgent) : NULL;
+	const struct file *file = fd >= 0 ? meet(targets, fd, map->path, map, urgent) : NULL;
 
 	return file ? file->number : 0;
 }
@@ -304,7 +368,7 @@ void targets_known(struct targets *targets, const char *path)
 
 	/* A pattern may well match a directory or a dangling link. */
 	if (fd >= 0)
-		meet(targets, fd, path, true);
+		meet(targets, fd, path, NULL, true);
 }
 
 /* ---- the agent ---- */
@@ -339,13 +403,6 @@ void targets_send(struct targets *targets)
 		file->state = FILE_SCANNING;
 		line_append(&targets->in_hand, file);
 	}
-}
-
-static void settle(struct file *file, enum file_state state)
-{
-	closep(&file->fd);
-	file->fd = -EBADF;
-	file->state = state;
 }
 
 static void take_back(struct targets *targets)
@@ -408,15 +465,15 @@ void targets_set_agent(struct targets *targets, int channel)
 	targets_send(targets);
 }
 
-static bool is_watched(const struct targets *targets, uint32_t hook)
-{
-	static const uint8_t library_of[TT_HOOK_MAX] = {
+static const uint8_t library_of[TT_HOOK_MAX] = {
 #define TT_HOOK_CALL(number, hook, library, direction, result) [number] = TT_TLS_##library,
 #define TT_HOOK_END(number, hook, library) [number] = TT_TLS_##library,
 #define TT_HOOK_PLAIN(number, hook, library) [number] = TT_TLS_##library,
 #include <tokentrail/hooks.def>
-	};
+};
 
+static bool is_watched(const struct targets *targets, uint32_t hook)
+{
 	return targets->libraries >> library_of[hook] & 1;
 }
 
@@ -429,6 +486,8 @@ int targets_hook(struct targets *targets, const struct tt_ipc_hook *hook)
 		return -EBADMSG;
 	if (!is_watched(targets, hook->hook))
 		return 0;
+	if (hook->offset >= file->key.size)
+		return -EBADMSG;
 	if (!file->attach) {
 		r = attach_new(&file->attach);
 		if (r < 0)
@@ -456,43 +515,237 @@ static void keep_findings(struct targets *targets, struct file *file,
 	}
 }
 
-static int place(struct targets *targets, struct file *file)
+/* Of a library none of whose functions has its probe. */
+static void tell_refused(struct file *file, const bool has[static TT_TLS_MAX])
 {
+	for (int i = 0; file->finding && i < TT_FINDINGS_MAX && file->finding[i].tls; i++) {
+		struct tt_finding *f = &file->finding[i];
+
+		if (!f->blind && f->tls < TT_TLS_MAX && !has[f->tls])
+			f->blind = TT_BLIND_attach_refused;
+	}
+}
+
+static void unprobe(struct targets *targets, struct file *file)
+{
+	targets->count.files_probed--;
+	targets->count.probes -= file->count.probes;
+	attach_free(file->attach);
+	file->attach = NULL;
+	file->count.probes = 0;
+	file->since_ns = 0;
+	file->state = FILE_REFUSED;
+}
+
+/* Are the probes really there? Known as soon as a process maps the file; asked once. */
+static void confirm(struct targets *targets, struct file *file)
+{
+	_cleanup_free_ struct attach_sites *s = file->unread;
+	bool has[TT_TLS_MAX] = {false};
+	uint32_t seen = 0, missing = 0;
+
+	if (!s)
+		return;
+	file->unread = NULL;
+	if (readback(&file->where, s->site, s->count) == 0)
+		for (uint32_t i = 0; i < s->count; i++) {
+			seen += s->site[i].seen;
+			missing += s->site[i].seen && !s->site[i].probed;
+			if (!s->site[i].seen || s->site[i].probed)
+				has[library_of[s->hook[i]]] = true;
+		}
+	if (!seen) {
+		file->unread = TAKE_PTR(s);
+		return;
+	}
+	if (!missing)
+		return;
+	log_limited(LOG_LEVEL_WARNING,
+		    "the kernel took probes that are not there; what they would see is not seen "
+		    "file=%" PRIu64 " missing=%u",
+		    file->number, missing);
+	targets->count.attach_failed += missing;
+	file->count.hooks -= missing;
+	file->count.failed += missing;
+	tell_refused(file, has);
+	if (file->count.hooks == 0)
+		unprobe(targets, file);
+	tell_attached(targets, file);
+}
+
+/*
+ * The file whose probes this one has already: what looks like two files may be one inode for the kernel,
+ * through two overlays whose copies of its times differ. A second probe would tell each call twice.
+ */
+static struct file *find_twin(struct targets *targets, const struct file *file)
+{
+	struct attach_sites s;
+
+	attach_sites(file->attach, file->fd, &s);
+	if (s.count == 0 || readback(&file->where, s.site, s.count) < 0)
+		return NULL;
+	for (uint32_t i = 0; i < s.count; i++)
+		if (!s.site[i].probed)
+			return NULL;
+	for (struct file *f = files_next(targets->files, NULL); f;
+	     f = files_next(targets->files, f)) {
+		uint32_t same = 0;
+
+		if (f == file || f->state != FILE_HOOKED || f->key.size != file->key.size ||
+		    f->key.ino != file->key.ino)
+			continue;
+		while (same < s.count && attach_has(f->attach, s.site[same].offset))
+			same++;
+		if (same == s.count)
+			return f;
+	}
+	return NULL;
+}
+
+static void join_twin(struct targets *targets, struct file *file, const struct file *twin)
+{
+	log_debug("these probes are in place already file=%" PRIu64 " as=%" PRIu64, file->number,
+		  twin->number);
+	attach_free(file->attach);
+	file->attach = NULL;
+	file->twin = twin->number;
+	file->since_ns = twin->since_ns;
+	file->count = (struct attach_count){.hooks = twin->count.hooks};
+	targets->count.files_probed++;
+	settle(file, FILE_HOOKED);
+}
+
+static void placed(struct targets *targets, struct file *file)
+{
+	bool has[TT_TLS_MAX] = {false};
+	struct attach_sites *s = malloc(sizeof(*s));
+
+	file->since_ns = boottime_ns();
+	targets->count.files_probed++;
+	targets->count.probes += file->count.probes;
+	if (!s)
+		return; /* it is not read back */
+	attach_sites(file->attach, file->fd, s);
+	for (uint32_t i = 0; i < s->count; i++)
+		has[library_of[s->hook[i]]] = true;
+	tell_refused(file, has);
+	file->unread = s;
+}
+
+static void place(struct targets *targets, struct file *file)
+{
+	struct file *twin = find_twin(targets, file);
 	int r;
 
+	if (twin) {
+		join_twin(targets, file, twin);
+		return;
+	}
 	r = attach_place(file->attach, targets->sensor, file->fd, file->key.size, &file->count);
-	if (r < 0) { /* an offset that is not in the file */
-		settle(file, FILE_REFUSED);
-		attach_free(file->attach);
-		file->attach = NULL;
-		return -EBADMSG;
-	}
 	targets->count.attach_failed += file->count.failed;
-	settle(file, file->count.hooks ? FILE_HOOKED : FILE_REFUSED);
-	if (file->count.hooks) {
-		file->since_ns = boottime_ns();
-		targets->count.files_probed++;
-		targets->count.probes += file->count.probes;
-	} else {
-		attach_free(file->attach);
-		file->attach = NULL;
+	if (r == 0 && file->count.hooks) {
+		placed(targets, file);
+		settle(file, FILE_HOOKED);
+		log_debug("probes are in place file=%" PRIu64 " hooks=%u failed=%u", file->number,
+			  file->count.hooks, file->count.failed);
+		confirm(targets, file);
+		return;
 	}
-	log_debug("probes are in place file=%" PRIu64 " hooks=%u failed=%u", file->number,
-		  file->count.hooks, file->count.failed);
+	settle(file, FILE_REFUSED);
+	attach_free(file->attach);
+	file->attach = NULL;
+	tell_refused(file, (bool[TT_TLS_MAX]){false});
+}
+
+/* ---- not too many at once ---- */
+
+/* When the next file may have its probes: each takes its part of a second, and a second's worth of them
+ * may be taken in advance. */
+static uint64_t next_turn(struct targets *targets, uint64_t now_ns)
+{
+	uint64_t each = targets->rate ? 1000000000ULL / targets->rate : 0;
+	uint64_t advance = targets->rate ? (targets->rate - 1) * each : 0;
+
+	if (targets->full_ns < now_ns)
+		targets->full_ns = now_ns;
+	if (targets->full_ns > now_ns + advance)
+		return targets->full_ns - advance;
+	targets->full_ns += each;
+	return now_ns;
+}
+
+static void wait_for_turn(struct targets *targets, struct file *file)
+{
+	file->state = FILE_WAITING;
+	line_append(file->now ? &targets->now : &targets->soon, file);
+}
+
+uint64_t targets_attach(struct targets *targets, uint64_t now_ns)
+{
+	while (targets->now.first || targets->soon.first) {
+		struct line *line = targets->now.first ? &targets->now : &targets->soon;
+		struct file *file = line->first;
+		uint64_t turn;
+
+		turn = next_turn(targets, now_ns);
+		if (turn > now_ns)
+			return turn;
+		line_take(line);
+		file->now = false;
+		place(targets, file);
+		tell_attached(targets, file);
+	}
 	return 0;
+}
+
+/* ---- the switch ---- */
+
+static void switch_off(struct targets *targets, struct file *file)
+{
+	struct tt_finding *finding;
+
+	if (file->state == FILE_WAITING) {
+		line_remove(file->now ? &targets->now : &targets->soon, file);
+		settle(file, FILE_OFF);
+	}
+	if (file->state != FILE_HOOKED)
+		return;
+	finding = TAKE_PTR(file->finding);
+	detach(targets, file);
+	file->finding = finding;
+	file->state = FILE_OFF;
+	tell_attached(targets, file);
+}
+
+void targets_switch(struct targets *targets, bool on)
+{
+	targets->off = !on;
+	memset(targets->recent, 0, sizeof(targets->recent));
+	if (!on)
+		detach_all(targets);
+	for (struct file *f = on ? NULL : files_next(targets->files, NULL); f;
+	     f = files_next(targets->files, f))
+		switch_off(targets, f);
 }
 
 int targets_scanned(struct targets *targets, const struct tt_ipc_scanned *scanned)
 {
 	struct file *file = files_get(targets->files, scanned->file);
-	int r = 0;
 
 	if (!file || file->state != FILE_SCANNING)
 		return -EBADMSG;
 	line_remove(&targets->in_hand, file);
 	keep_findings(targets, file, scanned->finding);
-	if (scanned->result == TT_SCAN_HOOKS && file->attach) {
-		r = place(targets, file);
+	if (scanned->result == TT_SCAN_HOOKS && file->attach && !targets->off) {
+		wait_for_turn(targets, file);
+		targets_attach(targets, boottime_ns());
+		targets_send(targets);
+		return 0;
+	}
+	if (file->attach && targets->off) {
+		attach_free(file->attach);
+		file->attach = NULL;
+		settle(file, FILE_OFF);
 	} else {
 		attach_free(file->attach);
 		file->attach = NULL;
@@ -501,7 +754,7 @@ int targets_scanned(struct targets *targets, const struct tt_ipc_scanned *scanne
 	}
 	tell_attached(targets, file);
 	targets_send(targets);
-	return r;
+	return 0;
 }
 
 /* ---- letting go ---- */
@@ -542,7 +795,8 @@ void targets_scan_ended(struct targets *targets)
 
 bool targets_busy(const struct targets *targets)
 {
-	return targets->urgent.length || targets->later.length || targets->in_hand.length;
+	return targets->urgent.length || targets->later.length || targets->in_hand.length ||
+	       targets->now.length || targets->soon.length;
 }
 
 void targets_counts(const struct targets *targets, struct targets_count *ret_count)

@@ -33,8 +33,14 @@ struct targets_count {
 	uint64_t messages_lost; /* the agent did not read */
 };
 
-/* libraries: which ones are watched, as config_libraries() says it. */
-int targets_new(struct bpf_sensor *sensor, uint32_t libraries, struct targets **ret_targets);
+struct targets_options {
+	uint32_t libraries; /* which ones are watched, as config_libraries() says it */
+	uint32_t rate;	    /* files a second that get probes, as many at once after a pause; 0: any */
+	bool off;	    /* no probes until targets_switch() */
+};
+
+int targets_new(struct bpf_sensor *sensor, const struct targets_options *options,
+		struct targets **ret_targets);
 void targets_free(struct targets *targets); /* takes all probes out */
 
 /* A mapping that an event told of, at CLOCK_BOOTTIME now_ns; or one that a scan found. The file's
@@ -48,6 +54,13 @@ int targets_has_finding(const struct targets *targets, uint64_t file);
 
 /* A file of this file system, to be probed before anybody maps it. */
 void targets_known(struct targets *targets, const char *path);
+
+/* Takes all probes out at once, or lets them be set again: with the scan that has to follow. */
+void targets_switch(struct targets *targets, bool on);
+
+/* Sets the probes of files that waited for limits.attach_rate. Returns when, by CLOCK_BOOTTIME, to call
+ * it again; 0: none waits. */
+uint64_t targets_attach(struct targets *targets, uint64_t now_ns);
 
 /* Around the scan that calls targets_found(): afterwards the probes of files that nobody has mapped
  * for a while and that are gone from this file system are taken out, because a probe keeps its

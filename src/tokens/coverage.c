@@ -2,6 +2,8 @@
 /* The verdict on a process, from what is known of its libraries and sockets; and names. */
 #include "tokens/coverage.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "tokens/use.h"
@@ -192,6 +194,19 @@ void coverage_add(struct coverage_sum *sum, const struct coverage *c)
 	sum->sockets += c->sockets;
 	sum->blind_sockets += c->blind_sockets;
 	sum->processes[c->status]++;
+}
+
+void coverage_line(const struct coverage_sum *sum, char ret_line[static COVERAGE_LINE_LEN])
+{
+	double share = coverage_share(sum->wire, sum->covered);
+	uint64_t blind = sum->processes[COVERAGE_BLIND];
+
+	ret_line[0] = 0;
+	if (share < 0)
+		return;
+	/* Rounded down: 100 % is all of it. */
+	snprintf(ret_line, COVERAGE_LINE_LEN, "TLS bytes covered %d %%, %" PRIu64 " %s blind",
+		 (int)(share * 100), blind, blind == 1 ? "process" : "processes");
 }
 
 static void sum_sums(struct coverage_sum *to, const struct coverage_sum *from)

@@ -46,7 +46,7 @@ struct coverage_library {
 	char version[TT_VERSION_LEN];
 	uint64_t since_ns;		/* probes are in place since, CLOCK_REALTIME; 0 = none are */
 	uint32_t probes, refused;	/* of the file */
-	bool used;			/* one of its calls was seen; false says nothing */
+	bool used;			/* one of its calls was seen */
 	char path[TT_IPC_PATH_LEN];
 };
 
@@ -114,6 +114,10 @@ struct coverage_sum {
 
 /* Adds a process whole. */
 void coverage_add(struct coverage_sum *sum, const struct coverage *c);
+
+/* "TLS bytes covered 97 %, 3 processes blind"; "" while there is no TLS. */
+#define COVERAGE_LINE_LEN 80
+void coverage_line(const struct coverage_sum *sum, char ret_line[static COVERAGE_LINE_LEN]);
 
 struct coverage_workload {
 	enum coverage_kind kind;

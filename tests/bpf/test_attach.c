@@ -195,13 +195,11 @@ static void all_go_at_once(void **state)
 	}
 	assert_int_not_equal(changed_bytes(&lib), 0);
 	clock_gettime(CLOCK_MONOTONIC, &began);
-	attach_take_out(attach, 40);
+	attach_free_many(attach, 40);
 	clock_gettime(CLOCK_MONOTONIC, &ended);
 	assert_int_equal(changed_bytes(&lib), 0);
 	assert_int_equal(open_files(), before);
 	assert_true(ended.tv_sec - began.tv_sec < 4);
-	for (int i = 0; i < 40; i++)
-		attach_free(attach[i]);
 }
 
 static void same_function_twice_is_one_probe(void **state)
@@ -237,15 +235,16 @@ static void unknown_hooks_are_refused(void **state)
 	attach_free(attach);
 }
 
+#ifdef __x86_64__
+static const char bad[] = {0x06}; /* push %es: not an instruction in 64-bit mode */
+#else
+static const char bad[] = {0, 0, 0, 0}; /* udf */
+#endif
+
 /* One function whose first instruction no probe can stand on: it is counted, the others are probed.
  */
 static void one_refusal_does_not_stop_the_others(void **state)
 {
-#ifdef __x86_64__
-	static const char bad[] = {0x06}; /* push %es: not an instruction in 64-bit mode */
-#else
-	static const char bad[] = {0, 0, 0, 0}; /* udf */
-#endif
 	struct library l = {.fd = -EBADF};
 	struct attach_count count;
 	struct attach *attach;
@@ -263,6 +262,57 @@ static void one_refusal_does_not_stop_the_others(void **state)
 	assert_true(is_probed(&l, l.scan.hooks[1].offset));
 	attach_free(attach);
 	assert_int_equal(changed_bytes(&l), 0);
+	munmap(l.bytes, l.size);
+	close(l.fd);
+	assert_int_equal(unlink(l.path), 0);
+}
+
+static const enum tt_hook go_hooks[] = {TT_HOOK_go_write, TT_HOOK_go_read, TT_HOOK_go_close,
+					TT_HOOK_go_return, TT_HOOK_go_return};
+#define GO_HOOKS (sizeof(go_hooks) / sizeof(go_hooks[0]))
+
+static struct attach *note_go(const struct library *l)
+{
+	struct attach *attach;
+
+	assert_true(l->scan.count >= GO_HOOKS);
+	assert_int_equal(attach_new(&attach), 0);
+	for (size_t i = 0; i < GO_HOOKS; i++)
+		assert_int_equal(attach_add(attach, go_hooks[i], l->scan.hooks[i].offset), 0);
+	return attach;
+}
+
+/* A return probe would be one more for a hook, and ends a Go program. */
+static void go_has_one_probe_for_a_hook(void **state)
+{
+	struct attach *attach = note_go(&lib);
+	struct attach_count count;
+
+	assert_int_equal(attach_place(attach, sensor, lib.fd, lib.size, &count), 0);
+	assert_int_equal(count.hooks, GO_HOOKS);
+	assert_int_equal(count.probes, GO_HOOKS);
+	attach_free(attach);
+	assert_int_equal(changed_bytes(&lib), 0);
+}
+
+/* Of calls that may end unseen, the beginnings are not probed either. */
+static void go_needs_all_returns(void **state)
+{
+	struct library l = {.fd = -EBADF};
+	struct attach_count count;
+	struct attach *attach;
+
+	assert_int_equal(copy_libssl(&l), 0);
+	assert_int_equal(pwrite(l.fd, bad, sizeof(bad), (off_t)l.scan.hooks[3].offset),
+			 sizeof(bad));
+	assert_int_equal(map_library(&l), 0);
+	attach = note_go(&l);
+	assert_int_equal(attach_place(attach, sensor, l.fd, l.size, &count), 0);
+	assert_int_equal(count.failed, 3);
+	assert_false(is_probed(&l, l.scan.hooks[0].offset));
+	assert_false(is_probed(&l, l.scan.hooks[1].offset));
+	assert_true(is_probed(&l, l.scan.hooks[2].offset));
+	attach_free(attach);
 	munmap(l.bytes, l.size);
 	close(l.fd);
 	assert_int_equal(unlink(l.path), 0);
@@ -339,6 +389,8 @@ int main(void)
 		cmocka_unit_test(offset_beyond_the_file_sets_nothing),
 		cmocka_unit_test(unknown_hooks_are_refused),
 		cmocka_unit_test(one_refusal_does_not_stop_the_others),
+		cmocka_unit_test(go_has_one_probe_for_a_hook),
+		cmocka_unit_test(go_needs_all_returns),
 		cmocka_unit_test(killed_monitor_leaves_nothing),
 		cmocka_unit_test(later_mapping_is_probed_too),
 	};

@@ -16,6 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 import rig  # noqa: E402  pylint: disable=wrong-import-position,import-error
 
 ROUNDS = int(os.environ.get("ATTACH_ROUNDS", "100"))
+SWITCHES = 20
 LOADGEN = os.path.join(rig.TOOLS, "loadgen")
 
 
@@ -145,6 +146,65 @@ def hundred_times(work, nginx, authority):
         need_nothing_left(nginx, mine)
 
 
+def uprobe_links(pid):
+    """Links of uprobes, of either kind, that a process holds open."""
+    found = 0
+    for name in os.listdir(f"/proc/{pid}/fdinfo"):
+        try:
+            with open(f"/proc/{pid}/fdinfo/{name}", encoding="ascii") as f:
+                found += bool(re.search(r"^link_type:\s*(uprobe_multi|kprobe_multi|perf)", f.read(), re.M))
+        except OSError:
+            continue
+    return found
+
+
+def switched(work, nginx, authority):
+    """One switch takes all probes of a running sensor out, and puts them back, under load."""
+    conf = os.path.join(work, "switch.yaml")
+
+    def switch(on):
+        with open(conf, "w", encoding="ascii") as f:
+            f.write(f"sources:\n  probes: {'true' if on else 'false'}\n")
+        sensor.process.send_signal(signal.SIGHUP)
+
+    with open(conf, "w", encoding="ascii") as f:
+        f.write("sources:\n  probes: true\n")
+    sensor = rig.Sensor(work, "--config", conf)
+    worker, workers = nginx.workers[0], list(nginx.workers)
+    load = Load(nginx, authority, work)
+    try:
+        with rig.case(f"{SWITCHES} times all probes out and in again under load"):
+            for i in range(SWITCHES):
+                rig.need(patched(worker), f"breakpoints before the switch in round {i}")
+                switch(False)
+                rig.wait_until(lambda: not patched(worker), 10, "no breakpoint in nginx's libssl")
+                rig.wait_until(lambda: not uprobe_links(sensor.monitor), 10, "no link of a uprobe")
+                time.sleep(0.3)
+                rig.need_equal(patched(worker), [], "breakpoints of new processes' mappings")
+                switch(True)
+                rig.wait_until(lambda: patched(worker), 20, "the breakpoints are back")
+    finally:
+        counts = load.stop()
+    with rig.case("no request was lost or failed by that"):
+        rig.need(all(n > 20 for n, _ in counts), f"too little load to mean anything: {counts}")
+        rig.need_equal([bad for _, bad in counts], [0, 0, 0], f"failures of {counts}")
+        rig.need_equal(rig.children(nginx.process.pid), workers, "nginx workers")
+    with rig.case("uses are seen when the probes are back, and plain ones while they are out"):
+        rig.wait_until(lambda: one_use_seen(sensor, nginx, authority, []), 30, "a use is seen")
+        switch(False)
+        rig.wait_until(lambda: not patched(worker), 10, "no breakpoint in nginx's libssl")
+        token = rig.token()
+        for url in (f"https://localhost:{nginx.tls}/out", f"http://localhost:{nginx.plain}/out"):
+            rig.run(["curl", "-sS", "--http1.1", "--cacert", authority.ca, "-H", f"Authorization: Bearer {token}",
+                     "-o", "/dev/null", url])
+        seen = sensor.wait_uses(sensor.ids([token])[0], 2)
+        rig.need_equal({u["tls"]["library"] for u in seen}, {"none"}, "libraries")
+        rig.need_equal(rig.total(seen), 2, "uses")
+        took = [int(n) for n in re.findall(r"all probes are out took_ms=(\d+)", sensor.errors())]
+        print(f"# all probes out in {max(took)} ms at most, {sum(took) / len(took):.0f} ms on average")
+        rig.need_equal(sensor.stop(), 0, "status")
+
+
 def one_use(sensor, nginx, authority):
     token = rig.token()
     rig.run(["curl", "-sS", "--http1.1", "--cacert", authority.ca, "-H", f"Authorization: Bearer {token}",
@@ -209,6 +269,7 @@ def main():
     authority = rig.Authority(work)
     nginx = rig.Nginx(work, authority)
     hundred_times(work, nginx, authority)
+    switched(work, nginx, authority)
     end_of_monitor(work, nginx, authority)
     end_of_agent(work, nginx, authority)
     rig.finish()

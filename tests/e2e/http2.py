@@ -37,7 +37,7 @@ def wants_of(name, questions, answers):
 
 
 def library(tls, peer):
-    return "openssl" if tls and peer.openssl else "none"
+    return peer.library if tls else "none"
 
 
 def pair(sensor, name, server, ca=None, only=None, more=()):
@@ -47,7 +47,7 @@ def pair(sensor, name, server, ca=None, only=None, more=()):
     client = peers.client(name.replace("java-upgrade", "java"), base, ca)
     wants = wants_of(name, questions, client.ask_all(questions))
     ends = [seen.End(d, p.exe, p.pids, library(ca, p), server.port, own_io=bool(ca) and p.exe == NODE)
-            for d, p in (("egress", client), ("ingress", server)) if not ca or p.openssl]
+            for d, p in (("egress", client), ("ingress", server)) if not ca or p.library]
     rig.need(ends, "no end of this can be seen")
     # What an answer tells is the port of the last connection; curl tells its own.
     seen.check(sensor, wants, [*ends, *more], ports_behind=bool(more) and not name.startswith("curl"))
@@ -55,7 +55,7 @@ def pair(sensor, name, server, ca=None, only=None, more=()):
 
 class NginxPort:
     """One of the two listeners of a rig.Nginx, in the shape of a peers.Server."""
-    exe, openssl, statuses = "/usr/sbin/nginx", True, {200, 204, 403, 404}
+    exe, library, statuses = "/usr/sbin/nginx", "openssl", {200, 204, 403, 404}
 
     def __init__(self, nginx, tls):
         self.port, self.pids = nginx.tls if tls else nginx.plain, set(nginx.workers)
@@ -77,9 +77,6 @@ def with_own_servers(sensor, work, authority):
                 chain = authority if tls else None
                 server = peers.Nghttpd(work, chain) if kind == "nghttpd" else peers.Server(kind, chain)
                 for name in clients:
-                    # Of Go's TLS and rustls the sensor sees nothing yet.
-                    if tls and not server.openssl and name not in ("curl", "nghttp", "node"):
-                        continue
                     with rig.case(f"{name} to {kind}, {'TLS' if tls else 'plain'}"):
                         pair(sensor, name, server, chain and chain.ca)
                 server.stop()

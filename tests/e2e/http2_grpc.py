@@ -13,8 +13,6 @@ import rig  # noqa: E402  pylint: disable=wrong-import-position,import-error
 import seen  # noqa: E402  pylint: disable=wrong-import-position,import-error
 
 KINDS = ("grpc-go", "grpcio")
-TLS = {"grpcio": "boringssl"}	# of those whose TLS is seen
-TLS_SERVERS = ("grpcio",)
 # (kind, grpc-status): Trailers-Only answers, trailers after messages, and the same token again and again.
 CALLS = (("unary", 0), ("unary", 0), ("unary", 16), ("stream", 0), ("stream", 7), ("unary", 5), ("stream", 16))
 
@@ -44,11 +42,11 @@ def plain(sensor):
 
 def tls_end(direction, name, peer, port):
     """The C core carries the records between BoringSSL and its sockets itself."""
-    return [seen.End(direction, peer.exe, peer.pids, TLS[name], port, own_io=True)] if name in TLS else []
+    return [seen.End(direction, peer.exe, peer.pids, peer.library, port, own_io=name == "grpcio")]
 
 
 def over_tls(sensor, authority):
-    for server_name in TLS_SERVERS:
+    for server_name in KINDS:
         for name in KINDS:
             with rig.case(f"{name} to {server_name}, TLS"):
                 server = peers.Server(server_name, authority)

@@ -13,6 +13,25 @@ build_go() { # OUT
 	(cd "$here/go" && GOFLAGS='-mod=readonly -buildvcs=false' go build -o "$1/peer" .)
 }
 
+# As programs are shipped, and by older toolchains, which the go command fetches; one that is not to be
+# had is left out, and its tests skip. No settings: old ones don't know the new ones' words.
+build_go_std() { # OUT
+	local how version mode
+	for how in "plain exe" "stripped exe -s -w" "pie pie" "pie-stripped pie -s -w" "cgo exe -linkmode=external" \
+		"cgo-pie-stripped pie -linkmode=external -s -w"; do
+		read -r version mode how <<<"$how"
+		(cd "$here/go_std" && GOENV=off go build -buildvcs=false -buildmode="$mode" -ldflags="$how" -o "$1/$version" .) ||
+			echo "peers: no $version program of Go: its tests are skipped" >&2
+	done
+	for version in 1.16.15 1.17.13 1.18.10 1.20.14 1.21.13 1.25.0; do
+		for mode in exe pie; do
+			(cd "$here/go_std" && GOENV=off GOTOOLCHAIN=go$version CGO_ENABLED=0 \
+				go build -buildmode=$mode -ldflags='-s -w' -o "$1/$version-$mode" .) ||
+				echo "peers: no program of Go $version: its tests are skipped" >&2
+		done
+	done
+}
+
 build_rust() { # in a copy: cargo writes its lock file beside the sources
 	cp -r "$here/rust" "$1/src"
 	cargo build -q --manifest-path "$1/src/Cargo.toml" --target-dir "$1/target"
@@ -69,7 +88,7 @@ build_boringssl() {
 
 version_of() { # NAME: of its tool; without one, or with an old one, its peers can't be built
 	case $1 in
-	go) go version | sed -n 's/^go version go\([0-9.]*\).*/\1/p' ;;
+	go | go_std) go version | sed -n 's/^go version go\([0-9.]*\).*/\1/p' ;;
 	rust) cargo --version | sed -n 's/^cargo \([0-9.]*\).*/\1/p' ;;
 	java) javac -version 2>&1 | sed -n 's/^javac \([0-9.]*\).*/\1/p' ;;
 	netty) mvn -v 2>/dev/null | sed -n 's/^Java version: \([0-9.]*\).*/\1/p' ;;
@@ -103,6 +122,7 @@ build() { # NAME
 # The tool that builds it, and its least version.
 declare -A tool=([go]=go [rust]=cargo [java]=javac [python]=python3)
 declare -A least=([go]=1.26 [rust]=1.88 [java]=17 [python]=3.11)
+tool[go_std]=go least[go_std]=1.26
 tool[dotnet]=python3 least[dotnet]=3.11
 tool[netty]=mvn least[netty]=17
 tool[bun]=npm least[bun]=7

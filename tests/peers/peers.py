@@ -26,29 +26,29 @@ JAVA = shutil.which("java") or "java"
 STATUS = {"/denied": 403, "/gone": 404, "/empty": 204}
 APACHE_MODULES = "/usr/lib/apache2/modules"
 
-# Client name -> (program, further words, whether its TLS is the system's OpenSSL).
+# Client name -> (program, further words, tls.library of its TLS or None if that is not seen yet).
 CLIENTS = {
-    "go": (GO, ["http-client"], False),
-    "xnet": (GO, ["xnet-client"], False),
-    "reqwest": (RUST, [], False),
-    "java": (JAVA, ["-XX:TieredStopAtLevel=1", "-cp", os.path.join(CACHE, "java"), "Peer"], False),
-    "node": ("node", [os.path.join(HERE, "node", "client.mjs")], True),
-    "httpx": (PYTHON, [os.path.join(HERE, "python", "http_client.py")], True),
-    "netty-1.1": (JAVA, ["-cp", f"{NETTY}:{NETTY}/jars/*", "Netty", "1.1"], False),
-    "netty-2": (JAVA, ["-cp", f"{NETTY}:{NETTY}/jars/*", "Netty", "2"], False),
-    "bun": (BUN, [os.path.join(HERE, "bun", "client.mjs")], False),
-    "curl_cffi-1.1": (BORINGSSL_PYTHON, [os.path.join(HERE, "boringssl", "cffi_client.py"), "1.1"], False),
-    "curl_cffi-2": (BORINGSSL_PYTHON, [os.path.join(HERE, "boringssl", "cffi_client.py"), "2"], False),
-    "grpc-go": (GO, ["grpc-client"], False),
-    "grpcio": (PYTHON, [os.path.join(HERE, "python", "grpc_client.py")], False),
+    "go": (GO, ["http-client"], "go"),
+    "xnet": (GO, ["xnet-client"], "go"),
+    "reqwest": (RUST, [], None),
+    "java": (JAVA, ["-XX:TieredStopAtLevel=1", "-cp", os.path.join(CACHE, "java"), "Peer"], None),
+    "node": ("node", [os.path.join(HERE, "node", "client.mjs")], "openssl"),
+    "httpx": (PYTHON, [os.path.join(HERE, "python", "http_client.py")], "openssl"),
+    "netty-1.1": (JAVA, ["-cp", f"{NETTY}:{NETTY}/jars/*", "Netty", "1.1"], "boringssl"),
+    "netty-2": (JAVA, ["-cp", f"{NETTY}:{NETTY}/jars/*", "Netty", "2"], "boringssl"),
+    "bun": (BUN, [os.path.join(HERE, "bun", "client.mjs")], "boringssl"),
+    "curl_cffi-1.1": (BORINGSSL_PYTHON, [os.path.join(HERE, "boringssl", "cffi_client.py"), "1.1"], "boringssl"),
+    "curl_cffi-2": (BORINGSSL_PYTHON, [os.path.join(HERE, "boringssl", "cffi_client.py"), "2"], "boringssl"),
+    "grpc-go": (GO, ["grpc-client"], "go"),
+    "grpcio": (PYTHON, [os.path.join(HERE, "python", "grpc_client.py")], "boringssl"),
 }
 SERVERS = {
-    "go": (GO, ["http-server"], False),
-    "xnet": (GO, ["xnet-server"], False),
-    "node": ("node", [os.path.join(HERE, "node", "server.mjs")], True),
-    "bun": (BUN, [os.path.join(HERE, "bun", "server.mjs")], False),
-    "grpc-go": (GO, ["grpc-server"], False),
-    "grpcio": (PYTHON, [os.path.join(HERE, "python", "grpc_server.py")], False),
+    "go": (GO, ["http-server"], "go"),
+    "xnet": (GO, ["xnet-server"], "go"),
+    "node": ("node", [os.path.join(HERE, "node", "server.mjs")], "openssl"),
+    "bun": (BUN, [os.path.join(HERE, "bun", "server.mjs")], "boringssl"),
+    "grpc-go": (GO, ["grpc-server"], "go"),
+    "grpcio": (PYTHON, [os.path.join(HERE, "python", "grpc_server.py")], "boringssl"),
 }
 
 
@@ -70,9 +70,8 @@ class Client:
     """One of CLIENTS, running."""
 
     def __init__(self, name, base, ca=None):
-        program, words, openssl = CLIENTS[name]
+        program, words, self.library = CLIENTS[name]
         self.exe = os.path.realpath(program_of(program))
-        self.openssl = openssl
         self.process = rig.spawn([program, *words, base, *([ca] if ca else [])], text=True,
                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.pids = {self.process.pid}
@@ -110,7 +109,7 @@ class Curl:
     plain connections each is its own: Debian 12's curl can't use a connection twice after prior knowledge."""
 
     def __init__(self, base, ca=None, upgrade=False):
-        self.exe, self.openssl = os.path.realpath(program_of("curl")), True
+        self.exe, self.library = os.path.realpath(program_of("curl")), "openssl"
         self.base, self.ca = base, ca
         self.how = "--http2" if ca or upgrade else "--http2-prior-knowledge"
         self.pids = set()
@@ -141,7 +140,7 @@ class Nghttp:
     """nghttp in place of a Client: GET only, and one token for all questions."""
 
     def __init__(self, base, ca=None, upgrade=False):
-        self.exe, self.openssl = os.path.realpath(program_of("nghttp")), True
+        self.exe, self.library = os.path.realpath(program_of("nghttp")), "openssl"
         self.base, self.options = base, ["-nv", "--no-dep", *(["-u"] if upgrade else [])]
         self.pids = set()
 
@@ -170,7 +169,7 @@ class Server:
     statuses = {200, 204, 403, 404}
 
     def __init__(self, name, authority=None):
-        program, words, self.openssl = SERVERS[name]
+        program, words, self.library = SERVERS[name]
         self.exe = os.path.realpath(program_of(program))
         self.port = rig.free_port()
         self.process = rig.spawn([program, *words, str(self.port),
@@ -201,7 +200,7 @@ class Nghttpd(Server):
     statuses = {200, 404}
 
     def __init__(self, directory, authority=None):  # pylint: disable=super-init-not-called
-        self.exe, self.openssl = os.path.realpath(program_of("nghttpd")), True
+        self.exe, self.library = os.path.realpath(program_of("nghttpd")), "openssl"
         self.port = rig.free_port()
         self.process = rig.spawn(["nghttpd", "-a", "127.0.0.1", "-d", static_files(directory), str(self.port),
                                   *([authority.key, authority.cert] if authority else ["--no-tls"])])
@@ -212,7 +211,7 @@ class Nghttpx(Server):
     """A proxy in front of another server; it knows the upgrade from HTTP/1."""
 
     def __init__(self, directory, behind, authority=None):  # pylint: disable=super-init-not-called
-        self.exe, self.openssl = os.path.realpath(program_of("nghttpx")), True
+        self.exe, self.library = os.path.realpath(program_of("nghttpx")), "openssl"
         self.port = rig.free_port()
         conf = os.path.join(directory, "nghttpx.conf")
         with open(conf, "w", encoding="ascii"):
@@ -251,7 +250,7 @@ class Apache(Server):
     statuses = {200, 403, 404}
 
     def __init__(self, directory):  # pylint: disable=super-init-not-called
-        self.exe, self.openssl = os.path.realpath(program_of("apache2")), True
+        self.exe, self.library = os.path.realpath(program_of("apache2")), "openssl"
         self.port = rig.free_port()
         here = tempfile.mkdtemp(prefix="apache-", dir=directory)
         conf = os.path.join(here, "apache.conf")

@@ -141,6 +141,7 @@ static void test_check(void **state)
 	check_refuses("credentials.headers", "Content-Length", "credentials.headers");
 	check_refuses("credentials.parameters", "a:b", "credentials.parameters");
 	check_refuses("sources.preattach", "lib*.so", "sources.preattach");
+	check_refuses("metrics.listen", "localhost:9465", "metrics.listen");
 	assert_int_equal(config_set(&c, "sources.plain", "false", &error), 0);
 #define TT_TLS(number, name, NAME, file) \
 	if (TT_TLS_##NAME != TT_TLS_LIBRESSL) \

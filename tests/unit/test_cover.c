@@ -313,22 +313,49 @@ static void to_and_fro_once_a_second(void **state)
 static void the_library_in_use(void **state)
 {
 	struct tt_ipc_cover m = process(100);
-	struct tt_ev_hdr h = { .tgid = 100, .start_ns = 100 * S };
 
 	send_file(7, TT_TLS_OPENSSL, TT_HOW_symbols, 0, 9);
 	send_file(8, TT_TLS_GNUTLS, TT_HOW_symbols, 0, 9);
 	m.file[1] = 8;
-	cover_used(cover, &h, TT_TLS_OPENSSL);	/* before the monitor says a word */
-	cover_used(cover, &h, TT_TLS_NONE);
+	m.called = 1U << TT_TLS_OPENSSL;
 	talk(&m, 1000, 1000);
 	send_process(&m);
 	pass(2 * S);
 	assert_int_equal(last()->libraries, 2);
 	assert_int_equal(coverage_main_library(last())->tls, TT_TLS_OPENSSL);
-	cover_used(cover, &h, TT_TLS_GNUTLS);
+	m.called |= 1U << TT_TLS_GNUTLS;
+	send_process(&m);
 	pass(2 * S);
 	assert_int_equal(tells, 2);
 	assert_null(coverage_main_library(last()));
+}
+
+/* libssl has the functions, libcrypto the version. */
+static void version_from_another_file(void **state)
+{
+	struct tt_ipc_cover m = process(100);
+	struct tt_ipc_attached ssl = { .file = 8, .hooks = 5, .since_ns = 1,
+				       .finding = { { .tls = TT_TLS_OPENSSL, .how = TT_HOW_symbols } } };
+
+	send_file(7, TT_TLS_OPENSSL, 0, 0, 0);
+	cover_file(cover, &ssl);
+	m.file[1] = 8;
+	talk(&m, 1000, 1000);
+	send_process(&m);
+	pass(S);
+	assert_int_equal(last()->libraries, 1);
+	assert_string_equal(last()->library[0].version, "3.0.22");
+	assert_int_equal(last()->library[0].probes, 5);
+	/* Without libssl it is no TLS library, and a process that has no more than that no news. */
+	m = process(101);
+	send_process(&m);
+	pass(2 * INTERVAL);
+	assert_int_equal(tells, 1);
+	talk(&m, 1000, 0);
+	send_process(&m);
+	pass(S);
+	assert_int_equal(last()->libraries, 0);
+	assert_int_equal(last()->reason, TT_BLIND_no_library);
 }
 
 static void exec_is_another_program(void **state)
@@ -434,6 +461,7 @@ int main(void)
 		TEST(short_lived),
 		TEST(to_and_fro_once_a_second),
 		TEST(the_library_in_use),
+		TEST(version_from_another_file),
 		TEST(exec_is_another_program),
 		TEST(sums_and_limits),
 		TEST(flush_tells_what_waits),

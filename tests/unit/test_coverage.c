@@ -27,7 +27,8 @@ static struct coverage with(size_t libraries, const struct coverage_library *lib
 {
 	struct coverage c = { .sockets = 1, .blind_sockets = 1, .wire = { 1000, 1000 } };
 
-	memcpy(c.library, library, libraries * sizeof(*library));
+	if (libraries)
+		memcpy(c.library, library, libraries * sizeof(*library));
 	c.libraries = libraries;
 	return c;
 }
@@ -201,6 +202,27 @@ static uint64_t all_wire(const struct coverage_totals *t)
 	return n;
 }
 
+static void the_line(void **state)
+{
+	struct coverage_sum sum = { .processes = { [COVERAGE_BLIND] = 3 } };
+	char line[COVERAGE_LINE_LEN] = "x";
+
+	coverage_line(&sum, line);
+	assert_string_equal(line, "");
+	sum.wire[0] = 1000;
+	sum.covered[0] = 979;
+	coverage_line(&sum, line);
+	assert_string_equal(line, "TLS bytes covered 97 %, 3 processes blind");
+	sum.covered[0] = 999;
+	sum.processes[COVERAGE_BLIND] = 1;
+	coverage_line(&sum, line);
+	assert_string_equal(line, "TLS bytes covered 99 %, 1 process blind");
+	sum.wire[0] = sum.covered[0] = UINT64_MAX;
+	sum.processes[COVERAGE_BLIND] = UINT64_MAX;
+	coverage_line(&sum, line);
+	assert_string_equal(line, "TLS bytes covered 100 %, 18446744073709551615 processes blind");
+}
+
 static void sums_keep_every_byte(void **state)
 {
 	struct coverage_workload rows[3];
@@ -238,6 +260,7 @@ int main(void)
 		cmocka_unit_test(the_main_library),
 		cmocka_unit_test(share_of_numbers),
 		cmocka_unit_test(names),
+		cmocka_unit_test(the_line),
 		cmocka_unit_test(sums_keep_every_byte),
 	};
 

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/cover.h"
 #include "agent/fold.h"
 #include "agent/pair.h"
 #include "enrich/process.h"
@@ -146,6 +147,35 @@ static int run_process(void)
 	return (int)out;
 }
 
+static void on_coverage(void *ctx, const struct coverage *c)
+{
+	out++;
+}
+
+/* A process without a row is told of by the monitor's next message, and counted. */
+static int run_cover(void)
+{
+	const struct process_ops ops = { on_ask, on_process };
+	const struct cover_limits limits = { 1000, 10, 10 };
+	uint64_t before = agent_drops[TT_DROP_cover_full];
+	struct process_cache *who = NULL;
+	struct cover *c = NULL;
+	int r = process_new(1000, 1000, &ops, NULL, &who);
+
+	if (r == 0)
+		r = cover_new(&limits, who, on_coverage, NULL, &c);
+	for (uint32_t i = 0; r == 0 && i < STEPS; i++) {
+		const struct tt_ipc_cover m = { .tgid = i, .sockets = 1, .wire = { 1, 1 } };
+
+		cover_process(c, &m, i);
+	}
+	if (r == 0)
+		cover_flush(c, STEPS);
+	cover_free(c);
+	process_free(who);
+	return r < 0 ? r : (int)(out + agent_drops[TT_DROP_cover_full] - before);
+}
+
 /* `made`: allocations of the constructor. */
 static void every_allocation(int (*run)(void), int made)
 {
@@ -195,9 +225,15 @@ static void process(void **state)
 	every_allocation(run_process, 2);
 }
 
+static void cover(void **state)
+{
+	every_allocation(run_cover, 6);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(cover),
 		cmocka_unit_test(pair),
 		cmocka_unit_test(fold),
 		cmocka_unit_test(inventory),

@@ -275,6 +275,40 @@ static void nothing_is_lost_or_doubled(void **state)
 	assert_int_equal(done + outs, in);
 }
 
+static void unsent(uint64_t conn, uint32_t seq)
+{
+	struct tt_ev_status ev = { .h = { .conn = conn, .seq = seq }, .flags = TT_STATUS_UNSENT };
+
+	pair_status(pair, &ev);
+}
+
+static void requests_that_were_not_sent_do_not_come_out(void **state)
+{
+	use(1, 5, 0);
+	use(1, 6, 0);
+	use(1, 7, 0);
+	use(2, 7, 0);
+	unsent(3, 0);
+	unsent(1, 8);
+	unsent(1, TT_SEQ_STREAM | 1);
+	assert_int_equal(pair_count(pair), 4);
+	unsent(1, 6);
+	assert_int_equal(pair_count(pair), 2);
+	close_conn(1);
+	assert_int_equal(outs, 1);
+	expect(0, 1, 5, 0);
+	pair_flush(pair);
+	expect(1, 2, 7, 0);
+	outs = 0;
+	use(4, TT_SEQ_STREAM | 3, 0);
+	use(4, TT_SEQ_STREAM | 5, 0);
+	unsent(4, TT_SEQ_STREAM | 4);
+	unsent(4, 0);
+	pair_flush(pair);
+	assert_int_equal(outs, 1);
+	expect(0, 4, TT_SEQ_STREAM | 3, 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -291,6 +325,7 @@ int main(void)
 		TEST(shorter_wait_applies_to_those_waiting),
 		TEST(full_table_completes_the_oldest),
 		TEST(nothing_is_lost_or_doubled),
+		TEST(requests_that_were_not_sent_do_not_come_out),
 	};
 
 	return cmocka_run_group_tests_name("pair", tests, NULL, NULL);

@@ -225,6 +225,12 @@ static void wrong_statuses(void **state)
 
 		bad(&ev, sizeof(ev));
 	}
+	struct tt_ev_status unsent = good_status(TT_EV_STATUS, 200);
+	unsent.flags = TT_STATUS_UNSENT;
+	bad(&unsent, sizeof(unsent));
+	unsent.status = 0;
+	unsent.grpc = 1;
+	bad(&unsent, sizeof(unsent));
 	struct tt_ev_status end = good_status(TT_EV_CLOSE, 200);
 	bad(&end, sizeof(end));
 	end = good_status(TT_EV_CLOSE, 0);

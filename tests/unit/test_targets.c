@@ -35,7 +35,7 @@ static int make_files(void **state)
 		snprintf(paths[i], sizeof(paths[i]), "%s/file%02d", dir, i);
 		_cleanup_fclose_ FILE *f = fopen(paths[i], "w");
 
-		if (!f || fprintf(f, "content %d", i) < 0)
+		if (!f || fprintf(f, "content %-4000d", i) < 0)
 			return -1;
 	}
 	return 0;
@@ -92,9 +92,10 @@ static bool take_attached(int fd, struct tt_ipc_attached *ret_m)
 
 static struct targets *begin(int fds[2])
 {
+	const struct targets_options options = {.libraries = 1u << TT_TLS_OPENSSL};
 	struct targets *targets;
 
-	assert_int_equal(targets_new(NULL, 1u << TT_TLS_OPENSSL, &targets), 0);
+	assert_int_equal(targets_new(NULL, &options, &targets), 0);
 	assert_int_equal(chan_pair(fds), 0);
 	targets_set_agent(targets, fds[0]);
 	return targets;
@@ -229,9 +230,9 @@ static void answers_that_nobody_asked_for(void **state)
 	assert_int_equal(targets_hook(targets, &hook), -EBADMSG);
 	hook.hook = TT_HOOK_openssl_write;
 	hook.offset = 1 << 20; /* beyond the end */
-	assert_int_equal(targets_hook(targets, &hook), 0);
-	assert_int_equal(answer(targets, file, TT_SCAN_HOOKS), -EBADMSG);
-	assert_int_equal(answer(targets, file, TT_SCAN_HOOKS), -EBADMSG);
+	assert_int_equal(targets_hook(targets, &hook), -EBADMSG);
+	assert_int_equal(answer(targets, file, TT_SCAN_NONE), 0);
+	assert_int_equal(answer(targets, file, TT_SCAN_NONE), -EBADMSG);
 	end(targets, fds);
 }
 
@@ -250,6 +251,32 @@ static void hooks_are_bounded(void **state)
 		r = targets_hook(targets, &hook);
 	}
 	assert_int_equal(r, -EBADMSG);
+	end(targets, fds);
+}
+
+/* Nothing is asked about while all probes are switched off; what is mapped afterwards is. */
+static void switched_off(void **state)
+{
+	int fds[2];
+	struct targets *targets = begin(fds);
+	uint64_t file;
+
+	targets_known(targets, paths[0]);
+	targets_send(targets);
+	file = take_question(fds[1], NULL);
+	assert_int_not_equal(file, 0);
+	targets_switch(targets, false);
+	targets_known(targets, paths[1]);
+	assert_int_equal(answer(targets, file, TT_SCAN_NONE), 0);
+	targets_send(targets);
+	assert_int_equal(take_question(fds[1], NULL), 0);
+	assert_false(targets_busy(targets));
+	targets_switch(targets, true);
+	targets_known(targets, paths[0]);
+	targets_known(targets, paths[1]);
+	targets_send(targets);
+	assert_int_not_equal(take_question(fds[1], NULL), 0);
+	assert_int_equal(take_question(fds[1], NULL), 0); /* paths[0] has nothing */
 	end(targets, fds);
 }
 
@@ -364,6 +391,7 @@ int main(void)
 		cmocka_unit_test(answers_that_nobody_asked_for),
 		cmocka_unit_test(hooks_are_bounded),
 		cmocka_unit_test(library_that_is_off),
+		cmocka_unit_test(switched_off),
 		cmocka_unit_test(deadly_file_is_left_alone),
 		cmocka_unit_test(refused_file_is_counted),
 		cmocka_unit_test(findings_are_told),

@@ -109,6 +109,40 @@ for d in egress ingress; do
 	result $? "5 HTTP/2 requests over TLS are 5 whole $d uses" "$n"
 done
 
+# A Go client and server, stripped: 20 requests on one HTTP/2 connection, by goroutines.
+if [ -x /t/go ]; then
+	/t/go server 8445 /t/ca.crt /t/server.key 2>/dev/null &
+	server=$!
+	tokens=$token
+	for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19; do
+		tokens=$tokens,$token
+	done
+	go() { # DIRECTION PATH
+		grep "\"id\":\"$want\"" /tmp/out | grep "\"direction\":\"$1\"" | grep '"library":"go"' |
+			grep -c "\"path\":\"$2\",\"status\":200"
+	}
+	# A program's first calls may come before its probes.
+	go_is_known() {
+		echo "GET /before $token" | /t/go client 2 https://localhost:8445 /t/ca.crt
+		[ "$(go egress /before)" -ge 1 ] && [ "$(go ingress /before)" -ge 1 ]
+	}
+	await 30 go_is_known
+	echo "many /go $tokens" | /t/go client 2 https://localhost:8445 /t/ca.crt >/tmp/go
+	both_go() {
+		[ "$(go egress /go)" -ge 20 ] && [ "$(go ingress /go)" -ge 20 ]
+	}
+	await 20 both_go
+	n=$(tr ' ' '\n' </tmp/go | grep -c '^200:')
+	[ "$n" = 20 ]
+	result $? "Go's client gets 20 answers" "$(head -c 300 /tmp/go)"
+	for d in egress ingress; do
+		n=$(go $d /go)
+		[ "$n" = 20 ]
+		result $? "20 requests of Go are 20 whole $d uses" "$n"
+	done
+	kill $server
+fi
+
 kill -TERM $sensor
 wait $sensor
 result $? "the sensor ends with status 0" "status $?"

@@ -46,6 +46,12 @@ hpack=$root/build/tests/tools/hpack
 "$hpack/plan" 13 3400 | "$root/tests/lib/hpack/encode_python.py" >"$t/blocks/python"
 
 files=("$tokentrail=/usr/bin/tokentrail" "$root/build/tests/bpf/test_http2_blocks=/t/test_http2_blocks" /usr/bin/curl /usr/sbin/nginx)
+go=${TOKENTRAIL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tokentrail}/peers/go_std/stripped
+if [ -x "$go" ]; then
+	files+=("$go=/t/go")
+else
+	echo "vm-check: no Go program here (tests/lib/fetch.sh builds it): not tried" >&2
+fi
 for f in token id fleet.key ca.crt server.key nginx.conf blocks/{nghttp2,go,python}; do
 	files+=("$t/$f=/t/$f")
 done

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/elf_text.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+
+#define SYMBOLS_MAX (4U << 20)
+#define RODATA_MAX (128ULL << 20)	/* of a section; beyond it is not looked at */
+#define CHUNK (256U << 10)
+
+/* ---- exported names ---- */
+
+static bool is_at(const Elf_Data *strings, size_t at, const char *name)
+{
+	size_t len = strlen(name) + 1;
+
+	return at < strings->d_size && strings->d_size - at >= len &&
+	       memcmp((const char *)strings->d_buf + at, name, len) == 0;
+}
+
+static int read_exports(struct elf_file *file, Elf_Scn *section, const GElf_Shdr *h,
+			const char *const *names, size_t count, uint32_t *bits)
+{
+	Elf_Scn *link = elf_getscn(file->elf, h->sh_link);
+	Elf_Data *symbols, *strings;
+	GElf_Shdr link_h;
+	GElf_Sym sym;
+
+	if (!gelf_getshdr(link, &link_h) || link_h.sh_type != SHT_STRTAB ||
+	    h->sh_size / sizeof(Elf64_Sym) > SYMBOLS_MAX)
+		return -EBADMSG;
+	strings = elf_file_table(file, link, &link_h);
+	symbols = elf_file_table(file, section, h);
+	if (!strings || !symbols)
+		return -EBADMSG;
+	for (size_t i = 0; i < symbols->d_size / sizeof(Elf64_Sym); i++) {
+		if (!gelf_getsym(symbols, (int)i, &sym))
+			return -EBADMSG;
+		if (sym.st_shndx == SHN_UNDEF || GELF_ST_TYPE(sym.st_info) != STT_FUNC)
+			continue;
+		for (size_t k = 0; k < count; k++)
+			if (is_at(strings, sym.st_name, names[k]))
+				*bits |= 1U << k;
+	}
+	return 0;
+}
+
+int elf_exports(struct elf_file *file, const char *const *names, size_t count, uint32_t *ret_bits)
+{
+	*ret_bits = 0;
+	if (file->ehdr.e_shoff == 0)
+		return 0;
+	for (size_t i = 1; i < file->ehdr.e_shnum; i++) {
+		Elf_Scn *section = elf_getscn(file->elf, i);
+		GElf_Shdr h;
+
+		if (!gelf_getshdr(section, &h))
+			return -EBADMSG;
+		if (h.sh_type == SHT_DYNSYM)	/* a file has one (gABI, sh_type) */
+			return read_exports(file, section, &h, names, count, ret_bits);
+	}
+	return 0;
+}
+
+/* ---- texts ---- */
+
+/* The text around a place in the buffer; false: it is too long, or goes on beyond the buffer. */
+static bool text_around(const char *buf, size_t len, size_t at, char to[static ELF_TEXT_LEN])
+{
+	size_t from = at, end = at;
+
+	while (from > 0 && buf[from - 1] && at - from < ELF_TEXT_LEN)
+		from--;
+	while (end < len && buf[end] && end - from < ELF_TEXT_LEN)
+		end++;
+	if (end == len || end - from >= ELF_TEXT_LEN)
+		return false;
+	memcpy(to, buf + from, end - from);
+	to[end - from] = 0;
+	return true;
+}
+
+static bool look(const char *buf, size_t len, const char *part,
+		 bool (*take)(void *arg, const char *text), void *arg)
+{
+	size_t part_len = strlen(part);
+	char text[ELF_TEXT_LEN];
+	const char *p = buf;
+
+	while ((p = memmem(p, len - (size_t)(p - buf), part, part_len))) {
+		if (text_around(buf, len, (size_t)(p - buf), text) && !take(arg, text))
+			return false;
+		p += part_len;
+	}
+	return true;
+}
+
+/* Chunks overlap by two texts, so that each text is whole, with the NUL before it, in one of them; some
+ * are in both. */
+void elf_texts(const struct elf_file *file, const char *part,
+	       bool (*take)(void *arg, const char *text), void *arg)
+{
+	_cleanup_free_ char *buf = NULL;
+	GElf_Shdr h;
+
+	if (elf_file_section(file, ".rodata", &h) < 0 || h.sh_type != SHT_PROGBITS ||
+	    h.sh_size > RODATA_MAX)
+		return;
+	buf = malloc(CHUNK);
+	for (uint64_t at = 0; buf && at < h.sh_size; at += CHUNK - 2 * ELF_TEXT_LEN) {
+		size_t len = h.sh_size - at < CHUNK ? h.sh_size - at : CHUNK;
+
+		if (elf_file_read(file, h.sh_offset + at, buf, len) < 0 ||
+		    !look(buf, len, part, take, arg))
+			return;
+		if (len < CHUNK)
+			return;
+	}
+}

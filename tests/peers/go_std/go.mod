@@ -1,0 +1,3 @@
+module tokentrail.test/std
+
+go 1.16
