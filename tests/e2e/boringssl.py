@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 
 for _place in ("lib", "peers"):
@@ -214,6 +215,7 @@ def make_known(sensor, exe, client):
         return [u for u in sensor.uses(token_id) if u["process"].get("executable") == exe]
     rig.wait_until(is_seen, 30, f"{exe} is seen")
     client.stop()
+    time.sleep(1.1)	# what it wrote and joined with something else waits for its send: bpf/unsent.bpf.h
 
 
 def clients(sensor, work, authority):
@@ -240,7 +242,7 @@ def servers(sensor, work, authority):
         wants = ask(client, "1.1")
         seen.check(sensor, wants, [
             seen.End("egress", client.exe, client.pids, "openssl", server.port),
-            seen.End("ingress", server.exe, server.pids, "boringssl", server.port, own_io=True)])
+            seen.End("ingress", server.exe, server.pids, "boringssl", server.port, own_io=True, unsure=2)])
         server.stop()
     for version in ("1.1", "2"):
         with rig.case(f"curl to Envoy, HTTP/{version}, which asks nginx with HTTP/2"):
@@ -302,7 +304,7 @@ def main():
     servers(sensor, work, authority)
     stripped_openssl(sensor, work, authority)
     with rig.case("the sensor ends with status 0, and nothing was lost"):
-        seen.nothing_lost(sensor)
+        seen.nothing_lost(sensor, but=("hpack_evicted",))	# of connections older than the probes: make_known()
     rig.finish()
 
 

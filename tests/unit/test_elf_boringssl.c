@@ -242,7 +242,7 @@ static void cut_anywhere(void **state)
 	for (size_t len = 0; len < sizeof(made.bytes); len += len < 512 ? 1 : 97) {
 		int fd = elf_made_fd(made.bytes, len);
 
-		assert_int_equal(elf_scan(fd, &scan), TT_SCAN_BAD);
+		assert_int_equal(elf_scan(fd, &scan), len < SELFMAG ? TT_SCAN_NONE : TT_SCAN_BAD);
 		assert_int_equal(scan.count, 0);
 		close(fd);
 	}

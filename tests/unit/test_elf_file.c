@@ -117,6 +117,7 @@ static void tables_have_a_limit(void **state)
 	assert_int_equal(file.table_bytes, h.sh_size);	/* another search may ask again */
 	file.table_count = 0;
 	file.table_bytes = ELF_TABLES_MAX_BYTES - h.sh_size + 1;
+	file.table_count = 0;
 	assert_null(elf_file_table(&file, elf_getscn(file.elf, i), &h));
 	h.sh_offset = file.size;
 	file.table_bytes = 0;
