@@ -209,12 +209,7 @@ static int open_mapped(const struct target_map *map)
 #define OPEN_TREE_CLONE 1
 #endif
 
-/*
- * A probe holds the mount that its file was opened through, and nobody could unmount it. So it is
- * opened through a mount of its own, which is in nobody's way. A mount of another namespace can't be
- * cloned; that goes with its namespace. -1: not to be had.
- */
-static int clone_mount(int path_fd)
+static int open_tree_of(int path_fd)
 {
 #ifdef SYS_open_tree
 	return (int)syscall(SYS_open_tree, path_fd, "",
@@ -224,9 +219,29 @@ static int clone_mount(int path_fd)
 #endif
 }
 
-static int reopen(int path_fd)
+/*
+ * A probe holds the mount that its file was opened through, and nobody could unmount it. So it is
+ * opened through a mount of its own, which is in nobody's way. A mount of another namespace can't be
+ * cloned: then its copy here is, if there is one (the systemd unit has a namespace of its own).
+ * -1: not to be had; a container's mounts go with their namespace.
+ */
+static int clone_mount(int path_fd, const char *path)
 {
-	_cleanup_close_ int mount_fd = clone_mount(path_fd);
+	_cleanup_close_ int here = -EBADF;
+	struct stat there_st, here_st;
+	int fd = open_tree_of(path_fd);
+
+	if (fd >= 0 || fstat(path_fd, &there_st) < 0)
+		return fd;
+	here = open_path(path, there_st.st_ino, false);
+	if (here < 0 || fstat(here, &here_st) < 0 || here_st.st_dev != there_st.st_dev)
+		return -1;
+	return open_tree_of(here);
+}
+
+static int reopen(int path_fd, const char *name)
+{
+	_cleanup_close_ int mount_fd = clone_mount(path_fd, name);
 	char path[32];
 	int fd;
 
@@ -237,7 +252,7 @@ static int reopen(int path_fd)
 
 static struct file *queue(struct targets *targets, struct file *file, int path_fd, bool urgent)
 {
-	int fd = reopen(path_fd);
+	int fd = reopen(path_fd, file->path);
 
 	if (fd < 0) {
 		/* Not now (too many open files, say): the next scan meets it as new. */

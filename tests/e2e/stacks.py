@@ -8,77 +8,8 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+import programs  # noqa: E402  pylint: disable=wrong-import-position,import-error
 import rig  # noqa: E402  pylint: disable=wrong-import-position,import-error
-
-WHEEL = "awscrt==0.38.1"	# has s2n-tls inside; Debian 12 has no package of it
-LIBGIT2 = """
-import pygit2, sys
-url, token, ca, path = sys.argv[1:]
-pygit2.settings.set_ssl_cert_locations(ca, None)
-class Callbacks(pygit2.RemoteCallbacks):
-    asked = 0
-    def credentials(self, *_):
-        self.asked += 1
-        if self.asked > 1:
-            raise SystemExit(0)
-        return pygit2.UserPass("me", token)
-try:
-    pygit2.init_repository(path).remotes.create("o", url).ls_remotes(callbacks=Callbacks())
-except pygit2.GitError:
-    pass
-"""
-AWSCRT = """
-import sys
-from awscrt import http, io
-port, token, ca, alpn = sys.argv[1:]
-boot = io.ClientBootstrap(io.EventLoopGroup(1), io.DefaultHostResolver(io.EventLoopGroup(1)))
-options = io.TlsContextOptions()
-options.override_default_trust_store_from_path(None, ca)
-options.alpn_list = [alpn]
-tls = io.ClientTlsContext(options).new_connection_options()
-tls.set_server_name("localhost")
-kind = http.Http2ClientConnection if alpn == "h2" else http.HttpClientConnection
-c = kind.new(host_name="localhost", port=int(port), bootstrap=boot, tls_connection_options=tls).result(20)
-r = http.HttpRequest("GET", "/items/s2n")
-for name, value in (("authorization", "Bearer " + token), ("host", "localhost:" + port)):
-    r.headers.add(name, value)
-status = c.request(r)
-status.activate()
-assert status.completion_future.result(20) == 200
-c.close().result(20)
-"""
-LIGHTTPD_CONF = """
-server.modules = ("mod_access", "mod_{module}")
-server.document-root = "{dir}/www"
-server.bind = "127.0.0.1"
-server.port = {port}
-server.errorlog = "{dir}/error.log"
-ssl.engine = "enable"
-ssl.pemfile = "{cert}"
-ssl.privkey = "{key}"
-url.access-deny = (".secret")
-"""
-
-
-class Lighttpd:
-    """lighttpd with one of its TLS modules."""
-    exe = "/usr/sbin/lighttpd"
-
-    def __init__(self, work, authority, module):
-        self.dir = os.path.join(work, module)
-        self.port = rig.free_port()
-        os.makedirs(os.path.join(self.dir, "www"))
-        for name in ("item", "x.secret"):
-            with open(os.path.join(self.dir, "www", name), "w", encoding="ascii") as f:
-                f.write("ok\n")
-        conf = os.path.join(self.dir, "lighttpd.conf")
-        with open(conf, "w", encoding="ascii") as f:
-            f.write(LIGHTTPD_CONF.format(module=module, dir=self.dir, port=self.port, cert=authority.cert,
-                                         key=authority.key))
-        self.process = rig.spawn(["lighttpd", "-D", "-f", conf])
-        rig.wait_until(lambda: rig.listening(self.port), 10, f"lighttpd with {module} listens")
-        self.pids = {self.process.pid}
-
 
 def end(exe, library, pids=None):
     return {"exe": exe, "library": library, "pids": pids}
@@ -141,7 +72,7 @@ def gnutls_clients(nginx, ca):
 def mbedtls_client(nginx, work, ca):
     def libgit2():
         token = rig.token()
-        pid = talk(["/usr/bin/python3", "-c", LIBGIT2, f"https://localhost:{nginx.tls}/private/repo", token,
+        pid = talk(["/usr/bin/python3", "-c", programs.LIBGIT2, f"https://localhost:{nginx.tls}/private/repo", token,
                     ca, os.path.join(work, "repo")])
         return want(token, "/private/repo/info/refs", 401, "1.1",
                     end(os.path.realpath("/usr/bin/python3"), "mbedtls", {pid}),
@@ -169,18 +100,12 @@ def nss_client(nginx, work, ca):
     return {"tstclnt, NSS": lambda: tstclnt("/items/nss", 200), "tstclnt, NSS, 403": lambda: tstclnt("/denied", 403)}
 
 
-def s2n_clients(nginx, work, ca):
+def s2n_clients(nginx, ca):
     """The functions for reading begin with an instruction that carries no probe in this wheel: what is
     sent is seen, the status is not."""
     def awscrt(alpn, version):
-        venv, token = os.path.join(work, "venv"), rig.token()
-        python = os.path.join(venv, "bin", "python")
-        if not os.path.exists(python):
-            rig.run([sys.executable, "-m", "venv", venv])
-        if subprocess.run([python, "-m", "pip", "install", "-q", "--only-binary", ":all:", WHEEL],
-                          capture_output=True, check=False).returncode != 0:
-            raise rig.Skip(f"{WHEEL} can't be fetched")
-        pid = talk([python, "-c", AWSCRT, str(nginx.tls), token, ca, alpn])
+        token, python = rig.token(), programs.wheels_python()
+        pid = talk([python, "-c", programs.AWSCRT, str(nginx.tls), token, ca, alpn])
         return want(token, "/items/s2n", 200, version, end(os.path.realpath(python), "s2n", {pid}),
                     end("/usr/sbin/nginx", "openssl", set(nginx.workers)), nginx.tls, blind_status="egress")
 
@@ -193,12 +118,12 @@ def lighttpd_servers(work, authority):
         pid = talk(["curl", "-sS", "-o", "/dev/null", "--http" + version, "--cacert", authority.ca, "-H",
                     bearer(token), f"https://localhost:{server.port}{path}"])
         return want(token, path, status, version, end("/usr/bin/curl", "openssl", {pid}),
-                    end(Lighttpd.exe, module, server.pids), server.port)
+                    end(programs.Lighttpd.exe, module, server.pids), server.port)
 
     plans = {}
     for module in ("gnutls", "wolfssl", "mbedtls", "nss"):
         with rig.case(f"lighttpd with {module} serves"):
-            server = Lighttpd(work, authority, module)
+            server = programs.Lighttpd(work, authority, module)
             for version in ("1.1", "2"):
                 for path, status in (("/item", 200), ("/nothing", 404), ("/x.secret", 403)):
                     plans[f"lighttpd with {module}, HTTP/{version}, {status}"] = (
@@ -245,7 +170,7 @@ def main():
     sensor = rig.Sensor(work)
     plans = {**gnutls_clients(nginx, authority.ca), **mbedtls_client(nginx, work, authority.ca),
              **nss_client(nginx, work, authority.ca),
-             **s2n_clients(nginx, work, authority.ca), **lighttpd_servers(work, authority)}
+             **s2n_clients(nginx, authority.ca), **lighttpd_servers(work, authority)}
     wants = {}
     for name, plan in plans.items():
         with rig.case(f"{name} runs"):

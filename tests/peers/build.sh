@@ -120,7 +120,7 @@ build_musl() {
 	sha256sum --quiet -c - <<<"78151aa3ec21dccd5cdef6c74c3e73386dcdfaf19bced944169697d7ac7482fc  $1/$wheel"
 	python3 -m zipfile -e "$1/$wheel" "$1/wheel"
 	mv "$1"/wheel/psycopg2_binary.libs/lib{ssl,crypto}-* "$1"
-	rm -r "${1:?}/$wheel" "$1/wheel"
+	rm -r "${1:?}/$wheel" "${1:?}/wheel"
 	ln -s /lib/ld-musl-x86_64.so.1 "$1/libc.musl-x86_64.so.1"
 	musl-gcc -O2 -D_GNU_SOURCE -idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu -o "$1/brief" \
 		"$here/../lib/brief.c" "$1"/libssl-* "$1"/libcrypto-* -Wl,--allow-shlib-undefined
