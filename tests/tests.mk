@@ -11,6 +11,8 @@ TOOLS := $(patsubst tests/lib/%.c,build/tests/tools/%,tests/lib/loadgen.c tests/
 	$(addprefix build/tests/tools/,lockstep-static brief-static elf_hooks)
 HPACK_TOOLS := $(addprefix build/tests/tools/hpack/,plan encode_nghttp2 encode_go)
 
+JOBS ?= $(shell nproc)
+
 .PHONY: deps deps-build deps-demo deps-test test check fuzz bench vm-check tools unit-tests
 deps-build:
 	@tests/lib/deps.sh build
@@ -68,8 +70,8 @@ test: all unit-tests
 
 # Sanitizers and fuzzers are built before anything runs, so that a broken build shows at once.
 check: deps
-	@$(MAKE) --no-print-directory all unit-tests tools $(BPF_TESTS) $(FUZZERS)
-	@$(MAKE) --no-print-directory SAN=address,undefined unit-tests
+	@$(MAKE) --no-print-directory -j$(JOBS) all unit-tests tools $(BPF_TESTS) $(FUZZERS)
+	@$(MAKE) --no-print-directory -j$(JOBS) SAN=address,undefined unit-tests
 	@tests/run.sh lint unit san fuzz bpf e2e kafka vm
 
 vm-check: deps all tools build/tests/bpf/test_http2_blocks
