@@ -371,7 +371,7 @@ class Servers:
 def servers(s):
     rows = [
         Row("nginx, server", "openssl", s.own_nginx, version=["nginx", "-v"]),
-        Row("Apache, server", "openssl", s.apache, version=["apache2", "-v"]),
+        Row("Apache, server", "openssl", s.apache, version=["apache2", "-v"], own_io=True),
         Row("HAProxy, both ends", "openssl", s.haproxy, version=["haproxy", "-v"]),
         Row("Node, server", "openssl", s.peer("node"), version=["node", "--version"], own_io=True),
         Row("Bun, server", "boringssl", s.peer("bun"), own_io=True),
