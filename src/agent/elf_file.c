@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define FILE_MAX_BYTES (2ULL << 30)
+#define SYMBOLS_MAX (4U << 20)	/* in one table */
 #define KEEP_BYTES (1U << 20)
 #define NOTES_MAX_BYTES 4096
 
@@ -264,4 +265,27 @@ enum tt_blind elf_file_site(const struct elf_file *file, uint64_t offset)
 bool elf_file_can_probe(const struct elf_file *file, uint64_t offset)
 {
 	return elf_file_site(file, offset) == TT_BLIND_NONE;
+}
+
+int elf_file_symbols(struct elf_file *file, Elf_Scn *section, const GElf_Shdr *header,
+		     void (*each)(const GElf_Sym *symbol, const Elf_Data *names, void *arg), void *arg)
+{
+	Elf_Scn *link = elf_getscn(file->elf, header->sh_link);
+	Elf_Data *symbols, *names;
+	GElf_Shdr link_h;
+	GElf_Sym symbol;
+
+	if (!gelf_getshdr(link, &link_h) || link_h.sh_type != SHT_STRTAB ||
+	    header->sh_size / sizeof(Elf64_Sym) > SYMBOLS_MAX)
+		return -EBADMSG;
+	names = elf_file_table(file, link, &link_h);
+	symbols = elf_file_table(file, section, header);
+	if (!names || !symbols)
+		return -EBADMSG;
+	for (size_t i = 0; i < symbols->d_size / sizeof(Elf64_Sym); i++) {
+		if (!gelf_getsym(symbols, (int)i, &symbol))
+			return -EBADMSG;
+		each(&symbol, names, arg);
+	}
+	return 0;
 }

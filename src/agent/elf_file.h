@@ -70,4 +70,12 @@ void elf_note_build_id(const void *notes, size_t len, unsigned char ret_id[stati
 enum tt_blind elf_file_site(const struct elf_file *file, uint64_t offset);
 bool elf_file_can_probe(const struct elf_file *file, uint64_t offset);
 
+/*
+ * Calls each() for the symbols of a table, with the section that their names are in. sh_entsize is of no
+ * interest: libelf knows how long a symbol is. -EBADMSG: the file is not what it says, or has more
+ * symbols or bytes of them than this program wants to hold.
+ */
+int elf_file_symbols(struct elf_file *file, Elf_Scn *section, const GElf_Shdr *header,
+		     void (*each)(const GElf_Sym *symbol, const Elf_Data *names, void *arg), void *arg);
+
 #endif

@@ -17,7 +17,6 @@
 
 #include "agent/elf_xref.h"
 
-#define SYMBOLS_MAX (4U << 20)
 #define NAME_MAX_BYTES 512
 #define FILE_MIN_BYTES (256U << 10)	/* less than any program with rustls and its cryptography has */
 #define FOUND_MAX 24
@@ -139,8 +138,9 @@ enum tt_hook elf_rustls_hook(const char *name, size_t max)
 	return name[1] == 'Z' ? legacy(t) : v0(t);
 }
 
-static void check_symbol(struct scan *s, const GElf_Sym *sym, const Elf_Data *strings)
+static void check_symbol(const GElf_Sym *sym, const Elf_Data *strings, void *arg)
 {
+	struct scan *s = arg;
 	enum tt_hook hook;
 	uint64_t offset;
 
@@ -160,28 +160,6 @@ static void check_symbol(struct scan *s, const GElf_Sym *sym, const Elf_Data *st
 		s->found[s->found_count++] = (struct found){ offset, hook };
 }
 
-static int scan_table(struct scan *s, Elf_Scn *section, const GElf_Shdr *h)
-{
-	Elf_Scn *link = elf_getscn(s->file->elf, h->sh_link);
-	Elf_Data *symbols, *strings;
-	GElf_Shdr link_h;
-	GElf_Sym sym;
-
-	if (!gelf_getshdr(link, &link_h) || link_h.sh_type != SHT_STRTAB ||
-	    h->sh_size / sizeof(Elf64_Sym) > SYMBOLS_MAX)
-		return -EBADMSG;
-	strings = elf_file_table(s->file, link, &link_h);
-	symbols = elf_file_table(s->file, section, h);
-	if (!strings || !symbols)
-		return -EBADMSG;
-	for (size_t i = 0; i < symbols->d_size / sizeof(Elf64_Sym); i++) {
-		if (!gelf_getsym(symbols, (int)i, &sym))
-			return -EBADMSG;
-		check_symbol(s, &sym, strings);
-	}
-	return 0;
-}
-
 /* Rust's functions are in no dynsym. */
 static int scan_symtab(struct scan *s)
 {
@@ -192,7 +170,7 @@ static int scan_symtab(struct scan *s)
 		if (!gelf_getshdr(section, &h))
 			return -EBADMSG;
 		if (h.sh_type == SHT_SYMTAB)
-			return scan_table(s, section, &h);
+			return elf_file_symbols(s->file, section, &h, check_symbol, s);
 	}
 	return 0;
 }

@@ -10,7 +10,6 @@
 #include "agent/elf_boringssl.h"
 
 #define TABLES_MAX 2		/* dynsym, symtab; a file has one of each (gABI, sh_type) */
-#define SYMBOLS_MAX (4U << 20)	/* in one table */
 
 /* Names of what is no hook. */
 #define MARK_LIBRESSL TT_HOOK_MAX
@@ -91,8 +90,9 @@ static const struct name *find_name(const struct scan *s, const Elf_Data *string
 	return NULL;
 }
 
-static void check_symbol(struct scan *s, const GElf_Sym *sym, const Elf_Data *strings)
+static void check_symbol(const GElf_Sym *sym, const Elf_Data *strings, void *arg)
 {
+	struct scan *s = arg;
 	const struct name *name;
 	uint64_t offset;
 
@@ -111,29 +111,6 @@ static void check_symbol(struct scan *s, const GElf_Sym *sym, const Elf_Data *st
 		take_hook(s, offset, name->hook);
 }
 
-/* sh_entsize is of no interest: libelf knows how long a symbol is. */
-static int scan_table(struct scan *s, Elf_Scn *section, const GElf_Shdr *h)
-{
-	Elf_Scn *link = elf_getscn(s->file->elf, h->sh_link);
-	Elf_Data *symbols, *strings;
-	GElf_Shdr link_h;
-	GElf_Sym sym;
-
-	if (!gelf_getshdr(link, &link_h) || link_h.sh_type != SHT_STRTAB ||
-	    h->sh_size / sizeof(Elf64_Sym) > SYMBOLS_MAX)
-		return -EBADMSG;
-	strings = elf_file_table(s->file, link, &link_h);
-	symbols = elf_file_table(s->file, section, h);
-	if (!strings || !symbols)
-		return -EBADMSG;
-	for (size_t i = 0; i < symbols->d_size / sizeof(Elf64_Sym); i++) {
-		if (!gelf_getsym(symbols, (int)i, &sym))
-			return -EBADMSG;
-		check_symbol(s, &sym, strings);
-	}
-	return 0;
-}
-
 static int scan_tables(struct scan *s)
 {
 	unsigned int tables = 0;
@@ -150,7 +127,7 @@ static int scan_tables(struct scan *s)
 		if (h.sh_type != SHT_DYNSYM && h.sh_type != SHT_SYMTAB)
 			continue;
 		tables++;
-		r = scan_table(s, section, &h);
+		r = elf_file_symbols(s->file, section, &h, check_symbol, s);
 		if (r < 0)
 			return r;
 	}

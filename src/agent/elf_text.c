@@ -7,7 +7,6 @@
 
 #include "base/cleanup.h"
 
-#define SYMBOLS_MAX (4U << 20)
 #define RODATA_MAX (128ULL << 20)	/* of a section; beyond it is not looked at */
 #define CHUNK (256U << 10)
 
@@ -21,35 +20,28 @@ static bool is_at(const Elf_Data *strings, size_t at, const char *name)
 	       memcmp((const char *)strings->d_buf + at, name, len) == 0;
 }
 
-static int read_exports(struct elf_file *file, Elf_Scn *section, const GElf_Shdr *h,
-			const char *const *names, size_t count, uint32_t *bits)
-{
-	Elf_Scn *link = elf_getscn(file->elf, h->sh_link);
-	Elf_Data *symbols, *strings;
-	GElf_Shdr link_h;
-	GElf_Sym sym;
+struct exports {
+	const char *const *names;
+	size_t count;
+	uint32_t bits;
+};
 
-	if (!gelf_getshdr(link, &link_h) || link_h.sh_type != SHT_STRTAB ||
-	    h->sh_size / sizeof(Elf64_Sym) > SYMBOLS_MAX)
-		return -EBADMSG;
-	strings = elf_file_table(file, link, &link_h);
-	symbols = elf_file_table(file, section, h);
-	if (!strings || !symbols)
-		return -EBADMSG;
-	for (size_t i = 0; i < symbols->d_size / sizeof(Elf64_Sym); i++) {
-		if (!gelf_getsym(symbols, (int)i, &sym))
-			return -EBADMSG;
-		if (sym.st_shndx == SHN_UNDEF || GELF_ST_TYPE(sym.st_info) != STT_FUNC)
-			continue;
-		for (size_t k = 0; k < count; k++)
-			if (is_at(strings, sym.st_name, names[k]))
-				*bits |= 1U << k;
-	}
-	return 0;
+static void note_export(const GElf_Sym *sym, const Elf_Data *strings, void *arg)
+{
+	struct exports *e = arg;
+
+	if (sym->st_shndx == SHN_UNDEF || GELF_ST_TYPE(sym->st_info) != STT_FUNC)
+		return;
+	for (size_t k = 0; k < e->count; k++)
+		if (is_at(strings, sym->st_name, e->names[k]))
+			e->bits |= 1U << k;
 }
 
 int elf_exports(struct elf_file *file, const char *const *names, size_t count, uint32_t *ret_bits)
 {
+	struct exports exports = { .names = names, .count = count };
+	int r;
+
 	*ret_bits = 0;
 	if (file->ehdr.e_shoff == 0)
 		return 0;
@@ -59,8 +51,11 @@ int elf_exports(struct elf_file *file, const char *const *names, size_t count, u
 
 		if (!gelf_getshdr(section, &h))
 			return -EBADMSG;
-		if (h.sh_type == SHT_DYNSYM)	/* a file has one (gABI, sh_type) */
-			return read_exports(file, section, &h, names, count, ret_bits);
+		if (h.sh_type != SHT_DYNSYM)	/* a file has one (gABI, sh_type) */
+			continue;
+		r = elf_file_symbols(file, section, &h, note_export, &exports);
+		*ret_bits = exports.bits;
+		return r;
 	}
 	return 0;
 }
