@@ -85,6 +85,7 @@ enum tt_blind {
 #include "blind.def"
 	TT_BLIND_MAX
 };
+_Static_assert(TT_BLIND_MAX <= 256, "tt_finding.partly has a byte for one");
 
 #define TT_FINDINGS_MAX 4	/* libraries in one file */
 #define TT_VERSION_LEN 32
@@ -95,7 +96,8 @@ struct tt_finding {
 	__u16 how;		/* enum tt_how */
 	__u16 blind;		/* enum tt_blind; 0 = its functions were found, or, without `how`, only its
 				 * version is in this file (OpenSSL has it in libcrypto) */
-	__u16 pad_;
+	__u8 partly[2];		/* enum tt_blind: why a function of it that writes [0] or reads [1] is not
+				 * probed, while others are */
 	char version[TT_VERSION_LEN];	/* as the library calls it; "" = not known */
 };
 

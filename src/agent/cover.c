@@ -225,6 +225,8 @@ static void add_library(struct coverage *to, const struct row *row, const struct
 	l->tls = finding->tls;
 	l->how = finding->how;
 	l->blind = finding->blind;
+	l->partly[0] = finding->partly[0];
+	l->partly[1] = finding->partly[1];
 	l->probes = f->m.hooks;
 	l->refused = f->m.failed;
 	l->since_ns = l->how && !l->blind && l->probes ? f->since_real_ns : 0;
@@ -320,7 +322,8 @@ static uint64_t hash_libraries(const struct coverage *c)
 
 	for (size_t i = 0; i < c->libraries; i++) {
 		const struct coverage_library *l = &c->library[i];
-		const uint32_t parts[] = { l->tls, l->how, l->blind, l->probes, l->refused, l->used };
+		const uint32_t parts[] = { l->tls, l->how, coverage_library_reason(l), l->probes,
+					   l->refused, l->used };
 
 		h = lru_hash(h, parts, sizeof(parts));
 		h = lru_hash(h, l->version, strlen(l->version) + 1);

@@ -244,10 +244,11 @@ void elf_file_build_id(const struct elf_file *file, unsigned char ret_id[static 
 	}
 }
 
-enum tt_blind elf_file_site(const struct elf_file *file, uint64_t offset)
+enum tt_blind elf_file_site(const struct elf_file *file, uint64_t offset, uint64_t *ret_site)
 {
 	unsigned char bytes[ELF_PROLOGUE_BYTES];
-	size_t len = sizeof(bytes);
+	size_t len = sizeof(bytes), at = 0;
+	enum tt_blind blind;
 
 	if (offset >= file->size)
 		return TT_BLIND_unexpected_bytes;
@@ -259,12 +260,16 @@ enum tt_blind elf_file_site(const struct elf_file *file, uint64_t offset)
 	if (offset % 4)
 		return TT_BLIND_unexpected_bytes;
 #endif
-	return elf_prologue(bytes, len);
+	blind = elf_prologue(bytes, len, &at);
+	*ret_site = offset + at;
+	return blind;
 }
 
 bool elf_file_can_probe(const struct elf_file *file, uint64_t offset)
 {
-	return elf_file_site(file, offset) == TT_BLIND_NONE;
+	uint64_t site;
+
+	return elf_file_site(file, offset, &site) == TT_BLIND_NONE;
 }
 
 int elf_file_symbols(struct elf_file *file, Elf_Scn *section, const GElf_Shdr *header,

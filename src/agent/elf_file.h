@@ -66,8 +66,8 @@ Elf_Data *elf_file_table(struct elf_file *file, Elf_Scn *section, const GElf_Shd
 void elf_file_build_id(const struct elf_file *file, unsigned char ret_id[static ELF_BUILD_ID_MAX]);
 void elf_note_build_id(const void *notes, size_t len, unsigned char ret_id[static ELF_BUILD_ID_MAX]);
 
-/* Why the instruction at this offset can't carry a probe: agent/elf_prologue.h. */
-enum tt_blind elf_file_site(const struct elf_file *file, uint64_t offset);
+/* Why the instruction at this offset can't carry a probe, or where it goes: agent/elf_prologue.h. */
+enum tt_blind elf_file_site(const struct elf_file *file, uint64_t offset, uint64_t *ret_site);
 bool elf_file_can_probe(const struct elf_file *file, uint64_t offset);
 
 /*

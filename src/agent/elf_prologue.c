@@ -176,23 +176,39 @@ size_t elf_prologue_length(const unsigned char *bytes, size_t len)
 }
 
 #if defined(__x86_64__)
-enum tt_blind elf_prologue(const unsigned char *bytes, size_t len)
+/* CS prefixes in front. One in front of FS's or GS's is left alone: which of them counts is nowhere said. */
+static size_t padding(const unsigned char *bytes, size_t len)
+{
+	size_t n = 0;
+
+	while (n < len && bytes[n] == 0x2e)
+		n++;
+	return n < len && (bytes[n] == 0x64 || bytes[n] == 0x65) ? 0 : n;
+}
+
+enum tt_blind elf_prologue(const unsigned char *bytes, size_t len, size_t *ret_at)
 {
 	static const unsigned char nop5[] = { 0x0f, 0x1f, 0x44, 0x00, 0x00 };
 	struct instruction i = { .bytes = bytes, .len = len };
+	size_t at;
 
 	if (!decode(&i))
 		return TT_BLIND_unexpected_bytes;
-	if (i.bad_prefix || (len >= sizeof(nop5) && memcmp(bytes, nop5, sizeof(nop5)) == 0))
+	at = padding(bytes, i.at);
+	i = (struct instruction){ .bytes = bytes + at, .len = len - at };
+	if (!decode(&i) || i.bad_prefix ||
+	    (i.len >= sizeof(nop5) && memcmp(i.bytes, nop5, sizeof(nop5)) == 0))
 		return TT_BLIND_unfit_instruction;
+	*ret_at = at;
 	return TT_BLIND_NONE;
 }
 #else
 /* Where an instruction has four bytes, any but the undefined one of zeroes. */
-enum tt_blind elf_prologue(const unsigned char *bytes, size_t len)
+enum tt_blind elf_prologue(const unsigned char *bytes, size_t len, size_t *ret_at)
 {
 	static const unsigned char none[4];
 
+	*ret_at = 0;
 	return len < sizeof(none) || memcmp(bytes, none, sizeof(none)) == 0 ?
 		       TT_BLIND_unexpected_bytes : TT_BLIND_NONE;
 }

@@ -10,6 +10,12 @@
  *
  * Nothing but the first instruction is looked at, and it is where the probe goes: the stack pointer and
  * the arguments are as the caller left them. The bytes may be anything.
+ *
+ * CS prefixes in front of an instruction mean nothing in 64-bit code: assemblers lengthen instructions
+ * with them, to keep branches off boundaries of 32 bytes (gas -mbranches-within-32B-boundaries). The
+ * probe goes behind them: the processor takes the breakpoint with whatever prefixes of that kind stand
+ * in front, tells the address of the breakpoint itself, and the kernel goes on with the rest of the
+ * instruction, which does the same without them. Of a lock prefix that would not be true.
  */
 #ifndef TT_AGENT_ELF_PROLOGUE_H
 #define TT_AGENT_ELF_PROLOGUE_H
@@ -20,8 +26,8 @@
 
 #define ELF_PROLOGUE_BYTES 15	/* an x86 instruction has no more */
 
-/* TT_BLIND_NONE: it can. TT_BLIND_unfit_instruction, TT_BLIND_unexpected_bytes. */
-enum tt_blind elf_prologue(const unsigned char *bytes, size_t len);
+/* TT_BLIND_NONE: it can, at *ret_at. TT_BLIND_unfit_instruction, TT_BLIND_unexpected_bytes. */
+enum tt_blind elf_prologue(const unsigned char *bytes, size_t len, size_t *ret_at);
 
 /* The length of an x86-64 instruction; 0: not one that is known here, or cut off. */
 size_t elf_prologue_length(const unsigned char *bytes, size_t len);

@@ -13,28 +13,43 @@
 #include "agent/elf_versions.h"
 #include "tokens/use.h"
 
-static const enum tt_tls library_of[TT_HOOK_MAX] = {
-#define TT_HOOK_CALL(number, hook, library, direction, result) [number] = TT_TLS_##library,
-#define TT_HOOK_END(number, hook, library) [number] = TT_TLS_##library,
-#define TT_HOOK_PLAIN(number, hook, library) [number] = TT_TLS_##library,
+enum { OUT = 1, IN = 2 };
+
+static const struct {
+	enum tt_tls tls;
+	unsigned int hides;	/* which bytes are not seen without it */
+} hooks[TT_HOOK_MAX] = {
+#define TT_HOOK_CALL(number, hook, library, direction, result)                                     \
+	[number] = { TT_TLS_##library, direction },
+#define TT_HOOK_END(number, hook, library) [number] = { TT_TLS_##library, 0 },
+#define TT_HOOK_PLAIN(number, hook, library) [number] = { TT_TLS_##library, OUT | IN },
 #include <tokentrail/hooks.def>
 };
+
+static void refuse(struct elf_scan *scan, enum tt_hook hook, enum tt_blind why)
+{
+	enum tt_tls tls = hooks[hook].tls;
+
+	scan->refused++;
+	scan->why[tls] = why;
+	for (int i = 0; i < 2; i++)
+		if (hooks[hook].hides & (i ? IN : OUT))
+			scan->partly[tls][i] = why;
+}
 
 void elf_scan_take(struct elf_scan *scan, const struct elf_file *file, uint64_t offset,
 		   enum tt_hook hook)
 {
-	enum tt_blind blind;
+	uint64_t site;
+	enum tt_blind blind = elf_file_site(file, offset, &site);
 
-	for (size_t i = 0; i < scan->count; i++)
-		if (scan->hooks[i].offset == offset)
+	for (size_t i = 0; !blind && i < scan->count; i++)
+		if (scan->hooks[i].offset == site)
 			return;
-	blind = elf_file_site(file, offset);
-	if (blind || scan->count == ELF_SCAN_HOOKS_MAX) {
-		scan->refused++;
-		scan->why[library_of[hook]] = blind ? blind : TT_BLIND_not_unique;
-		return;
-	}
-	scan->hooks[scan->count++] = (struct elf_hook){ offset, hook, library_of[hook] };
+	if (blind || scan->count == ELF_SCAN_HOOKS_MAX)
+		refuse(scan, hook, blind ? blind : TT_BLIND_not_unique);
+	else
+		scan->hooks[scan->count++] = (struct elf_hook){ site, hook, hooks[hook].tls };
 }
 
 static struct tt_finding *finding(struct elf_scan *scan, enum tt_tls tls, const char *version)
@@ -93,7 +108,8 @@ static bool is_hooked(const struct elf_scan *scan, enum tt_tls tls)
 	return false;
 }
 
-/* A library is blind too when its functions were found and none of them can be probed. */
+/* A library is blind too when its functions were found and none of them can be probed; where some can't
+ * be, it says so. */
 static void tell_refused(struct elf_scan *scan)
 {
 	for (size_t i = 0; i < scan->findings; i++) {
@@ -101,6 +117,8 @@ static void tell_refused(struct elf_scan *scan)
 
 		if (!f->blind && !is_hooked(scan, f->tls))
 			f->blind = scan->why[f->tls];
+		if (!f->blind)
+			memcpy(f->partly, scan->partly[f->tls], sizeof(f->partly));
 	}
 }
 

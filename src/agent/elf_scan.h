@@ -26,6 +26,7 @@ struct elf_scan {
 	size_t count;
 	size_t refused;		/* functions found that can't be probed there, or are too many */
 	enum tt_blind why[TT_TLS_MAX];	/* of the last one refused */
+	unsigned char partly[TT_TLS_MAX][2];	/* so too, of one that writes, and that reads */
 	struct tt_finding finding[TT_FINDINGS_MAX];	/* in the order they were found */
 	size_t findings;
 };

@@ -151,10 +151,12 @@ int attach_add(struct attach *attach, uint32_t hook, uint64_t offset)
 
 void attach_sites(const struct attach *attach, int fd, struct attach_sites *ret_sites)
 {
-	ret_sites->count = 0;
+	ret_sites->count = ret_sites->refused = 0;
 	for (uint32_t i = 0; i < attach->hook_count; i++) {
 		struct readback_site site = {.offset = attach->hooks[i].offset};
 
+		if (!attach->hooks[i].ok)
+			ret_sites->refused_hook[ret_sites->refused++] = attach->hooks[i].hook;
 		if (!attach->hooks[i].ok || pread(fd, &site.byte, 1, (off_t)site.offset) != 1)
 			continue;
 		ret_sites->hook[ret_sites->count] = attach->hooks[i].hook;

@@ -35,11 +35,12 @@ void attach_free_many(struct attach *const *attaches, size_t count);
 int attach_add(struct attach *attach, uint32_t hook, uint64_t offset);
 
 /* What the file open as fd has at the noted functions, for readback(). Those that the kernel refused,
- * once the probes are set, are not among them. */
+ * once the probes are set, are not among them but in a list of their own. */
 struct attach_sites {
-	uint32_t count;
+	uint32_t count, refused;
 	struct readback_site site[ATTACH_HOOKS_MAX];
 	enum tt_hook hook[ATTACH_HOOKS_MAX];
+	enum tt_hook refused_hook[ATTACH_HOOKS_MAX];
 };
 void attach_sites(const struct attach *attach, int fd, struct attach_sites *ret_sites);
 bool attach_has(const struct attach *attach, uint64_t offset); /* a probe, in place */

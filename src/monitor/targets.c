@@ -553,6 +553,28 @@ static void keep_findings(struct targets *targets, struct file *file,
 	}
 }
 
+enum { OUT = 1, IN = 2 };
+
+static const uint8_t hides[TT_HOOK_MAX] = {	/* which bytes are not seen without it */
+#define TT_HOOK_CALL(number, hook, library, direction, result) [number] = direction,
+#define TT_HOOK_PLAIN(number, hook, library) [number] = OUT | IN,
+#include <tokentrail/hooks.def>
+};
+
+/* Of a function whose probe is not there. */
+static void tell_missing(struct file *file, enum tt_hook hook)
+{
+	for (int i = 0; file->finding && i < TT_FINDINGS_MAX && file->finding[i].tls; i++) {
+		struct tt_finding *f = &file->finding[i];
+
+		if (f->tls != library_of[hook])
+			continue;
+		for (int k = 0; k < 2; k++)
+			if (hides[hook] & (k ? IN : OUT))
+				f->partly[k] = TT_BLIND_attach_refused;
+	}
+}
+
 /* Of a library none of whose functions has its probe. */
 static void tell_refused(struct file *file, const bool has[static TT_TLS_MAX])
 {
@@ -591,6 +613,8 @@ static void confirm(struct targets *targets, struct file *file)
 			missing += s->site[i].seen && !s->site[i].probed;
 			if (!s->site[i].seen || s->site[i].probed)
 				has[library_of[s->hook[i]]] = true;
+			else
+				tell_missing(file, s->hook[i]);
 		}
 	if (!seen) {
 		file->unread = TAKE_PTR(s);
@@ -666,6 +690,8 @@ static void placed(struct targets *targets, struct file *file)
 	attach_sites(file->attach, file->fd, s);
 	for (uint32_t i = 0; i < s->count; i++)
 		has[library_of[s->hook[i]]] = true;
+	for (uint32_t i = 0; i < s->refused; i++)
+		tell_missing(file, s->refused_hook[i]);
 	tell_refused(file, has);
 	file->unread = s;
 }

@@ -267,7 +267,7 @@ static int put_library(json_t *list, const struct coverage_library *l)
 	r |= put_text(file, "path", l->path);
 	r |= put_object(o, "file", file);
 	r |= put_attached(o, l);
-	r |= put_text(o, "reason", coverage_reason(l->blind));
+	r |= put_text(o, "reason", coverage_reason(coverage_library_reason(l)));
 	r |= put_if(o, "used", l->used);
 	r |= json_array_append_new(list, o);
 	return r;

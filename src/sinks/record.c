@@ -181,7 +181,7 @@ static size_t set_libraries(struct library *to, Tokentrail__V1__TlsLibrary **lis
 		to[n].m.version = text(l->version);
 		to[n].m.file = *l->path ? &to[n].file : NULL;
 		to[n].m.attached = set_attached(&to[n].attached, l);
-		to[n].m.reason = text(coverage_reason(l->blind));
+		to[n].m.reason = text(coverage_reason(coverage_library_reason(l)));
 		to[n].m.used = l->used;
 		list[n] = &to[n].m;
 		n++;

@@ -157,7 +157,7 @@ static int bind_library(sqlite3_stmt *st, const struct coverage *c, size_t i)
 	r |= bind_number(st, 8, l->since_ns);
 	r |= bind_number(st, 9, l->probes);
 	r |= bind_number(st, 10, l->refused);
-	r |= bind_text(st, 11, coverage_reason(l->blind));
+	r |= bind_text(st, 11, coverage_reason(coverage_library_reason(l)));
 	r |= bind_number(st, 12, l->used);
 	return r;
 }

@@ -67,6 +67,11 @@ const char *coverage_remedy(enum tt_blind reason)
 	return is_reason(reason) ? reasons[reason].remedy : "-";
 }
 
+enum tt_blind coverage_library_reason(const struct coverage_library *l)
+{
+	return l->blind ? l->blind : l->partly[0] ? l->partly[0] : l->partly[1];
+}
+
 enum tt_blind coverage_reason_number(const char *name)
 {
 	for (unsigned int i = 1; i < TT_BLIND_MAX; i++)
@@ -120,6 +125,24 @@ static bool any(const struct coverage *c, bool (*is)(const struct coverage_libra
 	return false;
 }
 
+/* Where each direction of which bytes are missing has a function that is not probed: why. */
+static enum tt_blind find_partly(const struct coverage *c)
+{
+	enum tt_blind reason = TT_BLIND_NONE, one;
+
+	for (int i = 0; i < 2; i++) {
+		if ((double)c->covered[i] >= COVERAGE_FULL * (double)c->wire[i])
+			continue;
+		one = TT_BLIND_NONE;
+		for (size_t k = 0; k < c->libraries && !one; k++)
+			one = c->library[k].partly[i];
+		if (!one)
+			return TT_BLIND_NONE;
+		reason = one;
+	}
+	return reason;
+}
+
 /*
  * Why bytes went by unseen. A library that is there and can't be seen into is why, whatever other
  * libraries the process has; a JVM goes first, because native libraries in one are helpers.
@@ -138,6 +161,9 @@ static enum tt_blind find_reason(const struct coverage *c)
 		return reason;
 	if (any(c, is_refused))
 		return TT_BLIND_attach_refused;
+	reason = find_partly(c);
+	if (reason)
+		return reason;
 	if (any(c, is_open))
 		return TT_BLIND_NONE;
 	if (!c->libraries)

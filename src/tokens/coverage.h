@@ -43,6 +43,7 @@ struct coverage_library {
 	enum tt_tls tls;
 	enum tt_how how;
 	enum tt_blind blind;		/* why it is not probed; 0 = it is, or nothing is known yet */
+	enum tt_blind partly[2];	/* why some of its functions, that write or that read, are not */
 	char version[TT_VERSION_LEN];
 	uint64_t since_ns;		/* probes are in place since, CLOCK_REALTIME; 0 = none are */
 	uint32_t probes, refused;	/* of the file */
@@ -85,6 +86,9 @@ const char *coverage_how(enum tt_how how);			/* "symbols", ...; "" */
 const char *coverage_reason(enum tt_blind reason);		/* name in blind.def; "" */
 const char *coverage_reason_text(enum tt_blind reason);
 const char *coverage_remedy(enum tt_blind reason);		/* "-" = there is none */
+
+/* Why not all that a library has is seen; 0 = it is, or nothing is known yet. */
+enum tt_blind coverage_library_reason(const struct coverage_library *l);
 
 /* The number of a name, 0 = no such name. */
 enum tt_blind coverage_reason_number(const char *name);

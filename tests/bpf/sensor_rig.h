@@ -174,7 +174,7 @@ static void rig_assert_text(const uint8_t *bytes, size_t len, const char *want)
 }
 
 /* A connected pair of TCP sockets on loopback. */
-static void rig_tcp(int fd[2])
+static inline void rig_tcp(int fd[2])
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof(a);

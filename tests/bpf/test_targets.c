@@ -214,9 +214,34 @@ static void probe_that_is_not_there(void **state)
 	assert_int_equal(told.hooks, 1);
 	assert_int_equal(told.failed, 1);
 	assert_int_equal(told.finding[0].blind, TT_BLIND_NONE); /* it is seen reading */
+	assert_int_equal(told.finding[0].partly[0], TT_BLIND_attach_refused);
+	assert_int_equal(told.finding[0].partly[1], TT_BLIND_NONE);
 	targets_mapped(targets, &map, 20000000000); /* once is enough */
 	serve_all();
 	assert_int_equal(counts().attach_failed, 1);
+	end();
+	munmap(bytes, SIZE);
+#else
+	skip();
+#endif
+}
+
+static void one_refused_at_once(void **state)
+{
+#if defined(__x86_64__)
+	struct target_map map;
+	unsigned char *bytes;
+
+	make_file("one", "\x3e\x41\x54", 3);
+	begin(100);
+	bytes = map_file(path_of("one"), &map);
+	targets_mapped(targets, &map, 1);
+	serve_all();
+	assert_int_equal(told.hooks, 1);
+	assert_int_equal(told.failed, 1);
+	assert_int_equal(told.finding[0].blind, TT_BLIND_NONE);
+	assert_int_equal(told.finding[0].partly[0], TT_BLIND_attach_refused);
+	assert_int_equal(told.finding[0].partly[1], TT_BLIND_NONE);
 	end();
 	munmap(bytes, SIZE);
 #else
@@ -365,6 +390,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(probes_that_are_there),
 		cmocka_unit_test(probe_that_is_not_there),
+		cmocka_unit_test(one_refused_at_once),
 		cmocka_unit_test(no_probe_at_all),
 		cmocka_unit_test(two_overlays_of_one_file),
 		cmocka_unit_test(not_too_many_at_once),

@@ -23,7 +23,7 @@ import rig  # noqa: E402  pylint: disable=wrong-import-position,import-error
 
 README = os.path.join(rig.ROOT, "README.md")
 MARKS = ("<!-- matrix: made by tests/e2e/matrix.py --write -->", "<!-- end of matrix -->")
-SEEN, NO_STATUS = "yes", "yes, without statuses"	# else: the name of a reason in blind.def
+SEEN = "yes"	# else: the name of a reason in blind.def
 NGINX, CURL = "/usr/sbin/nginx", "/usr/bin/curl"
 
 REQUESTS = "import requests, sys; u, t, c = sys.argv[1:]; " \
@@ -236,7 +236,7 @@ def clients(c, authority):
         Row("tstclnt", "nss", c.tstclnt),
         Row("awscrt (wheel)", "s2n", c.one(
             lambda u, t, a: [f"{wheels}/python", "-c", programs.AWSCRT, str(c.nginx.tls), t, a, "http/1.1"],
-            "/items/s2n"), NO_STATUS, own_io=True),
+            "/items/s2n"), own_io=True),
         Row("curl_cffi (wheel)", "boringssl", c.peer("curl_cffi-1.1")),
         Row("gRPC for Python", "boringssl", lambda: c.grpc(authority), own_io=True),
         Row("Bun fetch", "boringssl", c.peer("bun"), own_io=True),
@@ -392,8 +392,7 @@ def coverage_of(sensor, ask):
 def check_use(use, ask, row, other):
     rig.need_equal((use["http"]["method"], use["http"]["path"]), ("GET" if "Peer" not in ask.path else "POST",
                                                                   ask.path), "method, path")
-    want = None if row.outcome == NO_STATUS and ask.direction == "egress" else ask.status
-    rig.need_equal(use["http"].get("status"), want, "status")
+    rig.need_equal(use["http"].get("status"), ask.status, "status")
     rig.need_equal(use["tls"]["library"], row.library, "tls.library")
     rig.need_equal(use["process"].get("executable"), ask.exe, "process.executable")
     rig.need(not ask.pids or use["process"]["pid"] in ask.pids, f"pid {use['process']['pid']} not in {ask.pids}")
@@ -447,8 +446,8 @@ def check_blind(sensor, row, asks, token_id):
 def outcome(sensor, row, asks):
     """(seen, how or why not) for the table."""
     token_id = sensor.ids([asks[0].token])[0]
-    sensor.wait_uses(token_id, 2 * len(asks) if row.outcome in (SEEN, NO_STATUS) else 1, seconds=8)
-    if row.outcome in (SEEN, NO_STATUS):
+    sensor.wait_uses(token_id, 2 * len(asks) if row.outcome == SEEN else 1, seconds=8)
+    if row.outcome == SEEN:
         check_seen(sensor, row, asks, token_id)
         return row.outcome, how_found(sensor, row, asks)
     return "no", check_blind(sensor, row, asks, token_id)

@@ -14,12 +14,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	size_t len = elf_prologue_length(data, size);
-	enum tt_blind site = elf_prologue(data, size);
+	size_t at = 0;
+	enum tt_blind site = elf_prologue(data, size, &at);
 
 	if (len > size || len > ELF_PROLOGUE_BYTES)
 		abort();
 #if defined(__x86_64__)
 	if ((len == 0) != (site == TT_BLIND_unexpected_bytes))
+		abort();
+	/* Behind the prefixes the instruction goes on as the same one. */
+	for (size_t i = 0; i < at; i++)
+		if (data[i] != 0x2e)
+			abort();
+	if (site == TT_BLIND_NONE && elf_prologue_length(data + at, size - at) != len - at)
 		abort();
 #else
 	(void)site;

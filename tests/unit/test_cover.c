@@ -213,6 +213,33 @@ static void private_library_is_blind_within_a_second(void **state)
 	assert_int_equal(cover_totals(cover)->node.processes[COVERAGE_PARTIAL], 1);
 }
 
+static void partly_probed_library_says_so(void **state)
+{
+	struct tt_ipc_attached file = { .file = 7, .since_ns = BOOT + 5, .hooks = 3, .failed = 0,
+					.finding = { { .tls = TT_TLS_S2N, .how = TT_HOW_symbols } } };
+	struct tt_ipc_cover m = process(100);
+
+	file.finding[0].partly[1] = TT_BLIND_unfit_instruction;
+	talk(&m, 1000, 1000);
+	m.covered[1] = 0;
+	send_process(&m);
+	answer(100, "/usr/bin/python3", "/");
+	cover_file(cover, &file);
+	pass(2 * S);
+	assert_int_equal(last()->status, COVERAGE_PARTIAL);
+	assert_int_equal(last()->reason, TT_BLIND_unfit_instruction);
+	assert_int_equal(last()->library[0].partly[1], TT_BLIND_unfit_instruction);
+	assert_int_equal(last()->library[0].blind, TT_BLIND_NONE);
+	assert_true(last()->library[0].since_ns != 0);
+	/* What changes of it is told. */
+	tells = 0;
+	file.finding[0].partly[1] = TT_BLIND_attach_refused;
+	cover_file(cover, &file);
+	pass(2 * S);
+	assert_int_equal(tells, 1);
+	assert_int_equal(last()->reason, TT_BLIND_attach_refused);
+}
+
 static void file_message_may_come_late(void **state)
 {
 	struct tt_ipc_cover m = process(100);
@@ -455,6 +482,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(covered_process),
 		TEST(private_library_is_blind_within_a_second),
+		TEST(partly_probed_library_says_so),
 		TEST(file_message_may_come_late),
 		TEST(never_told_of_a_file_is_unknown),
 		TEST(idle_processes),

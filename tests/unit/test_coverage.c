@@ -113,6 +113,35 @@ static void blind_has_its_reason(void **state)
 		assert_verdict(with(cases[i].n, cases[i].l), LATE, cases[i].status, cases[i].reason);
 }
 
+/* A library of which not all functions are probed, and bytes that would have gone through those. */
+static void partly_probed(void **state)
+{
+	struct coverage_library l = probed(TT_TLS_S2N);
+	struct coverage c;
+
+	l.partly[1] = TT_BLIND_unfit_instruction;
+	assert_int_equal(coverage_library_reason(&l), TT_BLIND_unfit_instruction);
+	c = with(1, &l);
+	c.blind_sockets = 0;
+	c.covered[0] = 1000;
+	assert_verdict(c, LATE, COVERAGE_PARTIAL, TT_BLIND_unfit_instruction);
+	c.covered[1] = 979;
+	assert_verdict(c, LATE, COVERAGE_PARTIAL, TT_BLIND_unfit_instruction);
+	c.covered[1] = 1000;
+	assert_verdict(c, LATE, COVERAGE_COVERED, 0);
+	/* What is sent went by for another reason. */
+	c.covered[0] = 10;
+	assert_verdict(c, LATE, COVERAGE_PARTIAL, 0);
+	c.covered[1] = 10;
+	assert_verdict(c, LATE, COVERAGE_PARTIAL, 0);
+	c.library[0].partly[0] = TT_BLIND_attach_refused;
+	assert_verdict(c, LATE, COVERAGE_PARTIAL, TT_BLIND_unfit_instruction);
+	/* What is not probed at all is why. */
+	c.library[0].blind = TT_BLIND_turned_off;
+	assert_int_equal(coverage_library_reason(&c.library[0]), TT_BLIND_turned_off);
+	assert_verdict(c, LATE, COVERAGE_PARTIAL, TT_BLIND_turned_off);
+}
+
 /* netty-tcnative in a JVM: what it covers is covered. */
 static void a_jvm_with_a_native_library(void **state)
 {
@@ -254,6 +283,7 @@ int main(void)
 		cmocka_unit_test(no_tls_is_idle),
 		cmocka_unit_test(shares),
 		cmocka_unit_test(blind_has_its_reason),
+		cmocka_unit_test(partly_probed),
 		cmocka_unit_test(a_jvm_with_a_native_library),
 		cmocka_unit_test(too_early_is_unknown),
 		cmocka_unit_test(calls_without_a_socket),

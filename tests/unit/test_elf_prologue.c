@@ -105,6 +105,8 @@ static size_t from_hex(const char *hex, unsigned char **ret)
 
 static void lengths(void **state)
 {
+	size_t site;
+
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
 		unsigned char *bytes, more[ELF_PROLOGUE_BYTES + 4];
 		size_t len = from_hex(known[i].hex, &bytes);
@@ -123,7 +125,9 @@ static void lengths(void **state)
 			memset(more, fill, sizeof(more));
 			memcpy(more, bytes, len);
 			assert_int_equal(elf_prologue_length(more, sizeof(more)), len);
-			assert_int_equal(elf_prologue(more, sizeof(more)), TT_BLIND_NONE);
+			site = 1;
+			assert_int_equal(elf_prologue(more, sizeof(more), &site), TT_BLIND_NONE);
+			assert_int_equal(site, 0);
 		}
 		free(bytes);
 	}
@@ -131,29 +135,57 @@ static void lengths(void **state)
 
 static void no_instructions(void **state)
 {
+	size_t site;
+
 	for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
 		unsigned char *bytes;
 		size_t len = from_hex(unknown[i], &bytes);
 
-		if (elf_prologue(bytes, len) != TT_BLIND_unexpected_bytes)
+		if (elf_prologue(bytes, len, &site) != TT_BLIND_unexpected_bytes)
 			fail_msg("%s was taken", unknown[i]);
 		free(bytes);
 	}
 }
 
-/* A segment or lock prefix anywhere among the prefixes, and the NOP that the kernel makes a call of. */
+/* CS prefixes in front: the probe goes behind them. */
+static void padded(void **state)
+{
+	static const struct {
+		const char *hex;
+		size_t site;
+	} padded[] = {
+		{ "2e4154", 1 }, { "2e2e2e2e4154", 4 }, { "2e2e2e2e2e53", 5 }, { "2e4883ec08", 1 },
+		{ "2e2ef30f1efa", 2 }, { "2ee811223344", 1 }, { "2e660f1f840000000000", 1 }, { "2ec3", 1 },
+		{ "2e2e2e2e2e2e2e2e2e2e2e2e2e4154", 13 },
+	};
+
+	for (size_t i = 0; i < sizeof(padded) / sizeof(padded[0]); i++) {
+		unsigned char *bytes;
+		size_t len = from_hex(padded[i].hex, &bytes), site = 77;
+
+		assert_int_equal(elf_prologue(bytes, len, &site), TT_BLIND_NONE);
+		assert_int_equal(site, padded[i].site);
+		for (size_t cut = 0; cut < len; cut++)
+			assert_int_equal(elf_prologue(bytes, cut, &site), TT_BLIND_unexpected_bytes);
+		free(bytes);
+	}
+}
+
+/* A segment or lock prefix anywhere else among the prefixes, and the NOP that the kernel makes a call of. */
 static void harmful_sites(void **state)
 {
 	static const char *const harmful[] = {
-		"2e4154", "2e2e2e2e4154", "3effe0", "26c3", "3655", "f0480fc107", "662e0f1f840000000000",
-		"2e660f1f840000000000", "643e488b07", "0f1f440000",
+		"3e4154", "2e3e4154", "3e2e4154", "3effe0", "2e3effe0", "26c3", "3655", "f0480fc107",
+		"2ef0480fc107", "f02e480fc107", "662e0f1f840000000000", "643e488b07", "2e64488b07",
+		"2e65488b07", "0f1f440000", "2e0f1f440000", "2e2e0f1f440000",
 	};
+	size_t site;
 
 	for (size_t i = 0; i < sizeof(harmful) / sizeof(harmful[0]); i++) {
 		unsigned char *bytes;
 		size_t len = from_hex(harmful[i], &bytes);
 
-		if (elf_prologue(bytes, len) != TT_BLIND_unfit_instruction)
+		if (elf_prologue(bytes, len, &site) != TT_BLIND_unfit_instruction)
 			fail_msg("%s was taken", harmful[i]);
 		free(bytes);
 	}
@@ -164,7 +196,10 @@ static void what_follows_does_not_matter(void **state)
 {
 	static const unsigned char cet[] = { 0xf3, 0x0f, 0x1e, 0xfa, 0x0f, 0x1f, 0x44, 0x00, 0x00 };
 
-	assert_int_equal(elf_prologue(cet, sizeof(cet)), TT_BLIND_NONE);
+	size_t site = 1;
+
+	assert_int_equal(elf_prologue(cet, sizeof(cet), &site), TT_BLIND_NONE);
+	assert_int_equal(site, 0);
 }
 
 /* Against the disassembler: the first instructions of all functions of a real library. */
@@ -209,6 +244,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lengths),
 		cmocka_unit_test(no_instructions),
+		cmocka_unit_test(padded),
 		cmocka_unit_test(harmful_sites),
 		cmocka_unit_test(what_follows_does_not_matter),
 		cmocka_unit_test(as_the_disassembler_says),

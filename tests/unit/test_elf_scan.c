@@ -456,7 +456,7 @@ static void symbols_that_are_no_functions_here(void **state)
 static void instructions_that_carry_no_probe(void **state)
 {
 #if defined(__x86_64__)
-	const unsigned char prefixes[] = { 0x26, 0x2e, 0x36, 0x3e, 0xf0 };
+	const unsigned char prefixes[] = { 0x26, 0x36, 0x3e, 0xf0 };
 
 	for (size_t i = 0; i < sizeof(prefixes); i++) {
 		struct file f = make_both();
@@ -467,6 +467,8 @@ static void instructions_that_carry_no_probe(void **state)
 		assert_int_equal(scan.count, 1);
 		assert_int_equal(scan.refused, 1);
 		assert_int_equal(scan.finding[0].blind, TT_BLIND_NONE);
+		assert_int_equal(scan.finding[0].partly[0], TT_BLIND_unfit_instruction);
+		assert_int_equal(scan.finding[0].partly[1], TT_BLIND_NONE);
 		f.text[0x20] = prefixes[i];
 		assert_int_equal(scan_bytes(&f, sizeof(f)), TT_SCAN_REFUSED);
 		assert_int_equal(scan.count, 0);
@@ -477,6 +479,50 @@ static void instructions_that_carry_no_probe(void **state)
 		assert_int_equal(scan_bytes(&f, sizeof(f)), TT_SCAN_REFUSED);
 		assert_int_equal(scan.finding[0].blind, TT_BLIND_unexpected_bytes);
 	}
+#else
+	print_message("x86 only\n");
+	skip();
+#endif
+}
+
+/* One that ends connections hides no bytes. */
+static void what_is_not_seen_without_it(void **state)
+{
+#if defined(__x86_64__)
+	struct file f = make_both();
+
+	add(&f, "SSL_free", 0x40);
+	f.text[0x40] = 0xf0;
+	assert_int_equal(scan_bytes(&f, sizeof(f)), TT_SCAN_HOOKS);
+	assert_int_equal(scan.refused, 1);
+	assert_int_equal(scan.finding[0].partly[0], TT_BLIND_NONE);
+	assert_int_equal(scan.finding[0].partly[1], TT_BLIND_NONE);
+	f.text[0x20] = 0xcc;
+	assert_int_equal(scan_bytes(&f, sizeof(f)), TT_SCAN_HOOKS);
+	assert_int_equal(scan.finding[0].partly[0], TT_BLIND_NONE);
+	assert_int_equal(scan.finding[0].partly[1], TT_BLIND_unexpected_bytes);
+#else
+	print_message("x86 only\n");
+	skip();
+#endif
+}
+
+static void probes_go_behind_padding(void **state)
+{
+#if defined(__x86_64__)
+	struct file f = make_both();
+	uint64_t offset;
+
+	memcpy(f.text + 0x20, "\x2e\x2e\x2e\x2e\x41\x54", 6);
+	add(&f, "SSL_read", 0x20);	/* in both tables */
+	add(&f, "SSL_read_ex", 0x20);
+	assert_int_equal(scan_bytes(&f, sizeof(f)), TT_SCAN_HOOKS);
+	assert_int_equal(scan.count, 2);
+	assert_int_equal(scan.refused, 0);
+	assert_int_equal(hooks_of(TT_HOOK_openssl_read, &offset), 1);
+	assert_int_equal(offset, TEXT_AT + 0x24);
+	assert_int_equal(hooks_of(TT_HOOK_openssl_write, &offset), 1);
+	assert_int_equal(offset, TEXT_AT + 0x10);
 #else
 	print_message("x86 only\n");
 	skip();
@@ -819,6 +865,8 @@ int main(void)
 		cmocka_unit_test(same_place_counts_once),
 		cmocka_unit_test(symbols_that_are_no_functions_here),
 		cmocka_unit_test(instructions_that_carry_no_probe),
+		cmocka_unit_test(what_is_not_seen_without_it),
+		cmocka_unit_test(probes_go_behind_padding),
 		cmocka_unit_test(names_anywhere_in_a_large_table),
 		cmocka_unit_test(other_machines_and_sizes),
 		cmocka_unit_test(numbers_that_lie),

@@ -336,6 +336,17 @@ static void coverage_record(void **state)
 	free(line);
 }
 
+static void partly_probed_library_has_its_reason(void **state)
+{
+	struct coverage c = coverage_full;
+	char *line;
+
+	c.library[0].partly[1] = TT_BLIND_unfit_instruction;
+	assert_int_equal(json_coverage("n1", &c, &line), 0);
+	assert_non_null(strstr(line, "\"refused\":1},\"reason\":\"unfit_instruction\",\"used\":true}"));
+	free(line);
+}
+
 static void coverage_is_not_rounded_up(void **state)
 {
 	struct coverage c = { .wire = { 1000000, 0 }, .covered = { 999999, 0 } };
@@ -527,6 +538,7 @@ int main(void)
 		cmocka_unit_test(hostile_strings),
 		cmocka_unit_test(token_and_loss),
 		cmocka_unit_test(coverage_record),
+		cmocka_unit_test(partly_probed_library_has_its_reason),
 		cmocka_unit_test(coverage_is_not_rounded_up),
 		cmocka_unit_test(lines_reach_a_pipe),
 		cmocka_unit_test(slow_reader),

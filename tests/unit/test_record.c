@@ -280,10 +280,12 @@ static void longest_fits(void **state)
 static void coverage_comes_back_whole(void **state)
 {
 	uint8_t bytes[RECORD_MAX];
+	struct coverage c = coverage_full;
 	Tokentrail__V1__Coverage *m;
 	int len;
 
-	len = record_coverage(&coverage_full, "worker-17", bytes, sizeof(bytes));
+	c.library[0].partly[0] = TT_BLIND_unfit_instruction;
+	len = record_coverage(&c, "worker-17", bytes, sizeof(bytes));
 	assert_true(len > 0);
 	m = tokentrail__v1__coverage__unpack(NULL, len, bytes);
 	assert_non_null(m);
@@ -306,6 +308,7 @@ static void coverage_comes_back_whole(void **state)
 	assert_int_equal(m->tls->libraries[0]->attached->refused, 1);
 	assert_true(m->tls->libraries[0]->attached->since == coverage_full.library[0].since_ns);
 	assert_true(m->tls->libraries[0]->used && !m->tls->libraries[1]->used);
+	assert_string_equal(m->tls->libraries[0]->reason, "unfit_instruction");
 	assert_string_equal(m->tls->libraries[1]->name, "boringssl");
 	assert_string_equal(m->tls->libraries[1]->reason, "not_found");
 	assert_null(m->tls->libraries[1]->attached);

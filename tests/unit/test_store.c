@@ -787,8 +787,10 @@ static void coverage_of_a_process(void **state)
 	struct coverage c = coverage_full;
 
 	c.ended = false;
+	c.library[0].partly[1] = TT_BLIND_unfit_instruction;
 	s.ops->coverage(s.self, &c);
 	s.ops->tick(s.self, S);
+	assert_text(p, "SELECT reason FROM cover_library WHERE position = 0", "unfit_instruction");
 	assert_text(p, "SELECT process || ' ' || status || ' ' || reason || ' ' || share || ' ' || "
 		    "tls_libraries FROM coverage",
 		    "nginx partial not_found 0.75 openssl 3.0.22, boringssl");

@@ -361,8 +361,8 @@ static void findings_are_told(void **state)
 	assert_int_equal(answer(targets, take_question(fds[1], NULL), TT_SCAN_NONE), 0);
 	assert_false(take_attached(fds[1], &told) && told.file == 1);
 	m.file = 2;
-	m.finding[0] = (struct tt_finding){TT_TLS_GO, TT_HOW_pclntab, 0, 0, "go1.26"};
-	m.finding[1] = (struct tt_finding){TT_TLS_JSSE, 0, TT_BLIND_jsse, 0, ""};
+	m.finding[0] = (struct tt_finding){TT_TLS_GO, TT_HOW_pclntab, 0, {0}, "go1.26"};
+	m.finding[1] = (struct tt_finding){TT_TLS_JSSE, 0, TT_BLIND_jsse, {0}, ""};
 	assert_int_equal(targets_scanned(targets, &m), 0);
 	assert_int_equal(targets_has_finding(targets, 2), 1);
 	for (int i = 0; i < 2; i++) {
