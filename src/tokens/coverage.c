@@ -111,6 +111,11 @@ static bool is_refused(const struct coverage_library *l)
 	return l->how && !l->blind && !l->probes && l->refused;
 }
 
+static bool is_probed(const struct coverage_library *l)
+{
+	return l->how && !l->blind && l->probes;
+}
+
 /* Neither probed nor refused nor blind: it is being looked at. */
 static bool is_open(const struct coverage_library *l)
 {
@@ -180,11 +185,11 @@ static void judge_blind(struct coverage *c, uint64_t age_ns)
 {
 	enum tt_blind reason = find_reason(c);
 
-	if (age_ns < COVERAGE_FOUND_NS)
+	/* A library that is probed may be the one, and its handshake takes its time. */
+	if (age_ns < (any(c, is_probed) ? COVERAGE_CALLED_NS : COVERAGE_FOUND_NS))
 		reason = TT_BLIND_NONE;
 	/* Calls that belong to none of the sockets: over which they went is not known. */
-	if (reason == TT_BLIND_not_used &&
-	    (age_ns < COVERAGE_CALLED_NS || c->plain[0] + c->plain[1]))
+	if (reason == TT_BLIND_not_used && c->plain[0] + c->plain[1])
 		reason = TT_BLIND_NONE;
 	c->reason = reason;
 	c->status = reason ? COVERAGE_BLIND : COVERAGE_UNKNOWN;

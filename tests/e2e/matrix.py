@@ -241,6 +241,7 @@ def clients(c, authority):
         Row("gRPC for Python", "boringssl", lambda: c.grpc(authority), own_io=True),
         Row("Bun fetch", "boringssl", c.peer("bun"), own_io=True),
         Row("Java, netty-tcnative", "boringssl", c.peer("netty-1.1"), own_io=True),
+        Row("Java, Conscrypt", "boringssl", c.peer("conscrypt")),
         Row("Java HttpClient", "jsse", c.peer("java"), "jsse", version=["java", "-version"]),
         Row("Deno fetch", "rustls", c.one(deno, env=conf("DENO_CERT")), "not_found",
             version=[f"{wheels}/deno", "--version"]),

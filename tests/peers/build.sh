@@ -78,6 +78,12 @@ build_netty() { # Maven takes the other systems' libraries too
 	javac -cp "$1/jars/*" -d "$1" "$here/netty/Netty.java"
 }
 
+build_conscrypt() {
+	mvn -q -B -f "$here/conscrypt/pom.xml" org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
+		-DoutputDirectory="$1/jars" </dev/null
+	javac -cp "$1/jars/*" -d "$1" "$here/conscrypt/Client.java"
+}
+
 build_bun() {
 	cp "$here/bun/package.json" "$1"
 	npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$1"
@@ -131,7 +137,7 @@ version_of() { # NAME: of its tool; without one, or with an old one, its peers c
 	go | go_std) go version | sed -n 's/^go version go\([0-9.]*\).*/\1/p' ;;
 	rust | rustls | rust_ask) cargo --version | sed -n 's/^cargo \([0-9.]*\).*/\1/p' ;;
 	java) javac -version 2>&1 | sed -n 's/^javac \([0-9.]*\).*/\1/p' ;;
-	netty) mvn -v 2>/dev/null | sed -n 's/^Java version: \([0-9.]*\).*/\1/p' ;;
+	netty | conscrypt) mvn -v 2>/dev/null | sed -n 's/^Java version: \([0-9.]*\).*/\1/p' ;;
 	bun) npm --version ;;
 	musl) musl-gcc -dumpversion ;;
 	# The requirements.txt have no wheels for later ones.
@@ -171,6 +177,7 @@ tool[wheels]=python3 least[wheels]=3.11
 tool[musl]=musl-gcc least[musl]=4
 tool[dotnet]=python3 least[dotnet]=3.11
 tool[netty]=mvn least[netty]=17
+tool[conscrypt]=mvn least[conscrypt]=17
 tool[bun]=npm least[bun]=7
 tool[boringssl]=python3 least[boringssl]=3.11
 [ $# -gt 0 ] || set -- "${!tool[@]}"

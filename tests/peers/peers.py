@@ -21,7 +21,7 @@ RUST = os.path.join(CACHE, "rust", "peer")
 PYTHON = os.path.join(CACHE, "python", "bin", "python")
 BUN = os.path.join(CACHE, "bun", "node_modules", "@oven", "bun-linux-x64", "bin", "bun")
 BORINGSSL_PYTHON = os.path.join(CACHE, "boringssl", "bin", "python")
-NETTY = os.path.join(CACHE, "netty")
+NETTY, CONSCRYPT = os.path.join(CACHE, "netty"), os.path.join(CACHE, "conscrypt")
 JAVA = shutil.which("java") or "java"
 STATUS = {"/denied": 403, "/gone": 404, "/empty": 204}
 APACHE_MODULES = "/usr/lib/apache2/modules"
@@ -36,6 +36,7 @@ CLIENTS = {
     "httpx": (PYTHON, [os.path.join(HERE, "python", "http_client.py")], "openssl"),
     "netty-1.1": (JAVA, ["-cp", f"{NETTY}:{NETTY}/jars/*", "Netty", "1.1"], "boringssl"),
     "netty-2": (JAVA, ["-cp", f"{NETTY}:{NETTY}/jars/*", "Netty", "2"], "boringssl"),
+    "conscrypt": (JAVA, ["-cp", f"{CONSCRYPT}:{CONSCRYPT}/jars/*", "Client"], "boringssl"),
     "bun": (BUN, [os.path.join(HERE, "bun", "client.mjs")], "boringssl"),
     "curl_cffi-1.1": (BORINGSSL_PYTHON, [os.path.join(HERE, "boringssl", "cffi_client.py"), "1.1"], "boringssl"),
     "curl_cffi-2": (BORINGSSL_PYTHON, [os.path.join(HERE, "boringssl", "cffi_client.py"), "2"], "boringssl"),

@@ -157,6 +157,7 @@ static void a_jvm_with_a_native_library(void **state)
 static void too_early_is_unknown(void **state)
 {
 	struct coverage_library l = probed(TT_TLS_OPENSSL), j = unseen(TT_TLS_JSSE, TT_BLIND_jsse);
+	struct coverage_library both[] = { j, probed(TT_TLS_BORINGSSL) };
 
 	assert_verdict(with(0, NULL), COVERAGE_FOUND_NS - 1, COVERAGE_UNKNOWN, 0);
 	assert_verdict(with(0, NULL), COVERAGE_FOUND_NS, COVERAGE_BLIND, TT_BLIND_no_library);
@@ -164,6 +165,9 @@ static void too_early_is_unknown(void **state)
 	assert_verdict(with(1, &j), COVERAGE_FOUND_NS, COVERAGE_BLIND, TT_BLIND_jsse);
 	assert_verdict(with(1, &l), COVERAGE_CALLED_NS - 1, COVERAGE_UNKNOWN, 0);
 	assert_verdict(with(1, &l), COVERAGE_CALLED_NS, COVERAGE_BLIND, TT_BLIND_not_used);
+	/* Conscrypt in a JVM, which is busy with its first handshake. */
+	assert_verdict(with(2, both), COVERAGE_CALLED_NS - 1, COVERAGE_UNKNOWN, 0);
+	assert_verdict(with(2, both), COVERAGE_CALLED_NS, COVERAGE_BLIND, TT_BLIND_jsse);
 }
 
 /* Calls were seen, on none of the sockets: not blind, and nothing else for sure. */
