@@ -32,7 +32,7 @@ PB := $(PROTO:schemas/%.proto=$(G)/%.pb-c.c)
 GEN_C := $(PB) $(G)/tokens_tables.c $(G)/store_sql.c
 OBJ := $(SRC:src/%.c=$(B)/obj/%.o) $(GEN_C:$(G)/%.c=$(B)/obj/gen/%.o)
 HUFFMAN := $(G)/huffman_table.inc
-HDR := $(HUFFMAN) $(wildcard src/*/*.h include/tokentrail/* bpf/readers/*.h)
+HDR := $(HUFFMAN) $(wildcard src/*/*.h src/*/*.def include/tokentrail/* bpf/readers/*.h)
 UNIT := $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
 
 .PHONY: all

@@ -4,7 +4,7 @@
 -- much of the node's TLS was seen.
 -- No column holds a token: `token` is the keyed id (tt1_...), from which no token can be had back.
 --
--- For people and scripts: read the views `tokens`, `uses`, `coverage` and `losses`, with any SQLite tool, while
+-- For people and scripts: read the views `tokens`, `uses`, `mints`, `coverage` and `losses`, with any SQLite tool, while
 -- the agent writes:   sqlite3 -readonly /var/lib/tokentrail/store.db 'SELECT * FROM uses LIMIT 20'
 -- Views only gain columns within a schema version. The tables are tokentrail's own and may change
 -- with `PRAGMA user_version`; an agent refuses a store whose version is newer than its own, and
@@ -18,7 +18,7 @@ CREATE TABLE meta (
 	value TEXT NOT NULL
 ) WITHOUT ROWID;
 -- schema: the number below, for people; node: name of the node whose store this is.
-INSERT INTO meta VALUES ('schema', '3');
+INSERT INTO meta VALUES ('schema', '4');
 
 -- One row per token. The sums are those of its rows in `use` and `call`, kept here so that a list of
 -- tokens needs no pass over all uses.
@@ -28,7 +28,7 @@ CREATE TABLE token (
 	class TEXT NOT NULL,
 	kind TEXT NOT NULL,
 	length INTEGER NOT NULL,	-- of the credential, bytes
-	first INTEGER NOT NULL,
+	first INTEGER NOT NULL,		-- 0, as last: minted or listed, and no use was seen
 	last INTEGER NOT NULL,
 	uses INTEGER NOT NULL,
 	egress INTEGER NOT NULL,
@@ -217,20 +217,226 @@ SELECT pid,
 		|| printf('.%09dZ', last % 1000000000) AS last
 FROM cover c;
 
+-- [upgrade from 3] Likewise.
+
+-- What is known of a token beyond its uses: src/tokens/facts.def. Lists have a line feed between their
+-- elements. Of a token that was minted or listed and never used there is a row here and one with no
+-- uses in `token`.
+CREATE TABLE fact (
+	token TEXT PRIMARY KEY NOT NULL,
+	token_confidence TEXT NOT NULL DEFAULT '',
+	token_checksum TEXT NOT NULL DEFAULT '',
+	token_public_id TEXT NOT NULL DEFAULT '',
+	token_account TEXT NOT NULL DEFAULT '',
+	token_issuer TEXT NOT NULL DEFAULT '',
+	token_subject TEXT NOT NULL DEFAULT '',
+	token_subject_kind TEXT NOT NULL DEFAULT '',
+	token_client_id TEXT NOT NULL DEFAULT '',
+	token_actor TEXT NOT NULL DEFAULT '',
+	token_tenant TEXT NOT NULL DEFAULT '',
+	token_audience TEXT NOT NULL DEFAULT '',
+	token_scopes TEXT NOT NULL DEFAULT '',
+	token_roles TEXT NOT NULL DEFAULT '',
+	token_groups TEXT NOT NULL DEFAULT '',
+	token_issued INTEGER NOT NULL DEFAULT 0,
+	token_not_before INTEGER NOT NULL DEFAULT 0,
+	token_expires INTEGER NOT NULL DEFAULT 0,
+	token_expiry_rule TEXT NOT NULL DEFAULT '',
+	token_jwt_id TEXT NOT NULL DEFAULT '',
+	token_session_id TEXT NOT NULL DEFAULT '',
+	token_lineage TEXT NOT NULL DEFAULT '',
+	token_signed_id TEXT NOT NULL DEFAULT '',
+	token_bound TEXT NOT NULL DEFAULT '',
+	token_notes TEXT NOT NULL DEFAULT '',
+	token_claims TEXT NOT NULL DEFAULT '',
+	jwt_alg TEXT NOT NULL DEFAULT '',
+	jwt_kid TEXT NOT NULL DEFAULT '',
+	jwt_type TEXT NOT NULL DEFAULT '',
+	k8s_namespace TEXT NOT NULL DEFAULT '',
+	k8s_service_account TEXT NOT NULL DEFAULT '',
+	k8s_pod TEXT NOT NULL DEFAULT '',
+	k8s_node TEXT NOT NULL DEFAULT '',
+	minted_time INTEGER NOT NULL DEFAULT 0,
+	minted_issuer TEXT NOT NULL DEFAULT '',
+	minted_method TEXT NOT NULL DEFAULT '',
+	minted_grant TEXT NOT NULL DEFAULT '',
+	minted_executable TEXT NOT NULL DEFAULT '',
+	minted_container TEXT NOT NULL DEFAULT '',
+	minted_parent TEXT NOT NULL DEFAULT '',
+	minted_previous TEXT NOT NULL DEFAULT '',
+	revoked_time INTEGER NOT NULL DEFAULT 0,
+	revoked_method TEXT NOT NULL DEFAULT '',
+	owner_name TEXT NOT NULL DEFAULT '',
+	owner_kind TEXT NOT NULL DEFAULT '',
+	owner_confidence TEXT NOT NULL DEFAULT '',
+	owner_evidence TEXT NOT NULL DEFAULT '',
+	privilege_score INTEGER NOT NULL DEFAULT 0,
+	privilege_terms TEXT NOT NULL DEFAULT '',
+	listed_name TEXT NOT NULL DEFAULT '',
+	listed_owner TEXT NOT NULL DEFAULT '',
+	listed_source TEXT NOT NULL DEFAULT '',
+	listed_time INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+
+-- The same secret is another token when its bytes differ; these lead from one to the other.
+CREATE INDEX fact_lineage ON fact (token_lineage) WHERE token_lineage <> '';
+CREATE INDEX fact_signed ON fact (token_signed_id) WHERE token_signed_id <> '';
+CREATE INDEX fact_expires ON fact (token_expires) WHERE token_expires > 0;
+
+-- Requests of each token a day, and of all tokens an hour. Days and hours are numbers since 1970, UTC.
+CREATE TABLE use_day (
+	token TEXT NOT NULL,
+	day INTEGER NOT NULL,
+	uses INTEGER NOT NULL,
+	PRIMARY KEY (token, day)
+) WITHOUT ROWID;
+CREATE TABLE hour (
+	hour INTEGER PRIMARY KEY NOT NULL,
+	uses INTEGER NOT NULL,
+	mints INTEGER NOT NULL,
+	failed_mints INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- Requests that mint, revoke or check a token (src/tokens/mints.tsv), one row each; `use` and `call` count
+-- the credentials that such a request carries, too. The oldest rows go when there are too many.
+CREATE TABLE mint (
+	number INTEGER PRIMARY KEY NOT NULL,	-- in order of their coming
+	time INTEGER NOT NULL,
+	action TEXT NOT NULL,		-- mint | revoke | check
+	method TEXT NOT NULL,		-- row of tokens/mints.tsv
+	issuer TEXT NOT NULL,		-- host and path of the endpoint
+	mint_grant TEXT NOT NULL,	-- grant_type, Action, ...
+	status INTEGER NOT NULL,
+	direction TEXT NOT NULL,
+	process TEXT NOT NULL,
+	executable TEXT NOT NULL,
+	user INTEGER NOT NULL,
+	container TEXT NOT NULL,
+	pid INTEGER NOT NULL,
+	http_method TEXT NOT NULL,
+	path TEXT NOT NULL,
+	server_address TEXT NOT NULL,
+	server_port INTEGER NOT NULL,
+	peer_ip TEXT NOT NULL,
+	peer_port INTEGER NOT NULL,
+	client_ip TEXT NOT NULL,
+	tls INTEGER NOT NULL,
+	http_version INTEGER NOT NULL,
+	client_id TEXT NOT NULL,
+	subject TEXT NOT NULL,
+	audience TEXT NOT NULL,		-- requested
+	requested_scopes TEXT NOT NULL,
+	scopes TEXT NOT NULL,		-- granted
+	expires INTEGER NOT NULL,	-- of what was minted
+	note TEXT NOT NULL		-- why no token is known: compressed, too_long, ...
+);
+CREATE INDEX mint_time ON mint (time);
+
+-- The tokens of such a request.
+CREATE TABLE mint_token (
+	number INTEGER NOT NULL,
+	token TEXT NOT NULL,
+	part TEXT NOT NULL,		-- minted | parent | revoked | checked
+	role TEXT NOT NULL,		-- access, refresh, id, session; of a parent where it stood: authorization, body:client_secret
+	PRIMARY KEY (number, token, part, role)
+) WITHOUT ROWID;
+CREATE INDEX mint_token_token ON mint_token (token);
+
+-- Mints by who asked where, in buckets of five minutes: what rates are told from. Kept when rows of `mint` go.
+CREATE TABLE mint_rate (
+	issuer TEXT NOT NULL,
+	executable TEXT NOT NULL,
+	user INTEGER NOT NULL,
+	container TEXT NOT NULL,
+	bucket INTEGER NOT NULL,	-- number of the five minutes since 1970, UTC
+	mints INTEGER NOT NULL,
+	failed INTEGER NOT NULL,
+	PRIMARY KEY (issuer, executable, user, container, bucket)
+) WITHOUT ROWID;
+
+-- What runs where: the workload behind an executable, its user and its container.
+CREATE TABLE workload (
+	executable TEXT NOT NULL,
+	user INTEGER NOT NULL,
+	container TEXT NOT NULL,
+	kind TEXT NOT NULL,		-- Deployment, Pod, container, unit, executable, ...
+	name TEXT NOT NULL,
+	namespace TEXT NOT NULL,
+	pod TEXT NOT NULL,
+	service_account TEXT NOT NULL,
+	unit TEXT NOT NULL,		-- of systemd
+	evidence TEXT NOT NULL,		-- a line each
+	last INTEGER NOT NULL,
+	PRIMARY KEY (executable, user, container)
+) WITHOUT ROWID;
+
+-- Lists of known tokens (`tokentrail import`). Public identifiers are joined with fact.token_public_id.
+CREATE TABLE listed (
+	id TEXT PRIMARY KEY NOT NULL,	-- token.id, or a public identifier
+	is_public INTEGER NOT NULL,	-- it is the latter
+	name TEXT NOT NULL,
+	owner TEXT NOT NULL,
+	source TEXT NOT NULL,
+	class TEXT NOT NULL,
+	kind TEXT NOT NULL,
+	scopes TEXT NOT NULL,
+	created INTEGER NOT NULL,
+	expires INTEGER NOT NULL,
+	time INTEGER NOT NULL		-- of the import
+) WITHOUT ROWID;
+
+CREATE VIEW mints AS
+SELECT number,
+	strftime('%Y-%m-%dT%H:%M:%S', time / 1000000000, 'unixepoch')
+		|| printf('.%09dZ', time % 1000000000) AS time,
+	action, method, issuer,
+	nullif(mint_grant, '') AS mint_grant,
+	nullif(status, 0) AS status,
+	direction,
+	nullif(process, '') AS process,
+	nullif(executable, '') AS executable,
+	nullif(user, -1) AS user_id,
+	nullif(container, '') AS container_id,
+	nullif(pid, 0) AS pid,
+	nullif(client_id, '') AS client_id,
+	nullif(subject, '') AS subject,
+	nullif(requested_scopes, '') AS requested_scopes,
+	nullif(scopes, '') AS scopes,
+	CASE WHEN expires > 0 THEN strftime('%Y-%m-%dT%H:%M:%SZ', expires / 1000000000, 'unixepoch') END
+		AS expires,
+	(SELECT group_concat(token, ' ') FROM mint_token t WHERE t.number = m.number AND part = 'minted')
+		AS minted,
+	(SELECT group_concat(token, ' ') FROM mint_token t WHERE t.number = m.number AND part = 'parent')
+		AS parents,
+	nullif(note, '') AS note
+FROM mint m;
+
 CREATE VIEW tokens AS
-SELECT token,
+SELECT t.token,
 	nullif(class, '') AS class,
 	nullif(kind, '') AS kind,
 	nullif(length, 0) AS length,
 	nullif(key_id, '') AS key_id,
 	uses, egress, ingress,
-	strftime('%Y-%m-%dT%H:%M:%S', first / 1000000000, 'unixepoch')
-		|| printf('.%09dZ', first % 1000000000) AS first,
-	strftime('%Y-%m-%dT%H:%M:%S', last / 1000000000, 'unixepoch')
-		|| printf('.%09dZ', last % 1000000000) AS last,
+	CASE WHEN first > 0 THEN strftime('%Y-%m-%dT%H:%M:%S', first / 1000000000, 'unixepoch')
+		|| printf('.%09dZ', first % 1000000000) END AS first,
+	CASE WHEN last > 0 THEN strftime('%Y-%m-%dT%H:%M:%S', last / 1000000000, 'unixepoch')
+		|| printf('.%09dZ', last % 1000000000) END AS last,
 	readable,			-- 0: not a known token; see the table
-	nullif(entry, 0) AS entry
-FROM token;
+	nullif(entry, 0) AS entry,
+	nullif(f.token_issuer, '') AS issuer,
+	nullif(f.token_subject, '') AS subject,
+	nullif(f.token_scopes, '') AS scopes,
+	CASE WHEN f.token_expires > 0 THEN
+		strftime('%Y-%m-%dT%H:%M:%SZ', f.token_expires / 1000000000, 'unixepoch') END AS expires,
+	CASE WHEN f.minted_time > 0 THEN
+		strftime('%Y-%m-%dT%H:%M:%SZ', f.minted_time / 1000000000, 'unixepoch') END AS minted,
+	CASE WHEN f.revoked_time > 0 THEN
+		strftime('%Y-%m-%dT%H:%M:%SZ', f.revoked_time / 1000000000, 'unixepoch') END AS revoked,
+	nullif(f.owner_name, '') AS owner,
+	nullif(f.owner_confidence, '') AS owner_confidence,
+	nullif(f.privilege_score, 0) AS privilege
+FROM token t LEFT JOIN fact f ON f.token = t.token;
 
 CREATE VIEW uses AS
 SELECT u.token,
@@ -267,4 +473,4 @@ SELECT u.token,
 	nullif(t.entry, 0) AS entry
 FROM every_use u LEFT JOIN token t ON t.token = u.token;
 
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;

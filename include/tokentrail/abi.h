@@ -15,7 +15,7 @@
 
 #include <linux/types.h>
 
-#define TT_ABI 2
+#define TT_ABI 3
 
 /* Limits. Strings are cut (and flagged) at these; counts are evicted or dropped and counted. */
 #define TT_COMM_LEN 16		/* TASK_COMM_LEN, include/linux/sched.h */

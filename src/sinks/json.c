@@ -21,6 +21,7 @@
 
 #include "base/cleanup.h"
 #include "sinks/sinks.h"
+#include "tokens/facts.h"
 
 #define BUFFER_FLUSH (64 * 1024)	/* bytes that are written without waiting for the tick */
 #define BUFFER_MAX (4 * 1024 * 1024)	/* bytes that may wait for a slow reader */
@@ -399,13 +400,64 @@ int json_use(const char *node, const struct use *u, char **ret_line)
 	return dump(o, r, ret_line);
 }
 
+/* A list's elements. */
+static int put_list(json_t *o, const char *key, const char *list)
+{
+	json_t *to = json_array();
+	int r = 0;
+
+	while (*list) {
+		size_t len = strcspn(list, (const char[]){ FACTS_LIST_SEPARATOR, 0 });
+
+		r |= json_array_append_new(to, json_stringn(list, len));
+		list += len + (list[len] != 0);
+	}
+	return json_object_set_new(o, key, to) | r;
+}
+
+static int put_fact(json_t *group, const struct facts *f, enum fact which)
+{
+	const struct fact_info *info = &fact_infos[which];
+
+	switch (info->kind) {
+	case FACT_KIND_TEXT:
+		return put_text(group, info->name, facts_text(f, which));
+	case FACT_KIND_LIST:
+		return *facts_text(f, which) ? put_list(group, info->name, facts_text(f, which)) : 0;
+	case FACT_KIND_TIME:
+		return put_time(group, info->name, facts_number(f, which));
+	default:
+		return put_known(group, info->name, facts_number(f, which));
+	}
+}
+
+/* Each into the object of its group; facts.def has a group's members together. */
+static int put_facts(json_t *o, const struct facts *f)
+{
+	int r = 0;
+
+	for (int i = 0; f && i < FACTS; i++) {
+		json_t *group = json_object_get(o, fact_infos[i].group);
+
+		if (!group) {
+			group = json_object();
+			r |= json_object_set_new(o, fact_infos[i].group, group);
+		}
+		r |= put_fact(group, f, i);
+		if (group && !json_object_size(group) &&
+		    (i + 1 == FACTS || strcmp(fact_infos[i].group, fact_infos[i + 1].group)))
+			r |= json_object_del(o, fact_infos[i].group);
+	}
+	return r;
+}
+
 int json_token(const char *node, const struct token *t, char **ret_line)
 {
 	_cleanup_json_ json_t *o = json_object();
 	json_t *token = json_object();
 	int r;
 
-	r = put_head(o, "token", t->last_ns, node);
+	r = put_head(o, "token", token_time(t), node);
 	r |= put_text(token, "id", t->token_id);
 	r |= put_unreadable(token, t->unreadable, t->entry);
 	r |= put_text(token, "class", t->class_name);
@@ -418,6 +470,7 @@ int json_token(const char *node, const struct token *t, char **ret_line)
 	r |= put_count(o, "uses", t->uses);
 	r |= put_count(o, "egress", t->egress);
 	r |= put_count(o, "ingress", t->ingress);
+	r |= put_facts(o, t->facts);
 	return dump(o, r, ret_line);
 }
 

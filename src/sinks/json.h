@@ -8,7 +8,8 @@
  *           "process":{},"container":{},"http":{},"rpc":{},"mcp":{},"server":{},"client":{},
  *           "peer":{},"tls":{}}
  *   token  {"type":"token","@timestamp","node":{},"token":{},"first","last","uses","egress",
- *           "ingress"}
+ *           "ingress","jwt":{},"k8s":{},"minted":{},"revoked":{},"owner":{},"privilege":{},
+ *           "listed":{}}	(tokens/facts.def; those of the group `token` are in "token")
  *   loss   {"type":"loss","@timestamp","node":{},"reason","count","added"}
  *   coverage {"type":"coverage","@timestamp","node":{},"process":{},"container":{},"workload":{},
  *           "tls":{},"coverage":{}}

@@ -8,11 +8,14 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "tokentrail/v1/coverage.pb-c.h"
 #include "tokentrail/v1/loss.pb-c.h"
 #include "tokentrail/v1/token.pb-c.h"
 #include "tokentrail/v1/use.pb-c.h"
+#include "tokens/facts.h"
 
 /* protobuf-c's members are not const, but packing only reads them. */
 static char *text(const char *s)
@@ -107,27 +110,119 @@ int record_use(const struct use *u, const char *node, uint8_t *to, size_t size)
 	return pack(&use.base, to, size);
 }
 
+/* A list's elements, in a copy of their own. */
+#define LIST_PARTS 128
+struct list {
+	char text[FACTS_LIST_MAX + 1];
+	char *part[LIST_PARTS];
+	size_t parts;
+};
+
+static char **split(struct list *l, const char *list, size_t *ret_parts)
+{
+	char *rest = l->text, *end;
+
+	l->parts = 0;
+	snprintf(l->text, sizeof(l->text), "%s", list);
+	while (*rest && l->parts < LIST_PARTS) {
+		end = strchr(rest, FACTS_LIST_SEPARATOR);
+		l->part[l->parts++] = rest;
+		if (!end)
+			break;
+		*end = 0;
+		rest = end + 1;
+	}
+	*ret_parts = l->parts;
+	return l->part;
+}
+
+enum {
+	FACT_LISTS = 0
+#define FACT_TEXT(group, name, meaning)
+#define FACT_LIST(group, name, meaning) +1
+#define FACT_TIME FACT_TEXT
+#define FACT_NUMBER FACT_TEXT
+#include "tokens/facts.def"
+#undef FACT_TEXT
+#undef FACT_LIST
+#undef FACT_TIME
+#undef FACT_NUMBER
+};
+
+struct token_messages {
+	Tokentrail__V1__Credential token;
+	Tokentrail__V1__Jwt jwt;
+	Tokentrail__V1__KubernetesSubject k8s;
+	Tokentrail__V1__Minted minted;
+	Tokentrail__V1__Revoked revoked;
+	Tokentrail__V1__Owner owner;
+	Tokentrail__V1__Privilege privilege;
+	Tokentrail__V1__Listed listed;
+	struct {	/* of which a message is to be set; the first one always is */
+		bool token, jwt, k8s, minted, revoked, owner, privilege, listed;
+	} known;
+	struct list lists[FACT_LISTS];
+};
+
+static void set_facts(struct token_messages *m, const struct facts *f)
+{
+	size_t lists = 0;
+
+#define namespace namespace_	/* protobuf-c keeps clear of the words of C++ */
+#define FACT_TEXT(group, name, meaning)                                                            \
+	m->group.name = text(facts_text(f, FACT_##group##_##name));                                \
+	m->known.group |= *m->group.name != 0;
+#define FACT_LIST(group, name, meaning)                                                            \
+	m->group.name = split(&m->lists[lists++], facts_text(f, FACT_##group##_##name),            \
+			      &m->group.n_##name);                                                 \
+	m->known.group |= m->group.n_##name != 0;
+#define FACT_TIME(group, name, meaning)                                                            \
+	m->group.name = facts_number(f, FACT_##group##_##name);                                    \
+	m->known.group |= m->group.name != 0;
+#define FACT_NUMBER FACT_TIME
+#include "tokens/facts.def"
+#undef namespace
+}
+
 int record_token(const struct token *t, const char *node, uint8_t *to, size_t size)
 {
 	Tokentrail__V1__Token row = TOKENTRAIL__V1__TOKEN__INIT;
 	Tokentrail__V1__Node on = TOKENTRAIL__V1__NODE__INIT;
-	Tokentrail__V1__Credential token = TOKENTRAIL__V1__CREDENTIAL__INIT;
+	struct token_messages m = {
+		.token = TOKENTRAIL__V1__CREDENTIAL__INIT,
+		.jwt = TOKENTRAIL__V1__JWT__INIT,
+		.k8s = TOKENTRAIL__V1__KUBERNETES_SUBJECT__INIT,
+		.minted = TOKENTRAIL__V1__MINTED__INIT,
+		.revoked = TOKENTRAIL__V1__REVOKED__INIT,
+		.owner = TOKENTRAIL__V1__OWNER__INIT,
+		.privilege = TOKENTRAIL__V1__PRIVILEGE__INIT,
+		.listed = TOKENTRAIL__V1__LISTED__INIT,
+	};
 
 	on.name = text(node);
-	token.id = text(t->token_id);
-	token.class_ = text(t->class_name);
-	token.kind = text(t->kind);
-	token.length = t->length;
-	token.key_id = text(t->key_id);
-	set_unreadable(&token, t->unreadable, t->entry);
-	row.timestamp = t->last_ns;
+	m.token.id = text(t->token_id);
+	m.token.class_ = text(t->class_name);
+	m.token.kind = text(t->kind);
+	m.token.length = t->length;
+	m.token.key_id = text(t->key_id);
+	set_unreadable(&m.token, t->unreadable, t->entry);
+	if (t->facts)
+		set_facts(&m, t->facts);
+	row.timestamp = token_time(t);
 	row.node = &on;
-	row.token = &token;
+	row.token = &m.token;
 	row.first = t->first_ns;
 	row.last = t->last_ns;
 	row.uses = t->uses;
 	row.egress = t->egress;
 	row.ingress = t->ingress;
+	row.jwt = m.known.jwt ? &m.jwt : NULL;
+	row.k8s = m.known.k8s ? &m.k8s : NULL;
+	row.minted = m.known.minted ? &m.minted : NULL;
+	row.revoked = m.known.revoked ? &m.revoked : NULL;
+	row.owner = m.known.owner ? &m.owner : NULL;
+	row.privilege = m.known.privilege ? &m.privilege : NULL;
+	row.listed = m.known.listed ? &m.listed : NULL;
 	return pack(&row.base, to, size);
 }
 

@@ -12,8 +12,8 @@
 #include "tokens/coverage.h"
 #include "tokens/use.h"
 
-#define RECORD_SCHEMA "1.2" /* schemas/VERSION; tests/lint/proto-compat.sh holds them together */
-#define RECORD_MAX 8192	    /* no record of today's members is longer, bytes */
+#define RECORD_SCHEMA "1.3" /* schemas/VERSION; tests/lint/proto-compat.sh holds them together */
+#define RECORD_MAX 24576	    /* no record of today's members is longer, bytes */
 
 /* Each packs one record into `to` and returns its length in bytes; -ENOBUFS: longer than size. */
 int record_use(const struct use *u, const char *node, uint8_t *to, size_t size);

@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/lru.h"
 #include "sinks/store_coverage.h"
+#include "sinks/store_facts.h"
 #include "sinks/store_schema.h"
 
 #define PAGE_BYTES 4096
@@ -60,6 +61,7 @@ struct store_sink {
 	struct pending_loss losses[TT_DROP_MAX];
 	size_t loss_count;
 	struct store_coverage *coverage;
+	struct store_facts *facts;
 	uint64_t tried_ns;	/* tick's clock */
 	int trouble;		/* SQLite's code of the last failure; 0 = all is well */
 };
@@ -90,7 +92,8 @@ static const char *const statement_sql[STATEMENTS] = {
 			"VALUES (" VALUES ", ?23, ?24, ?25)",
 	[TOKEN_UPDATE] =
 		"UPDATE token SET key_id = ?2, class = iif(?3 = '', class, ?3), "
-		"kind = iif(?4 = '', kind, ?4), length = ?5, first = min(first, ?6), "
+		"kind = iif(?4 = '', kind, ?4), length = ?5, "
+		"first = iif(first = 0, ?6, min(first, ?6)), "
 		"last = max(last, ?7), uses = uses + ?8, egress = egress + ?9, "
 		"ingress = ingress + ?10 WHERE token = ?1",
 	[TOKEN_INSERT] =
@@ -259,14 +262,16 @@ static int set_node(struct store_sink *s)
 
 static int prepare(struct store_sink *s)
 {
-	for (int i = 0; i < STATEMENTS; i++) {
-		int r = sqlite3_prepare_v3(s->db, statement_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
-					   &s->statements[i], NULL);
+	int r;
 
+	for (int i = 0; i < STATEMENTS; i++) {
+		r = sqlite3_prepare_v3(s->db, statement_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
+				       &s->statements[i], NULL);
 		if (r != SQLITE_OK)
 			return r;
 	}
-	return store_coverage_prepare(s->coverage, s->db);
+	r = store_coverage_prepare(s->coverage, s->db);
+	return r == SQLITE_OK ? store_facts_prepare(s->facts, s->db) : r;
 }
 
 static void store_close(struct store_sink *s)
@@ -276,6 +281,7 @@ static void store_close(struct store_sink *s)
 		s->statements[i] = NULL;
 	}
 	store_coverage_finalize(s->coverage);
+	store_facts_finalize(s->facts);
 	sqlite3_close(s->db);
 	s->db = NULL;
 }
@@ -536,6 +542,21 @@ static int write_coverage(struct store_sink *s)
 	return r;
 }
 
+static int write_facts(struct store_sink *s)
+{
+	int r;
+
+	r = limit_pages(s, true);
+	if (r == SQLITE_OK)
+		r = run_sql(s->db, "BEGIN IMMEDIATE");
+	if (r != SQLITE_OK)
+		return r;
+	r = end_transaction(s, store_facts_write(s->facts));
+	if (r == SQLITE_OK)
+		store_facts_clear(s->facts);
+	return r;
+}
+
 /* Writes what waits; what can't be written goes on waiting. */
 static void store_flush(struct store_sink *s)
 {
@@ -550,6 +571,8 @@ static void store_flush(struct store_sink *s)
 			r = SQLITE_OK;
 		}
 	}
+	if (r == SQLITE_OK && store_facts_waiting(s->facts))
+		r = write_facts(s);
 	/* Uses first: where there is no room for them, there is none for this. */
 	if (r == SQLITE_OK && store_coverage_waiting(s->coverage))
 		r = write_coverage(s);
@@ -658,11 +681,11 @@ static int store_use(void *sink, const struct use *given)
 	return r;
 }
 
-/* Rows of `token` are made from the uses themselves: the inventory's sums begin anew with each
- * start of the agent, the store's do not. */
+/* Sums of `token` are made from the uses themselves: the inventory's begin anew with each start of the
+ * agent, the store's do not. */
 static int store_token(void *sink, const struct token *t)
 {
-	return 0;
+	return t->facts ? store_facts_add(((struct store_sink *)sink)->facts, t) : 0;
 }
 
 static int store_loss(void *sink, const struct loss *l)
@@ -712,6 +735,7 @@ static void give_up(struct store_sink *s)
 		free(p);
 	}
 	store_coverage_give_up(s->coverage);
+	store_facts_give_up(s->facts);
 }
 
 static int store_finish(void *sink, uint64_t limit_ms)
@@ -733,6 +757,7 @@ static void store_free(void *sink)
 	lru_done(&s->pending);
 	store_close(s);
 	store_coverage_free(s->coverage);
+	store_facts_free(s->facts);
 	free(s->path);
 	free(s->node);
 	free(s);
@@ -760,7 +785,7 @@ static int store_new(const char *path, uint64_t max_bytes, const char *node,
 	s->path = strdup(path);
 	s->node = strdup(node);
 	if (!s->path || !s->node || lru_init(&s->pending) < 0 ||
-	    store_coverage_new(max_bytes, &s->coverage) < 0) {
+	    store_coverage_new(max_bytes, &s->coverage) < 0 || store_facts_new(&s->facts) < 0) {
 		store_free(s);
 		return -ENOMEM;
 	}

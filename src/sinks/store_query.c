@@ -13,6 +13,7 @@
 #include <sqlite3.h>
 
 #include "base/cleanup.h"
+#include "sinks/store_facts.h"
 #include "sinks/store_schema.h"
 
 #define BUSY_MS 5000
@@ -21,12 +22,13 @@
  * it is. */
 static const struct dialect {
 	const char *tokens, *uses;
-	bool has_coverage;
+	bool has_coverage, has_facts;
 } dialects[STORE_SCHEMA + 1] = {
 	[1] = { "(SELECT *, 1 AS readable, 0 AS entry FROM token)",
 		"(SELECT *, -1 AS grpc_status, '' AS mcp_method, '' AS mcp_name FROM use)" },
 	[2] = { "token", "every_use" },
 	[3] = { "token", "every_use", true },
+	[4] = { "token", "every_use", true, true },
 };
 
 struct store_query {
@@ -254,12 +256,39 @@ static void read_token(sqlite3_stmt *st, struct token *t, char *class_name, char
 	t->entry = (uint32_t)sqlite3_column_int64(st, 11);
 }
 
+/* One token, with what is known of it. `facts` may be NULL. */
+static int give_token(sqlite3_stmt *st, sqlite3_stmt *facts,
+		      int (*row)(void *arg, const struct token *t), void *arg)
+{
+	char class_name[64], kind[64];
+	struct facts known = { 0 };
+	struct token t;
+	int code, r = 0;
+
+	read_token(st, &t, class_name, kind, sizeof(kind));
+	if (facts) {
+		code = sqlite3_bind_text(facts, 1, t.token_id, -1, SQLITE_STATIC);
+		if (code == SQLITE_OK)
+			code = sqlite3_step(facts);
+		if (code == SQLITE_ROW)
+			r = store_facts_read(facts, &known);
+		else if (code != SQLITE_DONE)
+			r = -EIO;
+		sqlite3_reset(facts);
+		sqlite3_clear_bindings(facts);
+		t.facts = facts_empty(&known) ? NULL : &known;
+	}
+	if (r == 0)
+		r = row(arg, &t);
+	facts_done(&known);
+	return r;
+}
+
 int store_query_tokens(struct store_query *q, const struct store_filter *f,
 		       int (*row)(void *arg, const struct token *t), void *arg)
 {
-	_cleanup_(finalizep) sqlite3_stmt *st = NULL;
-	char sql[1024], used_by[256], class_name[64], kind[64];
-	struct token t;
+	_cleanup_(finalizep) sqlite3_stmt *st = NULL, *facts = NULL;
+	char sql[1024], used_by[256];
 	int r, code;
 
 	snprintf(used_by, sizeof(used_by), " AND EXISTS (SELECT 1 FROM %s u WHERE u.token = t.token "
@@ -269,11 +298,12 @@ int store_query_tokens(struct store_query *q, const struct store_filter *f,
 		 f->class_name ? WHERE_CLASS : "", f->process ? used_by : "",
 		 f->since_ns ? " AND t.last >= ?4" : "");
 	r = prepare(q, sql, f, &st);
+	if (r == 0 && q->dialect->has_facts && store_facts_select(q->db, &facts) != SQLITE_OK)
+		return -EIO;
 	while (r == 0 && (code = sqlite3_step(st)) != SQLITE_DONE) {
 		if (code != SQLITE_ROW)
 			return -EIO;
-		read_token(st, &t, class_name, kind, sizeof(kind));
-		r = row(arg, &t);
+		r = give_token(st, facts, row, arg);
 	}
 	return r;
 }

@@ -19,6 +19,7 @@ struct row {
 	struct row *next, *prev;	/* queue of changed rows */
 	bool changed;
 	uint64_t changed_ns;
+	struct facts *facts;		/* NULL = none */
 	struct token token;
 };
 
@@ -56,6 +57,9 @@ int inventory_new(size_t limit, uint64_t interval_ns, inventory_emit emit, void 
 static void forget(struct inventory *inv, struct row *row)
 {
 	lru_remove(&inv->rows, &row->node);
+	if (row->facts)
+		facts_done(row->facts);
+	free(row->facts);
 	free(row);
 }
 
@@ -74,25 +78,33 @@ static uint64_t hash_of(const char *token_id)
 	return lru_hash(0, token_id, strlen(token_id));
 }
 
-static struct row *find(const struct inventory *inv, const struct use *u)
+static struct row *find(const struct inventory *inv, const char *token_id)
 {
-	struct lru_node *n = lru_first(&inv->rows, hash_of(u->token_id));
+	struct lru_node *n = lru_first(&inv->rows, hash_of(token_id));
 
 	for (; n; n = lru_next(n)) {
 		struct row *row = lru_entry(n, struct row, node);
 
-		if (strcmp(row->token.token_id, u->token_id) == 0)
+		if (strcmp(row->token.token_id, token_id) == 0)
 			return row;
 	}
 	return NULL;
 }
 
-static void write_out(struct inventory *inv, struct row *row)
+static void unqueue(struct inventory *inv, struct row *row)
 {
+	if (!row->changed)
+		return;
 	*(row->prev ? &row->prev->next : &inv->first) = row->next;
 	*(row->next ? &row->next->prev : &inv->last) = row->prev;
 	row->next = row->prev = NULL;
 	row->changed = false;
+}
+
+static void write_out(struct inventory *inv, struct row *row)
+{
+	unqueue(inv, row);
+	row->token.facts = row->facts;
 	inv->emit(inv->ctx, &row->token);
 }
 
@@ -115,8 +127,6 @@ static void token_begin(struct token *t, const struct use *u)
 		.length = u->length,
 		.unreadable = u->unreadable,
 		.entry = u->entry,
-		.first_ns = u->first_ns,
-		.last_ns = u->last_ns,
 	};
 	memcpy(t->token_id, u->token_id, sizeof(t->token_id));
 	memcpy(t->key_id, u->key_id, sizeof(t->key_id));
@@ -126,7 +136,7 @@ static void token_add(struct token *t, const struct use *u)
 {
 	t->uses += u->count;
 	*(u->dir == TT_DIR_INGRESS ? &t->ingress : &t->egress) += u->count;
-	if (u->first_ns < t->first_ns)
+	if (!t->first_ns || u->first_ns < t->first_ns)
 		t->first_ns = u->first_ns;
 	if (u->last_ns > t->last_ns)
 		t->last_ns = u->last_ns;
@@ -144,35 +154,95 @@ static void make_room(struct inventory *inv)
 	}
 }
 
-static void see_first(struct inventory *inv, const struct use *u)
+static struct row *add_row(struct inventory *inv, const struct token *t)
 {
-	struct token t;
 	struct row *row;
 
 	make_room(inv);
+	row = calloc(1, sizeof(*row));
+	if (!row) {
+		agent_drops[TT_DROP_tokens_full]++;
+		return NULL;
+	}
+	row->token = *t;
+	lru_add(&inv->rows, &row->node, hash_of(t->token_id));
+	return row;
+}
+
+static void see_first(struct inventory *inv, const struct use *u)
+{
+	struct token t;
+
 	token_begin(&t, u);
 	token_add(&t, u);
-	row = calloc(1, sizeof(*row));
-	if (row) {
-		row->token = t;
-		lru_add(&inv->rows, &row->node, hash_of(u->token_id));
-	} else {
-		agent_drops[TT_DROP_tokens_full]++;
-	}
+	add_row(inv, &t);
 	inv->emit(inv->ctx, &t);
 }
 
 void inventory_use(struct inventory *inv, const struct use *u, uint64_t now_ns)
 {
-	struct row *row = find(inv, u);
+	struct row *row = find(inv, u->token_id);
+	bool first;
 
 	if (!row) {
 		see_first(inv, u);
 		return;
 	}
+	first = row->token.uses == 0;
+	if (!row->token.class_name || !*row->token.class_name) {
+		row->token.class_name = u->class_name;
+		row->token.kind = u->kind;
+	}
 	lru_touch(&inv->rows, &row->node);
 	token_add(&row->token, u);
-	mark_changed(inv, row, now_ns);
+	if (first)
+		write_out(inv, row);
+	else
+		mark_changed(inv, row, now_ns);
+}
+
+/* Who knows more of a token may know its class better than its first bytes tell. */
+static void refine(struct token *t, const struct token *about)
+{
+	if (about->class_name && *about->class_name) {
+		t->class_name = about->class_name;
+		t->kind = about->kind;
+	}
+}
+
+static int add_facts(struct row *row, const struct facts *facts, bool *ret_changed)
+{
+	*ret_changed = false;
+	if (!row->facts)
+		row->facts = calloc(1, sizeof(*row->facts));
+	return row->facts ? facts_merge(row->facts, facts, ret_changed) : -ENOMEM;
+}
+
+int inventory_facts(struct inventory *inv, const struct token *about, const struct facts *facts)
+{
+	struct row *row = find(inv, about->token_id);
+	bool changed;
+	int r;
+
+	if (facts_empty(facts))
+		return 0;
+	if (!row) {
+		struct token t = { .class_name = about->class_name, .kind = about->kind,
+				   .length = about->length };
+
+		memcpy(t.token_id, about->token_id, sizeof(t.token_id));
+		memcpy(t.key_id, about->key_id, sizeof(t.key_id));
+		row = add_row(inv, &t);
+		if (!row)
+			return -ENOMEM;
+	}
+	refine(&row->token, about);
+	r = add_facts(row, facts, &changed);
+	if (r < 0)
+		agent_drops[TT_DROP_tokens_full]++;
+	if (changed)
+		write_out(inv, row);
+	return r;
 }
 
 void inventory_tick(struct inventory *inv, uint64_t now_ns)

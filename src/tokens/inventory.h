@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A row per token. A token not seen before gives a record at once; one that changed gives its next
- * record when the interval since the change has passed, and at the end. When the table is full the
+ * A row per token. A token not seen before gives a record at once, as do facts that are news; one that was
+ * used gives its next record when the interval since the change has passed, and at the end. When the table is full the
  * token longest unused is forgotten (its last state goes out before). Times are the caller's, of
  * any clock that only grows.
  */
@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tokens/facts.h"
 #include "tokens/use.h"
 
 #define INVENTORY_INTERVAL_NS (60ULL * 1000000000)
@@ -25,6 +26,12 @@ void inventory_free(struct inventory *inv);
 
 /* Adds u->count uses. */
 void inventory_use(struct inventory *inv, const struct use *u, uint64_t now_ns);
+/*
+ * Something became known of a token, be it used already or not: `about` says which (token_id, key_id,
+ * class_name, kind and length; the rest is not looked at), `facts` what (copied; facts_merge()). If that is
+ * news the row goes out at once. 0, or -ENOMEM: counted, and not all of it is kept.
+ */
+int inventory_facts(struct inventory *inv, const struct token *about, const struct facts *facts);
 void inventory_tick(struct inventory *inv, uint64_t now_ns);
 void inventory_flush(struct inventory *inv);
 size_t inventory_count(const struct inventory *inv);

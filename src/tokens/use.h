@@ -73,6 +73,8 @@ struct use {
 	enum tt_tls tls;
 };
 
+struct facts;	/* tokens/facts.h */
+
 /* A token as the inventory knows it. */
 struct token {
 	char token_id[TOKEN_ID_LEN];
@@ -81,9 +83,10 @@ struct token {
 	uint32_t length;
 	bool unreadable;		/* no token, but a table entry that stood for one: struct use */
 	uint32_t entry;
-	uint64_t first_ns, last_ns;	/* CLOCK_REALTIME */
+	uint64_t first_ns, last_ns;	/* CLOCK_REALTIME of uses; 0 = no use was seen */
 	uint64_t uses;			/* requests seen */
 	uint64_t egress, ingress;	/* of them */
+	const struct facts *facts;	/* NULL = none; lives as long as the call that hands it out */
 };
 
 /* What was not reported: totals of one reason since the sensor started. */

@@ -25,7 +25,7 @@ door libbpf '(bpf/(libbpf|bpf|btf)\.h|tokentrail\.skel\.h)' 'src/monitor/(bpf|at
 door libelf '(libelf|gelf|elfutils/)' 'src/agent/elf_[a-z]+\.[ch]'
 door librdkafka 'librdkafka/' 'src/sinks/kafka[a-z_]*\.[ch]'
 door protobuf-c '(protobuf-c/|tokentrail/v1/.*\.pb-c\.h)' 'src/sinks/record\.c'
-door sqlite 'sqlite3' 'src/sinks/store(_coverage|_query|_schema)?\.c'
+door sqlite 'sqlite3' 'src/sinks/store(_[a-z]+)?\.c'
 door libseccomp 'seccomp\.h' 'src/(ipc/sandbox|agent/profile)\.c'
 door libcap 'sys/capability\.h' 'src/(ipc/sandbox|monitor/(checks|state))\.c|src/cmd/(doctor|run)\.c'
 door libyaml 'yaml\.h' 'src/config/[a-z_]*\.c'

@@ -84,6 +84,44 @@ static void unreadable_is_marked(void **state)
 	assert_int_equal(out[2].uses, 4);
 }
 
+static void facts_go_out_at_once(void **state)
+{
+	struct token about = { .token_id = "tt1_1", .key_id = "00112233aabbccdd",
+			       .class_name = "jwt", .kind = "oauth_access", .length = 900 };
+	struct facts f = { 0 };
+
+	assert_int_equal(inventory_facts(inv, &about, &f), 0);	/* nothing is no news */
+	assert_int_equal(inventory_count(inv), 0);
+	assert_int_equal(facts_set_text(&f, FACT_token_issuer, "i", 1), 0);
+	assert_int_equal(inventory_facts(inv, &about, &f), 0);	/* minted, say, and not used yet */
+	assert_int_equal(outs, 1);
+	assert_string_equal(out[0].class_name, "jwt");
+	assert_int_equal(out[0].length, 900);
+	assert_int_equal(out[0].uses, 0);
+	assert_int_equal(out[0].first_ns, 0);
+	assert_string_equal(facts_text(out[0].facts, FACT_token_issuer), "i");
+	assert_int_equal(inventory_facts(inv, &about, &f), 0);	/* known */
+	assert_int_equal(outs, 1);
+	use(1, TT_DIR_EGRESS, 1, 5);	/* the first use is news, the second waits */
+	assert_int_equal(outs, 2);
+	assert_int_equal(out[1].first_ns, 1005);
+	assert_string_equal(out[1].class_name, "jwt");
+	assert_string_equal(facts_text(out[1].facts, FACT_token_issuer), "i");
+	use(1, TT_DIR_EGRESS, 1, 6);
+	assert_int_equal(outs, 2);
+	facts_set_number(&f, FACT_token_expires, 99);
+	about.class_name = "k8s_sa_bound";
+	assert_int_equal(inventory_facts(inv, &about, &f), 0);
+	assert_int_equal(outs, 3);	/* with the use that waited */
+	assert_int_equal(out[2].uses, 2);
+	assert_string_equal(out[2].class_name, "k8s_sa_bound");
+	inventory_flush(inv);
+	assert_int_equal(outs, 3);
+	use(2, TT_DIR_EGRESS, 1, 7);
+	assert_null(out[3].facts);
+	facts_done(&f);
+}
+
 static void changes_wait_for_the_interval(void **state)
 {
 	use(1, TT_DIR_EGRESS, 1, 0);
@@ -151,6 +189,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(new_token_gives_a_record_at_once),
 		TEST(unreadable_is_marked),
+		TEST(facts_go_out_at_once),
 		TEST(changes_wait_for_the_interval),
 		TEST(flush_writes_the_changed_only),
 		TEST(earlier_use_moves_the_first),

@@ -19,6 +19,7 @@
 #include "base/cleanup.h"
 #include "coverage_full.h"
 #include "sinks/json.h"
+#include "tokens/facts.h"
 #include "sinks/sinks.h"
 
 #define ID "tt1_abcdefghijklmnopqrstuvwxyz234567"
@@ -241,6 +242,33 @@ static void hostile_strings(void **state)
 	assert_true(json_integer_value(json_object_get(o, "count")) == INT64_MAX);
 	json_decref(o);
 	free(line);
+}
+
+static void token_with_facts(void **state)
+{
+	struct facts f = { 0 };
+	struct token t = { .token_id = ID, .key_id = KEY_ID, .class_name = "jwt", .kind = "k",
+			   .length = 9, .facts = &f };
+	char *line = NULL;
+
+	assert_int_equal(facts_set_text(&f, FACT_token_issuer, "i\"", 2), 0);
+	assert_int_equal(facts_add(&f, FACT_token_scopes, "a", 1), 0);
+	assert_int_equal(facts_add(&f, FACT_token_scopes, "b c", 3), 0);
+	facts_set_number(&f, FACT_token_expires, 1700000000000000000);
+	assert_int_equal(facts_set_text(&f, FACT_jwt_alg, "RS256", 5), 0);
+	facts_set_number(&f, FACT_minted_time, 1600000000000000000);
+	facts_set_number(&f, FACT_privilege_score, 60);
+	assert_int_equal(json_token("n1", &t, &line), 0);
+	assert_string_equal(line,
+		"{\"type\":\"token\",\"@timestamp\":\"2020-09-13T12:26:40.000000000Z\","
+		"\"node\":{\"name\":\"n1\"},\"token\":{\"id\":\"" ID "\",\"class\":\"jwt\","
+		"\"kind\":\"k\",\"length\":9,\"key_id\":\"" KEY_ID "\",\"issuer\":\"i\\\"\","
+		"\"scopes\":[\"a\",\"b c\"],\"expires\":\"2023-11-14T22:13:20.000000000Z\"},"
+		"\"uses\":0,\"egress\":0,\"ingress\":0,\"jwt\":{\"alg\":\"RS256\"},"
+		"\"minted\":{\"time\":\"2020-09-13T12:26:40.000000000Z\"},"
+		"\"privilege\":{\"score\":60}}");
+	free(line);
+	facts_done(&f);
 }
 
 static void token_and_loss(void **state)
@@ -536,6 +564,7 @@ int main(void)
 		cmocka_unit_test(each_field_alone),
 		cmocka_unit_test(versions_and_root),
 		cmocka_unit_test(hostile_strings),
+		cmocka_unit_test(token_with_facts),
 		cmocka_unit_test(token_and_loss),
 		cmocka_unit_test(coverage_record),
 		cmocka_unit_test(partly_probed_library_has_its_reason),

@@ -22,6 +22,7 @@
 #include "sinks/kafka.h"
 #include "sinks/kafka_lane.h"
 #include "sinks/kafka_readback.h"
+#include "sinks/record.h"
 #include "sinks/sinks.h"
 #include "tokentrail/v1/use.pb-c.h"
 
@@ -172,7 +173,7 @@ static void look_at(const rd_kafka_message_t *m)
 	assert_int_equal(rd_kafka_header_get_last(headers, "tt-node", &value, &len), 0);
 	assert_string_equal(value, "worker-17");
 	assert_int_equal(rd_kafka_header_get_last(headers, "tt-schema", &value, &len), 0);
-	assert_string_equal(value, "1.2");
+	assert_string_equal(value, RECORD_SCHEMA);
 	assert_int_equal(rd_kafka_header_get_last(headers, "tt-seq", &value, &len), 0);
 	assert_int_equal(atoi(value), u->process->pid);
 	assert_true(u->process->pid < SEEN_MAX);

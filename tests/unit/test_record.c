@@ -14,6 +14,7 @@
 
 #include "coverage_full.h"
 #include "sinks/record.h"
+#include "tokens/facts.h"
 #include "tokentrail/v1/coverage.pb-c.h"
 #include "tokentrail/v1/loss.pb-c.h"
 #include "tokentrail/v1/token.pb-c.h"
@@ -230,6 +231,66 @@ static void token_comes_back_whole(void **state)
 	tokentrail__v1__token__free_unpacked(m, NULL);
 }
 
+static void facts_come_back_whole(void **state)
+{
+	struct facts f = {0};
+	const struct token t = {.token_id = ID, .class_name = "jwt", .kind = "k", .facts = &f};
+	uint8_t bytes[RECORD_MAX];
+	Tokentrail__V1__Token *m;
+	int len;
+
+	for (int i = 0; i < FACTS; i++) {
+		const char *name = fact_infos[i].column;
+
+		if (fact_infos[i].kind == FACT_KIND_TEXT) {
+			assert_int_equal(facts_set_text(&f, i, name, strlen(name)), 0);
+		} else if (fact_infos[i].kind == FACT_KIND_LIST) {
+			assert_int_equal(facts_add(&f, i, "x", 1), 0);
+			assert_int_equal(facts_add(&f, i, name, strlen(name)), 0);
+		} else {
+			facts_set_number(&f, i, 100 + i);
+		}
+	}
+	len = record_token(&t, "n", bytes, sizeof(bytes));
+	m = tokentrail__v1__token__unpack(NULL, len, bytes);
+	assert_non_null(m);
+	const struct {
+		const Tokentrail__V1__Credential *token;
+		const Tokentrail__V1__Jwt *jwt;
+		const Tokentrail__V1__KubernetesSubject *k8s;
+		const Tokentrail__V1__Minted *minted;
+		const Tokentrail__V1__Revoked *revoked;
+		const Tokentrail__V1__Owner *owner;
+		const Tokentrail__V1__Privilege *privilege;
+		const Tokentrail__V1__Listed *listed;
+	} g = {m->token, m->jwt, m->k8s, m->minted, m->revoked, m->owner, m->privilege, m->listed};
+	int n = 0;
+
+#define namespace namespace_
+#define FACT_TEXT(group, name, meaning) assert_string_equal(g.group->name, fact_infos[n++].column);
+#define FACT_LIST(group, name, meaning)                                                            \
+	assert_int_equal(g.group->n_##name, 2);                                                      \
+	assert_string_equal(g.group->name[0], "x");                                                  \
+	assert_string_equal(g.group->name[1], fact_infos[n++].column);
+#define FACT_TIME(group, name, meaning)                                                            \
+	assert_int_equal(g.group->name, 100 + n);                                                    \
+	n++;
+#define FACT_NUMBER FACT_TIME
+#include "tokens/facts.def"
+#undef namespace
+	assert_int_equal(n, FACTS);
+	tokentrail__v1__token__free_unpacked(m, NULL);
+	facts_done(&f);
+	facts_set_number(&f, FACT_privilege_score, 3);
+	len = record_token(&t, "n", bytes, sizeof(bytes));
+	m = tokentrail__v1__token__unpack(NULL, len, bytes);
+	assert_non_null(m);
+	assert_null(m->jwt);
+	assert_null(m->minted);
+	assert_int_equal(m->privilege->score, 3);
+	tokentrail__v1__token__free_unpacked(m, NULL);
+}
+
 static void loss_comes_back_whole(void **state)
 {
 	const struct loss l = {.reason = "ring_full", .count = 42, .added = 2, .time_ns = 11};
@@ -379,6 +440,7 @@ int main(void)
 		cmocka_unit_test(zero_and_half),
 		cmocka_unit_test(unreadable_says_so),
 		cmocka_unit_test(token_comes_back_whole),
+		cmocka_unit_test(facts_come_back_whole),
 		cmocka_unit_test(loss_comes_back_whole),
 		cmocka_unit_test(never_writes_past_the_buffer),
 		cmocka_unit_test(longest_fits),

@@ -207,8 +207,8 @@ static void sums(void **state)
 			 number(p, "SELECT sum(count) FROM use"));
 	assert_text(p, "PRAGMA integrity_check", "ok");
 	assert_text(p, "PRAGMA journal_mode", "wal");
-	assert_int_equal(number(p, "PRAGMA user_version"), 3);
-	assert_text(p, "SELECT value FROM meta WHERE name = 'schema'", "3");
+	assert_int_equal(number(p, "PRAGMA user_version"), 4);
+	assert_text(p, "SELECT value FROM meta WHERE name = 'schema'", "4");
 	assert_text(p, "SELECT value FROM meta WHERE name = 'node'", "n1");
 }
 
@@ -313,7 +313,7 @@ static void upgrades_in_place(void **state)
 	for (int i = 0; i < 2; i++) {	/* the second time there is nothing left to do */
 		s = open_store(p, 64 * MIB);
 		close_store(&s, 0);
-		assert_int_equal(number(p, "PRAGMA user_version"), 3);
+		assert_int_equal(number(p, "PRAGMA user_version"), 4);
 	}
 	s = open_store(p, 64 * MIB);
 	u.count = 10;
@@ -324,7 +324,7 @@ static void upgrades_in_place(void **state)
 	s.ops->use(s.self, &u);
 	close_store(&s, 0);
 	assert_text(p, "SELECT group_concat(value, ' ') FROM (SELECT value FROM meta ORDER BY name)",
-		    "n1 3");
+		    "n1 4");
 	assert_text(p, "PRAGMA integrity_check", "ok");
 	assert_int_equal(number(p, "SELECT count FROM use"), 17);
 	assert_int_equal(number(p, "SELECT first FROM use"), T0 - S);
@@ -731,9 +731,9 @@ static void newer_version(void **state)
 	struct sink s = open_store(p, 64 * MIB);
 
 	close_store(&s, 0);
-	run_sql(p, "PRAGMA user_version = 4");
-	assert_refused(p, -EPROTONOSUPPORT, "newer tokentrail (schema 4, this one knows 3)");
-	assert_int_equal(number(p, "PRAGMA user_version"), 4);
+	run_sql(p, "PRAGMA user_version = 5");
+	assert_refused(p, -EPROTONOSUPPORT, "newer tokentrail (schema 5, this one knows 4)");
+	assert_int_equal(number(p, "PRAGMA user_version"), 5);
 }
 
 static void not_a_store(void **state)

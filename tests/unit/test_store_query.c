@@ -515,7 +515,7 @@ static void refused(void **state)
 	assert_int_equal(sqlite3_open(p->path, &db), SQLITE_OK);
 	assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 7", NULL, NULL, NULL), SQLITE_OK);
 	sqlite3_close(db);
-	assert_refused(p->path, -EPROTONOSUPPORT, "newer tokentrail (schema 7, this one knows 3)");
+	assert_refused(p->path, -EPROTONOSUPPORT, "newer tokentrail (schema 7, this one knows 4)");
 }
 
 int main(void)

@@ -19,6 +19,7 @@
 #include "sinks/store_schema.h"
 #include "store_v1.h"
 #include "store_v2.h"
+#include "store_v3.h"
 
 static char path[64];
 static sqlite3 *db;
@@ -173,13 +174,15 @@ static void upgraded_is_as_new(void **state)
 		"SELECT group_concat(name || sql, char(10)) FROM (SELECT name, sql FROM sqlite_master "
 		"WHERE type <> 'table' ORDER BY name)",
 	};
-	char *texts[3][2];
+	char *texts[4][2];
 
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 4; i++) {
 		if (i == 1)
 			make_v1();
 		if (i == 2)
 			make_v2();
+		if (i == 3)
+			run_sql(store_v3);
 		assert_set();
 		for (int k = 0; k < 2; k++)
 			texts[i][k] = text(shapes[k]);
@@ -191,7 +194,8 @@ static void upgraded_is_as_new(void **state)
 		assert_non_null(strstr(texts[0][k], "every_use"));
 		assert_string_equal(texts[0][k], texts[1][k]);
 		assert_string_equal(texts[0][k], texts[2][k]);
-		for (int i = 0; i < 3; i++)
+		assert_string_equal(texts[0][k], texts[3][k]);
+		for (int i = 0; i < 4; i++)
 			free(texts[i][k]);
 	}
 }
@@ -248,9 +252,9 @@ static void not_ours(void **state)
 	assert_refused("another program");
 	run_sql("PRAGMA user_version = -1");
 	assert_refused("another program");
-	run_sql("PRAGMA user_version = 4");
-	assert_refused("newer tokentrail (schema 4, this one knows 3)");
-	assert_int_equal(number("PRAGMA user_version"), 4);
+	run_sql("PRAGMA user_version = 5");
+	assert_refused("newer tokentrail (schema 5, this one knows 4)");
+	assert_int_equal(number("PRAGMA user_version"), 5);
 }
 
 static void numbers(void **state)
