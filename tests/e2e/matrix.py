@@ -82,6 +82,17 @@ exit($agent->get($url, Authorization => "Bearer $token")->is_success ? 0 : 1);
 """
 
 
+# A page whose script asks what its fragment says, before it has loaded: "#PATH TOKEN".
+PAGE = """<body><script>
+const [path, token] = decodeURIComponent(location.hash.slice(1)).split(" "), x = new XMLHttpRequest();
+x.open("GET", path, false);
+x.setRequestHeader("Authorization", "Bearer " + token);
+x.send();
+document.body.append("status " + x.status);
+</script></body>"""
+CHROMIUM = "/usr/lib/chromium/chromium"
+
+
 @dataclass
 class Ask:
     """What one row's client or server did: a request that the sensor has to have seen, or not."""
@@ -127,13 +138,13 @@ class Clients:
                       env={**os.environ, **(env or {})}, cwd=self.work)
         said, _ = p.communicate(timeout=60)
         rig.need(p.returncode in statuses, f"{argv[0]} ended with {p.returncode}: {said.strip()[-300:]}")
-        return p.pid, os.path.realpath(exe)
+        return p.pid, os.path.realpath(exe), said
 
     def one(self, argv, path=None, status=200, exe=None, **more):
         """argv is made from the URL, the token and the CA; `exe` if the program runs another one."""
         def ask():
             token, where = rig.token(), path or self.path()
-            pid, mine = self.run(argv(self.base + where, token, self.ca), **more)
+            pid, mine, _ = self.run(argv(self.base + where, token, self.ca), **more)
             end = where + "/info/refs" if "repo" in where else where
             return [Ask(token, end, set() if exe else {pid}, exe or mine, self.nginx.tls, "egress", status)]
         return ask
@@ -173,6 +184,25 @@ class Clients:
                         f"Authorization: Bearer {token}\r\nConnection: close\r\n\r\n")
             return ["tstclnt", "-h", "localhost", "-4", "-p", str(self.nginx.tls), "-d", "sql:" + db, "-A", request]
         return self.one(argv)()
+
+    def chromium(self):
+        """What moves bytes in it is a child process of its own."""
+        if not os.path.exists(CHROMIUM):
+            raise rig.Skip("no chromium here")
+        home = os.path.join(self.work, "chromium")
+        db = os.path.join(home, ".pki", "nssdb")
+        if not os.path.exists(db):
+            os.makedirs(db)
+            rig.run(["certutil", "-N", "-d", "sql:" + db, "--empty-password"])
+            rig.run(["certutil", "-A", "-d", "sql:" + db, "-n", "ca", "-t", "C,,", "-i", self.ca])
+        token, path = rig.token(), self.path()
+        _, _, said = self.run([CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
+                               "--disable-dev-shm-usage", "--disable-background-networking",
+                               "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost",
+                               "--user-data-dir=" + home, "--dump-dom", f"{self.base}/page#{path}%20{token}"],
+                              env={"HOME": home})
+        rig.need("status 200" in said, f"chromium said {said.strip()[-300:]}")
+        return [Ask(token, path, set(), CHROMIUM, self.nginx.tls, "egress")]
 
     def grpc(self, authority):
         """Calls through an nginx, which hands them on."""
@@ -240,6 +270,7 @@ def clients(c, authority):
         Row("curl_cffi (wheel)", "boringssl", c.peer("curl_cffi-1.1")),
         Row("gRPC for Python", "boringssl", lambda: c.grpc(authority), own_io=True),
         Row("Bun fetch", "boringssl", c.peer("bun"), own_io=True),
+        Row("Chromium", "boringssl", c.chromium, version=[CHROMIUM, "--version"]),
         Row("Java, netty-tcnative", "boringssl", c.peer("netty-1.1"), own_io=True),
         Row("Java, Conscrypt", "boringssl", c.peer("conscrypt")),
         Row("Java HttpClient", "jsse", c.peer("java"), "jsse", version=["java", "-version"]),
@@ -423,6 +454,7 @@ def check_seen(sensor, row, asks, token_id):
         mine, theirs = ends(sensor, ask, token_id)
         rig.need_equal((rig.total(mine), rig.total(theirs)), (1, 1), f"{ask.direction} uses at its end and the other")
         check_use(mine[0], ask, row, theirs[0])
+        ask.pids = {mine[0]["process"]["pid"]}
 
 
 def library_of(record, name):
@@ -500,11 +532,15 @@ def main():
     only = [a for a in sys.argv[1:] if a != "--write"]
     work = rig.work_dir("matrix")
     authority = rig.Authority(work)
-    nginx = rig.Nginx(work, authority, http2=True, more="""
-		location /private {
+    nginx = rig.Nginx(work, authority, http2=True, more=f"""
+		location /page {{
+			default_type text/html;
+			return 200 '{PAGE}';
+		}}
+		location /private {{
 			add_header WWW-Authenticate 'Basic realm="tokentrail"' always;
 			return 401;
-		}""")
+		}}""")
     sensor = rig.Sensor(work)
     rows = clients(Clients(nginx, authority, work), authority) + servers(Servers(work, authority, nginx))
     asked, measured = {}, []
