@@ -29,7 +29,7 @@ BPF_HDR := $(wildcard bpf/*.h bpf/readers/*.h include/tokentrail/*)
 SRC := $(filter-out src/main.c,$(wildcard src/*/*.c))
 PROTO := $(wildcard schemas/tokentrail/v1/*.proto)
 PB := $(PROTO:schemas/%.proto=$(G)/%.pb-c.c)
-GEN_C := $(PB) $(G)/tokens_tables.c $(G)/store_sql.c
+GEN_C := $(PB) $(G)/tokens_tables.c $(G)/tokens_mints.c $(G)/store_sql.c
 OBJ := $(SRC:src/%.c=$(B)/obj/%.o) $(GEN_C:$(G)/%.c=$(B)/obj/gen/%.o)
 HUFFMAN := $(G)/huffman_table.inc
 HDR := $(HUFFMAN) $(wildcard src/*/*.h src/*/*.def include/tokentrail/* bpf/readers/*.h)
@@ -63,6 +63,10 @@ $(G)/%.pb-c.c: schemas/%.proto
 $(G)/tokens_tables.c: src/tokens/classes.tsv src/tokens/carriers.tsv src/tokens/tables.awk
 	@mkdir -p $(@D)
 	$(Q)awk -f src/tokens/tables.awk src/tokens/classes.tsv src/tokens/carriers.tsv >$@.new && mv $@.new $@
+
+$(G)/tokens_mints.c: src/tokens/mints.tsv src/tokens/mints.awk
+	@mkdir -p $(@D)
+	$(Q)awk -f src/tokens/mints.awk $< >$@.new && mv $@.new $@
 
 $(G)/store_sql.c: schemas/store.sql
 	@mkdir -p $(@D)

@@ -58,9 +58,10 @@ build/tests/bpf/%: tests/bpf/%.c build/libtokentrail.a $(HDR) $(wildcard tests/b
 		$(BPF_TEST_LIBS) $(LIBS) -lssl -lcmocka
 
 build/fuzz/fuzz_hpack: FUZZ_LIBS := -lnghttp2
+build/fuzz/fuzz_mint: FUZZ_LIBS := -ljansson
 build/fuzz/fuzz_elf_scan: FUZZ_LIBS := $(wildcard src/agent/elf_*.c) src/tokens/use.c -lelf
 build/fuzz/fuzz_elf_scan: $(wildcard src/agent/elf_*.[ch])
-build/fuzz/%: tests/fuzz/%.c $(BPF_HDR) $(HUFFMAN) $(wildcard tests/fuzz/*.h tests/lib/h*.h)
+build/fuzz/%: tests/fuzz/%.c $(BPF_HDR) $(HUFFMAN) $(wildcard tests/fuzz/*.h tests/lib/h*.h tests/lib/mint_drive.h)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) -std=gnu11 -O1 -g -D_GNU_SOURCE -Isrc -Iinclude -Ibpf -I$(G) -fno-sanitize-recover=all \
 		-fsanitize=fuzzer,address,undefined -o $@ $< $(FUZZ_LIBS)

@@ -32,6 +32,8 @@ enum tt_ev_type {
 	TT_EV_STATUS = 2,	/* the final response to such a request (for gRPC its trailers), or its
 				 * end without one: struct tt_ev_status */
 	TT_EV_CLOSE = 3,	/* the connection is gone; no status will follow: struct tt_ev_status, status 0 */
+	TT_EV_MINT = 5,		/* what was read of a body of a request for a token, or of its answer:
+				 * struct tt_ev_mint */
 };
 
 enum tt_dir {
@@ -123,7 +125,9 @@ struct tt_ev_use {
 	__u8 path[TT_PATH_LEN];	/* redacted; empty for CONNECT and OPTIONS * */
 	__u8 host[TT_HOST_LEN];	/* Host field, :authority, or the target of CONNECT; userinfo removed */
 	__u8 mcp_method_len, mcp_name_len;
-	__u8 pad_[6];
+	__u8 mint;		/* rule that says the request may be for a token (struct tt_ev_mint), 0 = none;
+				 * then it may have no credential */
+	__u8 pad_[5];
 	__u8 mcp_method[TT_MCP_METHOD_LEN];	/* Mcp-Method field (MCP 2026-07-28) */
 	__u8 mcp_name[TT_MCP_NAME_LEN];		/* Mcp-Name field; "{...}" if it looks like a secret */
 	struct tt_cred cred[TT_CREDS_MAX];
@@ -144,7 +148,91 @@ struct tt_ev_status {
 };
 _Static_assert(sizeof(struct tt_ev_status) == 120, "bump TT_ABI");
 
+/* ---- requests for tokens ---- */
+
+#define TT_MINT_CREDS_MAX 8	/* power of two */
+#define TT_MINT_TEXT_LEN 512	/* power of two */
+
+/* What a member of a body is. */
+enum tt_mint_what {
+	TT_MINT_TOKEN = 1,		/* a credential: only its fingerprint travels */
+	TT_MINT_TEXT = 2,		/* public; a word that may be a secret is replaced by "{...}" */
+	TT_MINT_KEY_ID = 3,		/* public: at most 24 of A-Z and 0-9 */
+};
+
+enum { TT_MINT_REQUEST = 1, TT_MINT_ANSWER = 2 };
+
+/* tt_ev_mint.flags */
+#define TT_MINT_WHOLE 1		/* the body was read to its end */
+#define TT_MINT_COMPRESSED 2	/* it is compressed, or no text: not read */
+#define TT_MINT_INCOMPLETE 4	/* it ended early, or bytes of it were missed or too many */
+#define TT_MINT_BAD 8		/* from somewhere on it was not what it began as; what came before stands */
+#define TT_MINT_BAD_VALUE 16	/* a credential in it could not be read */
+#define TT_MINT_TEXT_CUT 32	/* a text was too long and is left out */
+#define TT_MINT_MORE 64		/* more credentials than fit */
+
+struct tt_mint_cred {
+	__u64 token[2];			/* as in struct tt_cred */
+	__u32 length;
+	__u16 class_id;
+	__u8 member;			/* row of the table of members (tokens/mints.tsv) */
+	__u8 flags;
+};
+_Static_assert(sizeof(struct tt_mint_cred) == 24, "bump TT_ABI");
+
+struct tt_ev_mint {
+	struct tt_ev_hdr h;		/* conn and seq as in the request's head (struct tt_ev_use) */
+	__u8 part;			/* TT_MINT_REQUEST, TT_MINT_ANSWER */
+	__u8 rule;			/* row of the table of rules (tokens/mints.tsv) */
+	__u8 flags;			/* TT_MINT_* */
+	__u8 creds;
+	__u16 status;			/* of an answer */
+	__u16 text_len;
+	__u32 bytes;			/* of the body */
+	__u8 dir;			/* enum tt_dir: of the request */
+	__u8 pad_[3];
+	struct tt_mint_cred cred[TT_MINT_CREDS_MAX];
+	__u8 text[TT_MINT_TEXT_LEN];	/* each: row of a member, length, bytes; zero behind the last */
+};
+_Static_assert(sizeof(struct tt_ev_mint) == 112 + 16 + 8 * 24 + 512, "bump TT_ABI");
+
 /* ---- tables that the monitor fills ---- */
+
+/* How a head tells a request for a token: array `mint_rules`. Words hold bytes of text, first byte lowest. */
+struct tt_mint_rule {
+	__u64 prefix[4], prefix_mask[4];	/* of the path */
+	__u64 suffix[4], suffix_mask[4];
+	__u64 host[2], host_mask[2];		/* the Host field begins so */
+	__u8 prefix_len, suffix_len, host_len;
+	__u8 methods;			/* TT_MINT_GET, ... */
+	__u8 exact;			/* nothing stands between prefix and suffix */
+	__u8 plain;			/* member that a body which is only a token stands for, or 0 */
+	__u8 request_set, answer_set;	/* of members */
+};
+_Static_assert(sizeof(struct tt_mint_rule) == 168, "bump TT_ABI");
+#define TT_MINT_GET 1
+#define TT_MINT_POST 2
+#define TT_MINT_PUT 4
+#define TT_MINT_DELETE 8
+#define TT_MINT_RULES_MAX 64
+
+/* Hash `mint_keys`: the first eight bytes of a path, or its last six (TT_MINT_KEY_END) -> rules to try. */
+#define TT_MINT_KEY_END (0xffULL << 56)
+#define TT_MINT_KEY_RULES 8
+struct tt_mint_key_val {
+	__u8 rule[TT_MINT_KEY_RULES];	/* 0 = no more */
+};
+
+/* Hash `mint_members`. */
+struct tt_mint_member_key {
+	__u64 hash;			/* of the names on the way to the member: tt_name_mix() of each one's hash */
+	__u64 set;
+};
+struct tt_mint_member_val {
+	__u16 id;
+	__u8 what;			/* enum tt_mint_what */
+	__u8 pad_[5];
+};
 
 /* LPM trie `classes`: key = prefix bits of the unwrapped credential, value = the class. */
 struct tt_class_key {

@@ -3,7 +3,7 @@
 """Writes the hand-made seeds of the fuzzers: tests/fuzz/seeds.py, then look at the difference.
 
 A seed of http1 and http2 is one connection, one of hpack a row of blocks, one of elf_scan the changes to
-a file; their formats are told in fuzz_*.c.
+a file, one of mint a body; their formats are told in fuzz_*.c.
 """
 import base64
 import pathlib
@@ -158,6 +158,14 @@ HTTP2 = {  # (begins with the preface, calls)
     "http1": (0, [c(get(b"/")), s(OK)]),
 }
 
+MINT = {  # bodies
+    "json": b'{"access_token":"eyJabc.def","expires_in":3600,"scope":"a b","token":"x\\/y\\u0041"}',
+    "nested": b'{"a":{"b":"tok","c":{"c":1},"x":[1,{"token":"no"}]},"list":["q","r"]}',
+    "deep": b'{"a":{"b":{"c":"tok"}}}', "form": b"access_token=abc%2f+d&scope=x&list=1&token=",
+    "xml": b'<?xml version="1.0"?><r><token>a&amp;b</token><list>z</list><x a="b"/></r>',
+    "plain": b"plaintoken==\n", "list": b'[1,2,{"token":null}]', "gzip": b"\x1f\x8b\x08",
+}
+
 # Kind; places and values.
 ELF_SCAN = {
     "no_file": (0, [(0x457f, 0x4c)]), "openssl_3_0": (1, []), "openssl_3_5": (3, []), "boringssl_calls": (8, []),
@@ -188,6 +196,7 @@ def write(folder, seeds):
 def main():
     write("http1", {name: connection(0x2A, calls) for name, calls in HTTP1.items()})
     write("http2", {name: connection(0x2A + preface, calls) for name, (preface, calls) in HTTP2.items()})
+    write("mint", {name: bytes([0x2A]) + body for name, body in MINT.items()})
     write("elf_scan", {name: changes(*seed) for name, seed in ELF_SCAN.items()})
     write("hpack", {name: blocks(rows) for name, rows in BLOCKS.items()})
 

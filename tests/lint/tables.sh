@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# src/tokens/tables.awk must refuse wrong rows with FILE:LINE and take the real ones, with every awk
+# src/tokens/tables.awk and mints.awk must refuse wrong rows with FILE:LINE and take the real ones, with every awk
 # that is here. Run from the top of the tree.
 set -u
 tmp=$(mktemp -d) || exit 1
@@ -25,6 +25,21 @@ refuse() {
 	fi
 }
 
+# The same of mints.tsv.
+refuse_mint() { # ROW WORDS
+	{ cat src/tokens/mints.tsv && printf "%b\n" "$1"; } >"$tmp/mints.tsv"
+	line=$(wc -l <"$tmp/mints.tsv")
+	if "$awk" -f src/tokens/mints.awk "$tmp/mints.tsv" >"$tmp/out" 2>"$tmp/err"; then
+		failed=1
+		echo "not ok $awk: took the row $1"
+	elif grep -qF "$tmp/mints.tsv:$line: " "$tmp/err" && grep -qF "$2" "$tmp/err" && [ ! -s "$tmp/out" ]; then
+		echo "ok $awk refuses mints: $2"
+	else
+		failed=1
+		echo "not ok $awk: on the row $1 it said: $(cat "$tmp/err")"
+	fi
+}
+
 for awk in mawk gawk original-awk; do
 	command -v "$awk" >/dev/null || continue
 	if "$awk" -f src/tokens/tables.awk "$classes" "$carriers" >"$tmp/out"; then
@@ -33,6 +48,16 @@ for awk in mawk gawk original-awk; do
 		failed=1
 		echo "not ok $awk: refuses the tables"
 	fi
+	"$awk" -f src/tokens/mints.awk src/tokens/mints.tsv >"$tmp/out" || failed=1
+	refuse_mint 'member\toauth_answer\tToken\ttoken\taccess' 'already'
+	refuse_mint 'member\toauth_answer\ta.b.c.d.e\ttoken\taccess' '1 to 4 names'
+	refuse_mint 'member\toauth_answer\tx\ttext\taccess' 'not known for a text'
+	refuse_mint 'rule\tx\tmint\tyes\tHEAD\t-\t*/token\t-\t-\t-\tx' 'not GET'
+	refuse_mint 'rule\tx\tmint\tyes\tGET\t-\t*/t\t-\t-\t-\tx' 'fewer than 6'
+	refuse_mint 'rule\tx\tmint\tyes\tGET\t-\t/a*/t\t-\t-\t-\tx' 'neither'
+	refuse_mint 'rule\tx\tmint\tyes\tGET\t-\t/a*b*c\t-\t-\t-\tx' 'more than one'
+	refuse_mint 'rule\tx\tmint\tyes\tGET\t-\t*/tokens\t-\tnone\t-\tx' 'no member above'
+	refuse_mint 'other' 'neither member nor rule'
 	refuse classes 'x\tX\tghp_\t40\t40\tapi_key' 'stands in line'
 	refuse classes 'x\tX\txyz_\t40\t40' 'columns'
 	refuse classes 'x\tX\txyz_\t40\t39\tapi_key' 'not a range'

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the readers of bodies share: their memory, tokens and public texts. A body is read only where the
+ * head says that it may hold a new token (mint_route.h). A member of interest is either a credential,
+ * which becomes a fingerprint by the very machine that reads header fields, or a public text (scope,
+ * expiry, ...), of which a word that could be a secret is replaced.
+ */
+#ifndef TT_READERS_MINT_WORK_H
+#define TT_READERS_MINT_WORK_H
+
+#include "http1.h"
+
+#define MINT_BODY_MAX (256 * 1024)	/* bytes of one body; the largest answers have some tens of KiB */
+#define MINT_DEPTH_MAX 60	/* of nested values: a bit each */
+#define MINT_PATH_MAX 4		/* members deeper than this have no name here */
+#define MINT_TEXT_MAX 255	/* bytes of one text */
+#define MINT_RUN_MAX 20		/* so many letters and digits in a row are taken for a secret, */
+#define MINT_LETTERS_MAX 32	/* without a digit so many, */
+#define MINT_WIDE_MAX 32	/* with what tokens have between them so many */
+
+enum mint_result {
+	M_NEXT,		/* call again */
+	M_FILL,		/* the window is used up: load the next bytes at w->pos, or come back with the next piece */
+	M_MEMBER,	/* m->member_hash has to be looked up: w->answer.id and .unwrap (enum tt_mint_what) */
+	M_CLASS,	/* as H1_ASK with H1_ASK_CLASS */
+	M_STOP,		/* nothing more of this body is read */
+};
+
+enum mint_state {
+	M_START,	/* the first byte tells the format */
+	M_J_VALUE,
+	M_J_NAME_WAIT,
+	M_J_NAME,
+	M_J_NAMED,
+	M_J_COLON,
+	M_J_SKIP,	/* a string of no interest */
+	M_J_TOKEN,
+	M_J_TEXT,
+	M_J_WORD,	/* a number, true, false, null */
+	M_J_AFTER,
+	M_F_NAME,
+	M_F_NAMED,
+	M_F_VALUE,
+	M_X_TEXT,
+	M_X_TAG,	/* behind '<' */
+	M_X_NAME,
+	M_X_NAMED,
+	M_X_ATTRIBUTES,
+	M_X_CLOSING,
+	M_X_PROLOG,	/* <? ... > */
+	M_X_ENTITY,
+	M_PLAIN,
+	M_CRED_ASKED,	/* the class is known */
+	M_OVER,
+};
+
+enum mint_format { M_FORM = 1, M_JSON, M_XML, M_TOKEN };
+
+/* What is known of a body while it is read; with the struct h1_head beside it, parked between calls. */
+struct mint_body {
+	__u64 kinds;		/* a bit for each open value: an object */
+	__u64 member_hash;	/* of the member being read and all around it; 0 = has no name here */
+	__u64 path[8];		/* of the open objects, by depth */
+	__u32 bytes;
+	__u32 bits;		/* of an escape */
+	__u16 status;		/* of an answer; 0 = a request, or not known */
+	__u16 text_len, text_at, word_at;
+	__u8 state;		/* enum mint_state */
+	__u8 then;		/* behind M_CRED_ASKED */
+	__u8 format;		/* enum mint_format, 0 = not known yet */
+	__u8 plain;		/* a body of no other format is a token */
+	__u8 rule;
+	__u8 part;		/* TT_MINT_REQUEST, TT_MINT_ANSWER */
+	__u8 what;		/* enum tt_mint_what, of the value being read */
+	__u8 member;		/* row of its table */
+	__u8 depth;
+	__u8 list;		/* depth of the list whose texts are joined; 0 = none */
+	__u8 escape;		/* bytes of an escape still to come */
+	__u8 quote;		/* XML: in an attribute's value */
+	__u8 hold;		/* blanks behind a token */
+	__u8 bad;		/* this value is not one */
+	__u8 gap;		/* a blank stands before the next word */
+	__u8 hidden;		/* the word was replaced */
+	__u8 cut;		/* the text does not fit */
+	__u8 run, run_digits, hex, wide, wide_digits, wide_letters;
+	__u8 creds;
+	__u8 flags;		/* TT_MINT_* */
+	__u8 ended;		/* no more bytes will come */
+	__u8 pad_[6];
+	struct tt_mint_cred cred[TT_MINT_CREDS_MAX];
+	__u8 text[TT_MINT_TEXT_LEN];	/* unfinished ones too: masked while parked */
+};
+
+static __always_inline int mint_over(struct mint_body *m, __u8 flags)
+{
+	m->flags |= flags;
+	m->state = M_OVER;
+	return M_STOP;
+}
+
+static __always_inline int mint_blank(__u8 c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* ---- texts: member, length, bytes ---- */
+
+static __always_inline void mint_text_byte(struct mint_body *m, __u8 c)
+{
+	__u64 i = m->text_len;
+
+	if (i >= TT_MINT_TEXT_LEN || i - m->text_at >= MINT_TEXT_MAX + 2) {
+		m->cut = 1;
+		return;
+	}
+	H1_MASK(i, TT_MINT_TEXT_LEN - 1);
+	m->text[i] = c;
+	m->text_len++;
+}
+
+static __always_inline void mint_word_start(struct mint_body *m)
+{
+	m->word_at = m->text_len;
+	m->hidden = 0;
+	m->run = 0;
+	m->run_digits = 0;
+	m->hex = 0;
+	m->wide = 0;
+	m->wide_digits = 0;
+	m->wide_letters = 0;
+}
+
+static __always_inline void mint_text_start(struct mint_body *m)
+{
+	m->text_at = m->text_len;
+	m->cut = 0;
+	m->gap = 0;
+	mint_text_byte(m, m->member);
+	mint_text_byte(m, 0);
+	mint_word_start(m);
+}
+
+static __always_inline void mint_text_hide(struct mint_body *m)
+{
+	m->text_len = m->word_at;
+	mint_text_byte(m, '{');
+	mint_text_byte(m, '.');
+	mint_text_byte(m, '.');
+	mint_text_byte(m, '.');
+	mint_text_byte(m, '}');
+	m->hidden = 1;
+}
+
+static __always_inline void mint_count(__u8 *n, int on)
+{
+	*n = !on ? 0 : *n < 250 ? *n + 1 : *n;
+}
+
+/* Could the word, with this byte in it, be a secret? Names of scopes, URIs, UUIDs and dates are none. */
+static __always_inline int mint_suspect(struct mint_body *m, __u8 c)
+{
+	__u8 lower = c | 0x20;
+	int letter = lower >= 'a' && lower <= 'z', digit = h1_digit(c);
+	int other = c == '-' || c == '_' || c == '.' || c == '~' || c == '+' || c == '=';
+
+	if (m->what == TT_MINT_KEY_ID)
+		return !(digit || (c >= 'A' && c <= 'Z')) || m->text_len - m->word_at >= 24;
+	mint_count(&m->run, letter || digit || c == '=');
+	mint_count(&m->hex, h1_hex(c) >= 0);
+	mint_count(&m->wide, letter || digit || other);
+	if (!m->run)
+		m->run_digits = 0;
+	if (!m->wide)
+		m->wide_digits = m->wide_letters = 0;
+	m->run_digits |= digit;
+	if (digit && m->wide_digits < 250)
+		m->wide_digits++;
+	m->wide_letters |= letter && lower > 'f';
+	return m->hex >= H1_HEX_MAX || m->run >= (m->run_digits ? MINT_RUN_MAX : MINT_LETTERS_MAX) ||
+	       (m->wide >= MINT_WIDE_MAX && m->wide_digits >= 3 && m->wide_letters);
+}
+
+static __always_inline void mint_text_put(struct mint_body *m, __u8 c)
+{
+	if (c <= ' ') {
+		m->gap = m->text_len > m->text_at + 2;
+		m->hidden = 0;
+		return;
+	}
+	if (m->hidden)
+		return;
+	if (m->gap) {
+		mint_text_byte(m, ' ');
+		mint_word_start(m);
+		m->gap = 0;
+	}
+	if (c >= 127 || c == '"' || c == '\\')
+		c = '?';
+	if (mint_suspect(m, c))
+		mint_text_hide(m);
+	else
+		mint_text_byte(m, c);
+}
+
+static __always_inline void mint_text_end(struct mint_body *m)
+{
+	__u64 i = m->text_at + 1, len = m->text_len - m->text_at;
+
+	if (m->cut)
+		m->flags |= TT_MINT_TEXT_CUT;
+	if (m->cut || m->bad || len <= 2) {
+		m->text_len = m->text_at;
+		return;
+	}
+	H1_MASK(i, TT_MINT_TEXT_LEN - 1);
+	m->text[i] = len - 2;
+}
+
+/* ---- values ---- */
+
+static __always_inline void mint_value_start(struct h1_work *w, struct mint_body *m)
+{
+	m->hold = 0;
+	m->bad = 0;
+	m->escape = 0;
+	if (m->what == TT_MINT_TOKEN) {
+		h1_cred_start(w, 0);
+		w->h.carrier = 0;
+	} else if (m->what) {
+		mint_text_start(m);
+	}
+}
+
+static __always_inline void mint_value_put(struct h1_work *w, struct mint_body *m, __u8 c)
+{
+	if (m->what == TT_MINT_TOKEN)
+		h1_cred_put(&w->h, c);
+	else if (m->what)
+		mint_text_put(m, c);
+}
+
+/* Where blanks around a value are none of it. */
+static __always_inline void mint_value_trimmed(struct h1_work *w, struct mint_body *m, __u8 c)
+{
+	if (m->what == TT_MINT_TOKEN) {
+		if (mint_blank(c)) {
+			m->hold = w->h.sip.len != 0;
+			return;
+		}
+		m->bad |= m->hold || c < ' ' || c >= 127;
+	}
+	mint_value_put(w, m, c);
+}
+
+/* The value is whole. Whether its class has to be asked for. */
+static __always_inline int mint_value_end(struct h1_work *w, struct mint_body *m, __u8 then)
+{
+	__u8 what = m->what;
+
+	m->what = 0;
+	m->state = then;
+	if (what && what != TT_MINT_TOKEN)
+		mint_text_end(m);
+	if (what != TT_MINT_TOKEN)
+		return M_NEXT;
+	if (m->bad) {
+		m->flags |= TT_MINT_BAD_VALUE;
+		return M_NEXT;
+	}
+	if (!w->h.sip.len)
+		return M_NEXT;
+	w->ask = H1_ASK_CLASS;
+	w->ask_len = w->h.sip.len;
+	m->then = then;
+	m->state = M_CRED_ASKED;
+	return M_CLASS;
+}
+
+static __always_inline int mint_cred_asked(struct h1_work *w, struct mint_body *m)
+{
+	__u64 id[2], i = m->creds;
+	__u32 len = w->h.sip.len;
+	struct tt_mint_cred *c;
+
+	m->state = m->then;
+	if (i >= TT_MINT_CREDS_MAX) {
+		m->flags |= TT_MINT_MORE;
+		return M_NEXT;
+	}
+	siphash_final(&w->h.sip, id);
+	h1_cred_make(w, id, len);
+	H1_MASK(i, TT_MINT_CREDS_MAX - 1);
+	c = &m->cred[i];
+	c->token[0] = w->h.made.token[0];
+	c->token[1] = w->h.made.token[1];
+	c->length = len;
+	c->class_id = w->h.made.class_id;
+	c->member = m->member;
+	c->flags = 0;
+	m->creds++;
+	return M_NEXT;
+}
+
+static __always_inline int mint_ask_member(struct mint_body *m, __u64 path, __u64 name, __u8 then)
+{
+	m->member_hash = tt_name_mix(path, name);
+	m->state = then;
+	return M_MEMBER;
+}
+
+/* The member that was asked for. */
+static __always_inline void mint_take_member(struct h1_work *w, struct mint_body *m)
+{
+	m->member = w->answer.id;
+	m->what = w->answer.id ? w->answer.unwrap : 0;
+}
+
+#endif

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bpf/readers/mint.h: what bodies of requests for tokens and of their answers become, in every split.
+ * Wanted texts are "meaning=text"; wanted tokens are given by what they are, and compared by fingerprint.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "mint_drive.h"
+#include "tokens/mint_rules.h"
+
+#define T1 "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl-abcdefgh_ijklmnopqrstuvw"
+#define T2 "r1.short"
+#define HEX40 "0123456789abcdef" "0123456789abcdef" "01234567"
+
+static struct mint_drive_tables tables;
+
+static int no_rule(uint32_t id, const struct tt_mint_rule *rule, void *data)
+{
+	return 0;
+}
+
+static int no_key(uint64_t key, const struct tt_mint_key_val *val, void *data)
+{
+	return 0;
+}
+
+static uint8_t set_of(const char *rule, bool request)
+{
+	for (uint8_t id = 1; mint_rule_get(id); id++)
+		if (strcmp(mint_rule_get(id)->name, rule) == 0)
+			return request ? mint_rule_get(id)->request_set : mint_rule_get(id)->answer_set;
+	fail_msg("no rule %s", rule);
+	return 0;
+}
+
+static uint8_t member_of(uint8_t set, const char *path)
+{
+	for (size_t id = 1; id <= mint_members_count; id++)
+		if (mint_members[id - 1].set == set && strcmp(mint_members[id - 1].path, path) == 0)
+			return id;
+	fail_msg("no member %s", path);
+	return 0;
+}
+
+struct want {
+	const char *member, *value;
+};
+
+struct body {
+	const char *name, *rule;
+	bool request;
+	uint8_t flags;
+	const char *bytes;
+	struct want tokens[4], texts[6];
+};
+
+static const struct body bodies[] = {
+	{ "oauth", "oauth", false, TT_MINT_WHOLE,
+	  "{\"access_token\":\"" T1 "\",\"token_type\":\"Bearer\",\"expires_in\":3600,\r\n \"scope\" : \"read write\","
+	  "\"refresh_token\":\"" T2 "\"}\n",
+	  { { "access_token", T1 }, { "refresh_token", T2 } },
+	  { { "token_type", "Bearer" }, { "expires_in", "3600" }, { "scope", "read write" } } },
+	{ "azure: digits as text", "oauth", false, TT_MINT_WHOLE,
+	  "{\"expires_in\":\"86399\",\"expires_on\":\"1506484173\",\"resource\":\"https://management.azure.com/\","
+	  "\"access_token\":\"" T1 "\",\"nothing\":null,\"scope\":null}",
+	  { { "access_token", T1 } },
+	  { { "expires_in", "86399" }, { "expires_on", "1506484173" },
+	    { "resource", "https://management.azure.com/" } } },
+	{ "escapes", "oauth", false, TT_MINT_WHOLE,
+	  "{\"acc\\u0065ss_token\":\"a\\/b\\u002Bc\\\\\\\"d\\u003d\",\"scope\":\"\\u0061 \\u00e9\"}",
+	  { { "access_token", "a/b+c\\\"d=" } }, { { NULL } } },
+	{ "a token with a character that none has", "oauth", false, TT_MINT_WHOLE | TT_MINT_BAD_VALUE,
+	  "{\"access_token\":\"a\\u1234b\"}", { { NULL } }, { { NULL } } },
+	{ "only by the whole path", "kubernetes_token", false, TT_MINT_WHOLE,
+	  "{\"kind\":\"TokenRequest\",\"token\":\"no\",\"spec\":{\"token\":\"no\",\"x\":[{\"status\":{\"token\":\"no\"}}]},"
+	  "\"status\":{\"deep\":{\"token\":\"no\"},\"list\":[[],{},[1,true,null]],\"token\":\"" T1 "\","
+	  "\"expirationTimestamp\":\"2026-01-01T00:00:00Z\"},\"metadata\":{\"a\":{\"b\":{\"c\":{\"d\":{}}}}}}",
+	  { { "status.token", T1 } }, { { "status.expirationTimestamp", "2026-01-01T00:00:00Z" } } },
+	{ "a list is one text", "kubernetes_token", true, TT_MINT_WHOLE,
+	  "{\"spec\":{\"audiences\":[\"vault\" , \"https://kubernetes.default.svc\"],\"expirationSeconds\":600}}",
+	  { { NULL } },
+	  { { "spec.audiences", "vault https://kubernetes.default.svc" }, { "spec.expirationSeconds", "600" } } },
+	{ "vault", "vault_auth", false, TT_MINT_WHOLE,
+	  "{\"request_id\":\"1\",\"data\":null,\"auth\":{\"client_token\":\"" T2 "\",\"accessor\":\"hidden\","
+	  "\"policies\":[\"default\",\"dev\"],\"metadata\":{\"role\":\"web\"},\"lease_duration\":2764800}}",
+	  { { "auth.client_token", T2 } },
+	  { { "auth.policies", "default dev" }, { "auth.metadata.role", "web" }, { "auth.lease_duration", "2764800" } } },
+	{ "a form", "oauth", true, TT_MINT_WHOLE,
+	  "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange&client_secret=s%2Bp+c%25&x=y&&z&"
+	  "scope=a+b&subject_token=" T1,
+	  { { "client_secret", "s+p c%" }, { "subject_token", T1 } },
+	  { { "grant_type", "urn:ietf:params:oauth:grant-type:token-exchange" }, { "scope", "a b" } } },
+	{ "a broken escape", "oauth", true, TT_MINT_WHOLE | TT_MINT_BAD_VALUE, "client_secret=a%2&code=%41%zz",
+	  { { NULL } }, { { NULL } } },
+	{ "a secret in a text", "oauth", true, TT_MINT_WHOLE,
+	  "client_id=" HEX40 "&scope=read+" HEX40 "+write&grant_type=client_credentials",
+	  { { NULL } },
+	  { { "client_id", "{...}" }, { "scope", "read {...} write" }, { "grant_type", "client_credentials" } } },
+	{ "sts", "aws_sts", false, TT_MINT_WHOLE,
+	  "<?xml version=\"1.0\"?>\n<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">"
+	  "<AssumeRoleResult><Credentials><AccessKeyId>ASIAABCDEFGHIJKLMNOP</AccessKeyId>"
+	  "<SecretAccessKey>never/it</SecretAccessKey><SessionToken>\n  F/wo+&amp;x=\n </SessionToken><Empty/>"
+	  "<Expiration>2026-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>",
+	  { { "SessionToken", "F/wo+&x=" } },
+	  { { "AccessKeyId", "ASIAABCDEFGHIJKLMNOP" }, { "Expiration", "2026-01-01T00:00:00Z" } } },
+	{ "xml: what is no value", "aws_sts", false, TT_MINT_WHOLE | TT_MINT_BAD_VALUE,
+	  "<a><SessionToken>x<b>y</b></SessionToken><SessionToken a='>'>x&#65;</SessionToken>"
+	  "<AccessKeyId>lower-case</AccessKeyId></a>",
+	  { { NULL } }, { { "AccessKeyId", "{...}" } } },
+	{ "xml with a comment", "aws_sts", false, TT_MINT_BAD,
+	  "<a><!-- > <SessionToken>x</SessionToken> --></a>", { { NULL } }, { { NULL } } },
+	{ "gzip", "oauth", false, TT_MINT_COMPRESSED, "\x1f\x8b\x08{\"access_token\":\"x\"}", { { NULL } }, { { NULL } } },
+	{ "no JSON", "oauth", false, TT_MINT_BAD, "{\"a\" \"access_token\":\"x\"}", { { NULL } }, { { NULL } } },
+	{ "a form's answer", "oauth", false, TT_MINT_WHOLE, "access_token=" T2 "&scope=repo%2Cgist&token_type=bearer",
+	  { { "access_token", T2 } }, { { "scope", "repo,gist" }, { "token_type", "bearer" } } },
+	{ "nothing", "oauth", false, TT_MINT_WHOLE, "", { { NULL } }, { { NULL } } },
+};
+
+static void expect(const struct body *b, const struct mint_drive *v, uint8_t set, size_t most)
+{
+	size_t n = 0, texts = 0, len = 0;
+
+	if (v->broken)
+		fail_msg("%s, pieces of %zu: %s", b->name, most, v->broken);
+	if (v->body.flags != b->flags)
+		fail_msg("%s, pieces of %zu: flags %#x", b->name, most, v->body.flags);
+	for (; n < 4 && b->tokens[n].member; n++) {
+		const struct tt_mint_cred *c = &v->body.cred[n];
+		__u64 id[2];
+
+		mint_drive_sip(v, b->tokens[n].value, strlen(b->tokens[n].value), id);
+		if (v->body.creds <= n || c->token[0] != id[0] || c->token[1] != id[1] ||
+		    c->length != strlen(b->tokens[n].value) || c->member != member_of(set, b->tokens[n].member) ||
+		    c->class_id != (strncmp(b->tokens[n].value, "eyJ", 3) == 0))
+			fail_msg("%s, pieces of %zu: %s", b->name, most, b->tokens[n].member);
+	}
+	assert_int_equal(v->body.creds, n);
+	for (size_t i = 0; i < 6 && b->texts[i].member; i++) {
+		const uint8_t *text = mint_drive_text(&v->body, member_of(set, b->texts[i].member), &len);
+
+		if (!text || len != strlen(b->texts[i].value) || memcmp(text, b->texts[i].value, len) != 0)
+			fail_msg("%s, pieces of %zu: %s is '%.*s'", b->name, most, b->texts[i].member, (int)len,
+				 text ? (const char *)text : "");
+		texts += 2 + len;
+	}
+	assert_int_equal(v->body.text_len, texts);
+}
+
+static void test_bodies(void **state)
+{
+	static struct mint_drive v;
+
+	for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+		const struct body *b = &bodies[i];
+		uint8_t set = set_of(b->rule, b->request);
+
+		for (size_t most = 0; most < 40; most++) {
+			mint_drive_begin(&v, &tables, set, 0);
+			mint_drive_all(&v, b->bytes, strlen(b->bytes), most);
+			expect(b, &v, set, most);
+		}
+	}
+}
+
+static void plain(const char *bytes, size_t most, uint8_t flags, const char *token)
+{
+	static struct mint_drive v;
+	__u64 id[2];
+
+	mint_drive_begin(&v, &tables, 0, 7);
+	mint_drive_all(&v, bytes, strlen(bytes), most);
+	assert_null(v.broken);
+	assert_int_equal(v.body.flags, flags);
+	assert_int_equal(v.body.creds, token != NULL);
+	if (!token)
+		return;
+	mint_drive_sip(&v, token, strlen(token), id);
+	assert_memory_equal(v.body.cred[0].token, id, sizeof(id));
+	assert_int_equal(v.body.cred[0].member, 7);
+}
+
+static void test_plain(void **state)
+{
+	for (size_t most = 0; most < 9; most++) {
+		plain("AQAEAJ-token==", most, TT_MINT_WHOLE, "AQAEAJ-token==");
+		plain("\r\n" T1 "\n", most, TT_MINT_WHOLE, T1);
+		plain("two words", most, TT_MINT_WHOLE | TT_MINT_BAD_VALUE, NULL);
+		plain("<?xml version=\"1.0\"?><html><title>401</title></html>", most, TT_MINT_WHOLE, NULL);
+	}
+}
+
+/* Longer than a window, and than a text may be. */
+static void test_long(void **state)
+{
+	static struct mint_drive v;
+	static char token[5001], text[301], bytes[6000];
+	uint8_t set = set_of("oauth", false);
+	__u64 id[2];
+
+	memset(token, 'k', 5000);
+	for (size_t i = 0; i < 300; i++)
+		text[i] = i % 10 == 9 ? ' ' : 's';
+	snprintf(bytes, sizeof(bytes), "{\"scope\":\"%s\",\"access_token\":\"%s\",\"expires_in\":5}", text, token);
+	for (size_t most = 0; most < 3000; most += 700) {
+		size_t len;
+
+		mint_drive_begin(&v, &tables, set, 0);
+		mint_drive_all(&v, bytes, strlen(bytes), most);
+		assert_null(v.broken);
+		assert_int_equal(v.body.flags, TT_MINT_WHOLE | TT_MINT_TEXT_CUT);
+		mint_drive_sip(&v, token, 5000, id);
+		assert_int_equal(v.body.creds, 1);
+		assert_memory_equal(v.body.cred[0].token, id, sizeof(id));
+		assert_non_null(mint_drive_text(&v.body, member_of(set, "expires_in"), &len));
+		assert_null(mint_drive_text(&v.body, member_of(set, "scope"), &len));
+	}
+	mint_drive_begin(&v, &tables, set, 0);
+	mint_drive_all(&v, bytes, strlen(bytes) - 40, 0);
+	assert_int_equal(v.body.flags & (TT_MINT_WHOLE | TT_MINT_INCOMPLETE), TT_MINT_INCOMPLETE);
+	assert_int_equal(v.body.creds, 0);
+}
+
+/* Which words of public texts go out as they are. */
+static void test_words(void **state)
+{
+	static const char *const shown[] = {
+		"authorization_code", "urn:ietf:params:oauth:token-type:access_token",
+		"https://www.googleapis.com/auth/cloud-platform", "UserAuthenticationMethod.ReadWrite.All",
+		"3f2504e0-4f89-41d3-9a0c-0305e82c3301", "arn:aws:iam::123456789012:role/reader",
+		"system:serviceaccount:default:web", "2026-01-01T00:00:00.123456789Z",
+	};
+	static const char *const hidden[] = {
+		HEX40, "ghp_" HEX40, "q7" "WmK3nPz" "8RtY2vXc5" "BdFg", "aaaa-bbbb_cccc" "-ghij-klmn-opq7r8s9" "-tttt",
+		"QWERTYUIOPasdfghjk" "lZXCVBNMqwertyuiop",
+	};
+	static struct mint_drive v;
+	uint8_t set = set_of("oauth", false);
+	char bytes[200];
+	size_t len;
+
+	for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++) {
+		snprintf(bytes, sizeof(bytes), "{\"scope\":\"%s\"}", shown[i]);
+		mint_drive_begin(&v, &tables, set, 0);
+		mint_drive_all(&v, bytes, strlen(bytes), 0);
+		assert_memory_equal(mint_drive_text(&v.body, member_of(set, "scope"), &len), shown[i], strlen(shown[i]));
+		assert_int_equal(len, strlen(shown[i]));
+	}
+	for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++) {
+		snprintf(bytes, sizeof(bytes), "{\"scope\":\"%s\"}", hidden[i]);
+		mint_drive_begin(&v, &tables, set, 0);
+		mint_drive_all(&v, bytes, strlen(bytes), 0);
+		assert_memory_equal(mint_drive_text(&v.body, member_of(set, "scope"), &len), "{...}", 5);
+		assert_int_equal(len, 5);
+	}
+}
+
+static int setup(void **state)
+{
+	const struct mint_tables to = { no_rule, no_key, mint_drive_put, &tables };
+
+	tables.class_prefix = "eyJ";
+	return mint_tables_each(&to);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_bodies),
+		cmocka_unit_test(test_plain),
+		cmocka_unit_test(test_long),
+		cmocka_unit_test(test_words),
+	};
+
+	return cmocka_run_group_tests(tests, setup, NULL);
+}
