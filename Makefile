@@ -18,7 +18,7 @@ SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-
 CPPFLAGS_ALL = -D_GNU_SOURCE -DTT_VERSION='"$(VERSION)"' -Isrc -Iinclude -Ibpf -I$(G)
 CFLAGS_ALL = -std=gnu11 -O2 -g $(WARN) -Werror -fstack-protector-strong $(if $(SAN),,-D_FORTIFY_SOURCE=2) -fPIE -pthread $(SANFLAGS) $(CFLAGS)
 LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now -Wl,--as-needed -pthread $(SANFLAGS) $(LDFLAGS)
-LIBS = $(shell pkg-config --libs $(PKGS))
+LIBS = $(shell pkg-config --libs $(PKGS)) -lm
 ARCH := $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
 # clang -target bpf has no include folder of its own for <asm/types.h>
 BPF_INC := $(shell $(CC) -print-multiarch 2>/dev/null)

@@ -34,6 +34,9 @@
 				 * for those that don't */
 #define FULL_PAGES 64		/* more than FULL_BATCH rows can take */
 #define BUSY_MS 250
+#define HOUR_NS (3600 * FLUSH_NS)
+#define DAY_NS (24 * HOUR_NS)
+#define DAYS_KEPT 92		/* of a token's requests a day */
 
 /* Uses that are not written yet, added up; `u` is as its row will be. */
 struct pending {
@@ -49,7 +52,7 @@ struct pending_loss {
 
 enum statement {
 	USE_UPDATE, USE_INSERT, CALL_UPDATE, CALL_INSERT, TOKEN_UPDATE, TOKEN_INSERT, LOSS_UPSERT,
-	STATEMENTS
+	DAY_UPDATE, DAY_INSERT, DAY_OLD, HOUR_UPDATE, HOUR_INSERT, STATEMENTS
 };
 
 struct store_sink {
@@ -63,6 +66,7 @@ struct store_sink {
 	struct store_coverage *coverage;
 	struct store_facts *facts;
 	uint64_t tried_ns;	/* tick's clock */
+	uint64_t hour;		/* since 1970; that it was there in it is written */
 	int trouble;		/* SQLite's code of the last failure; 0 = all is well */
 };
 
@@ -104,6 +108,11 @@ static const char *const statement_sql[STATEMENTS] = {
 		"INSERT INTO loss (reason, count, first, last) VALUES (?1, ?2, ?3, ?4) "
 		"ON CONFLICT (reason) DO UPDATE SET count = count + excluded.count, "
 		"first = min(first, excluded.first), last = max(last, excluded.last)",
+	[DAY_UPDATE] = "UPDATE use_day SET uses = uses + ?3 WHERE token = ?1 AND day = ?2",
+	[DAY_INSERT] = "INSERT INTO use_day (token, day, uses) VALUES (?1, ?2, ?3)",
+	[DAY_OLD] = "DELETE FROM use_day WHERE token = ?1 AND day < ?2",
+	[HOUR_UPDATE] = "UPDATE hour SET uses = uses + ?2 WHERE hour = ?1",
+	[HOUR_INSERT] = "INSERT OR IGNORE INTO hour (hour, uses, mints, failed_mints) VALUES (?1, ?2, 0, 0)",
 };
 
 /* ---- binding and running ---- */
@@ -373,6 +382,32 @@ static bool is_call(const struct use *u)
 	return u->has_grpc || u->mcp_method[0] || u->mcp_name[0];
 }
 
+/* Requests of the token's day and of the hour. A full store has no room for new days: the uses themselves
+ * are counted all the same. */
+static int write_times(struct store_sink *s, const struct use *u, bool grow)
+{
+	sqlite3_stmt **st = s->statements;
+	uint64_t day = u->last_ns / DAY_NS, hour = u->last_ns / HOUR_NS;
+	int r;
+
+	r = run(st[DAY_UPDATE], bind_text(st[DAY_UPDATE], 1, u->token_id) |
+		bind_number(st[DAY_UPDATE], 2, day) | bind_number(st[DAY_UPDATE], 3, u->count));
+	if (r == SQLITE_OK && grow && sqlite3_changes(s->db) == 0) {
+		r = run(st[DAY_INSERT], bind_text(st[DAY_INSERT], 1, u->token_id) |
+			bind_number(st[DAY_INSERT], 2, day) | bind_number(st[DAY_INSERT], 3, u->count));
+		if (r == SQLITE_OK && day > DAYS_KEPT)
+			r = run(st[DAY_OLD], bind_text(st[DAY_OLD], 1, u->token_id) |
+				bind_number(st[DAY_OLD], 2, day - DAYS_KEPT));
+	}
+	if (r == SQLITE_OK)
+		r = run(st[HOUR_UPDATE], bind_number(st[HOUR_UPDATE], 1, hour) |
+			bind_number(st[HOUR_UPDATE], 2, u->count));
+	if (r == SQLITE_OK && grow && sqlite3_changes(s->db) == 0)
+		r = run(st[HOUR_INSERT], bind_number(st[HOUR_INSERT], 1, hour) |
+			bind_number(st[HOUR_INSERT], 2, u->count));
+	return r;
+}
+
 /* Updates the row, or makes it if `grow`. *ret_done: there is such a row now. */
 static int write_row(struct store_sink *s, struct pending *p, bool grow)
 {
@@ -395,6 +430,8 @@ static int write_row(struct store_sink *s, struct pending *p, bool grow)
 	/* A token with uses has a row; only a new use can belong to a new token. */
 	if (r == SQLITE_OK && insert && sqlite3_changes(s->db) == 0)
 		r = run(st[TOKEN_INSERT], bind_new_token(st[TOKEN_INSERT], &p->u));
+	if (r == SQLITE_OK)
+		r = write_times(s, &p->u, grow);
 	p->written = r == SQLITE_OK;
 	return r;
 }
@@ -557,6 +594,26 @@ static int write_facts(struct store_sink *s)
 	return r;
 }
 
+/* An hour without a use is one that was watched all the same: `report` tells silence from absence by it. */
+static int write_watched(struct store_sink *s)
+{
+	sqlite3_stmt *st = s->statements[HOUR_INSERT];
+	struct timespec t;
+	uint64_t hour;
+	int r;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	hour = (uint64_t)t.tv_sec * FLUSH_NS / HOUR_NS;
+	if (hour == s->hour)
+		return SQLITE_OK;
+	r = limit_pages(s, true);
+	if (r == SQLITE_OK)
+		r = run(st, bind_number(st, 1, hour) | bind_number(st, 2, 0));
+	if (r == SQLITE_OK)
+		s->hour = hour;
+	return r;
+}
+
 /* Writes what waits; what can't be written goes on waiting. */
 static void store_flush(struct store_sink *s)
 {
@@ -571,6 +628,8 @@ static void store_flush(struct store_sink *s)
 			r = SQLITE_OK;
 		}
 	}
+	if (r == SQLITE_OK)
+		r = write_watched(s);
 	if (r == SQLITE_OK && store_facts_waiting(s->facts))
 		r = write_facts(s);
 	/* Uses first: where there is no room for them, there is none for this. */

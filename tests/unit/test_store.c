@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -15,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -855,6 +857,54 @@ static void coverage_waits_and_is_counted(void **state)
 	assert_int_equal(agent_drops[TT_DROP_store_failed] - p->dropped, refused);
 }
 
+/* Requests of each token a day, of all an hour; hours without any; what is old goes. */
+static void days_and_hours(void **state)
+{
+	struct place *p = *state;
+	struct sink s = open_store(p, 64 * MIB);
+	const uint64_t hour = 3600 * S, day = 24 * hour, d0 = T0 / day;
+	struct use u = make_use(1, 1);
+	time_t before, after;
+	char sql[256];
+
+	u.count = 3;
+	s.ops->use(s.self, &u);
+	u.last_ns = T0 + hour;
+	u.count = 4;	/* the same row of `use`: its requests are of the last one's hour */
+	s.ops->tick(s.self, S);
+	s.ops->use(s.self, &u);
+	u = make_use(2, 1);
+	u.count = 5;
+	s.ops->use(s.self, &u);
+	s.ops->tick(s.self, 2 * S);
+	u = make_use(1, 1);
+	for (int i = 1; i <= 100; i++) {
+		u.first_ns = u.last_ns = T0 + (uint64_t)i * day;
+		u.count = 1;
+		s.ops->use(s.self, &u);
+		s.ops->tick(s.self, (uint64_t)(i + 3) * S);
+	}
+	before = time(NULL);
+	close_store(&s, 0);
+	after = time(NULL);
+
+	snprintf(sql, sizeof(sql), "SELECT uses FROM hour WHERE hour = %" PRIu64, (uint64_t)(T0 / hour));
+	assert_int_equal(number(p, sql), 8);
+	snprintf(sql, sizeof(sql), "SELECT uses FROM hour WHERE hour = %" PRIu64, (uint64_t)(T0 / hour + 1));
+	assert_int_equal(number(p, sql), 4);
+	assert_int_equal(number(p, "SELECT sum(uses) FROM hour"), 112);
+	snprintf(sql, sizeof(sql), "SELECT uses FROM use_day WHERE day = %" PRIu64 " AND token LIKE "
+		 "'tt1_00000002%%'", (uint64_t)d0);
+	assert_int_equal(number(p, sql), 5);
+	assert_int_equal(number(p, "SELECT count(*) FROM use_day WHERE token LIKE 'tt1_00000001%'"), 93);
+	snprintf(sql, sizeof(sql), "SELECT max(day) - %" PRIu64 " FROM use_day", (uint64_t)d0);
+	assert_int_equal(number(p, sql), 100);
+	/* It was there in this hour, without a use. */
+	snprintf(sql, sizeof(sql), "SELECT count(*) FROM hour WHERE uses = 0 AND hour BETWEEN %lld AND %lld",
+		 (long long)before / 3600, (long long)after / 3600);
+	assert_true(number(p, sql) >= 1);
+}
+
 int main(void)
 {
 #define WITH_PLACE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -863,6 +913,7 @@ int main(void)
 		WITH_PLACE(what_makes_a_row),
 		WITH_PLACE(once_a_second_or_1000_rows),
 		WITH_PLACE(losses),
+		WITH_PLACE(days_and_hours),
 		WITH_PLACE(views),
 		WITH_PLACE(full_store),
 		WITH_PLACE(disk_full_for_a_while),
