@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "tokens/history.h"
 #include "tokens/questions.h"
 
 #define S HISTORY_S
