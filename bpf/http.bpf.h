@@ -519,7 +519,7 @@ __weak __noinline int http_run(__u32 slot)
 			break;
 		http_piece(slot, i);
 	}
-	scratch_release(slot, s);
+	scratch_release(s);
 	return 0;
 }
 

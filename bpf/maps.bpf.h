@@ -150,7 +150,7 @@ struct thread {
 	__u64 offered;		/* to this object; 0 = none are */
 	__u64 offer[4], offer_sp;
 	__u32 offer_slice;	/* up to 0.22: records have one slice */
-	__u32 slot;		/* that the next program reads */
+	__u32 pad3_;
 };
 
 struct partial_key {

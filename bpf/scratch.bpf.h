@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Working memory for one run of a program: too large for the stack, and not simply per CPU, since a
- * uprobe program can be preempted by another one on the same CPU. A slot is claimed by entering its
- * number in a hash table (the one atomic test-and-set that BPF has on 5.10), wiped, and given back.
+ * uprobe program can be preempted by another one on the same CPU. A slot is claimed by counting oneself
+ * among its users (5.10 has an atomic addition, but none that returns what was there): whoever is alone
+ * then has it, the others go on to the next. It is wiped and given back by the program that read it.
  */
 #ifndef TT_SCRATCH_BPF_H
 #define TT_SCRATCH_BPF_H
@@ -33,6 +34,8 @@ struct scratch {
 	__u32 pieces;
 	__u32 reader;		/* READ_* */
 	__u32 used_h2;		/* x has bytes of a message in it */
+	__u32 users;		/* 0: free */
+	__u64 owner;		/* struct task_struct *, never followed; 0 = none yet */
 	struct piece piece[PIECES_MAX];
 	struct tt_class_key prefix;
 	__u32 pad_;
@@ -47,34 +50,57 @@ struct {
 	__type(value, struct scratch);
 } scratch __weak SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, SLOTS);
-	__type(key, __u32);
-	__type(value, __u8);
-} claims __weak SEC(".maps");
-
-/* A slot's number, or -1. */
-static __always_inline int scratch_claim(void)
-{
-	__u32 slot = (bpf_get_smp_processor_id() * SLOTS_PER_CPU) & (SLOTS - 1);
-	__u8 one = 1;
-
-	for (int i = 0; i < SLOTS_PER_CPU; i++, slot++) {
-		if (!bpf_map_update_elem(&claims, &slot, &one, BPF_NOEXIST))
-			return slot;
-	}
-	drop(TT_DROP_scratch_busy);
-	return -1;
-}
+#define NO_SLOT (-1)
 
 static __always_inline struct scratch *scratch_get(__u32 slot)
 {
 	return bpf_map_lookup_elem(&scratch, &slot);
 }
 
+static __always_inline __u32 scratch_first(void)
+{
+	return (bpf_get_smp_processor_id() * SLOTS_PER_CPU) & (SLOTS - 1);
+}
+
+/* A slot's number, or NO_SLOT. */
+static __always_inline int scratch_claim(void)
+{
+	__u32 slot = scratch_first();
+	struct scratch *s;
+
+	for (int i = 0; i < SLOTS_PER_CPU; i++, slot++) {
+		s = scratch_get(slot);
+		if (!s)
+			break;
+		__sync_fetch_and_add(&s->users, 1);
+		if (*(volatile __u32 *)&s->users == 1) {
+			s->owner = bpf_get_current_task();
+			return slot;
+		}
+		__sync_fetch_and_add(&s->users, -1);
+	}
+	drop(TT_DROP_scratch_busy);
+	return NO_SLOT;
+}
+
+/* The slot that the program before this one claimed, in the same run: for the same task, which can't be
+ * in two programs at once, and on the same CPU, which a run doesn't leave. */
+static __always_inline int scratch_mine(void)
+{
+	__u64 task = bpf_get_current_task();
+	__u32 slot = scratch_first();
+	struct scratch *s;
+
+	for (int i = 0; i < SLOTS_PER_CPU; i++, slot++) {
+		s = scratch_get(slot);
+		if (s && s->owner == task)
+			return slot;
+	}
+	return NO_SLOT;
+}
+
 /* Nothing of a message stays behind. */
-static __always_inline void scratch_release(__u32 slot, struct scratch *s)
+static __always_inline void scratch_release(struct scratch *s)
 {
 	__builtin_memset(s->w.buf, 0, H1_WINDOW / 2);
 	asm volatile("" ::: "memory");	/* joined, the two would be too large for clang */
@@ -92,7 +118,9 @@ static __always_inline void scratch_release(__u32 slot, struct scratch *s)
 		__builtin_memset(&s->x.b, 0, sizeof(s->x.b));
 		s->used_h2 = 0;
 	}
-	bpf_map_delete_elem(&claims, &slot);
+	s->owner = 0;
+	asm volatile("" ::: "memory");
+	__sync_fetch_and_add(&s->users, -1);
 }
 
 #endif

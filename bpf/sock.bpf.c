@@ -13,6 +13,7 @@
  */
 #include "cover_sock.bpf.h"
 #include "nspr.bpf.h"
+#include "reader.bpf.h"
 #include "unsent.bpf.h"
 
 #define MMSGHDR_SIZE 64		/* struct mmsghdr: msghdr and a 4-byte length, padded */
@@ -21,6 +22,7 @@
 #define PSTATE_MODE 0x1f	/* PSR_MODE_MASK, arm64's asm/ptrace.h; 0 = 64-bit user */
 #define PSTATE_32BIT 0x10	/* PSR_MODE32_BIT */
 #define MSG_PEEK_FLAG 2		/* MSG_PEEK, linux/socket.h */
+#define NR_MESSAGES (1 << 16)	/* no number of a call: sendmmsg, its a2 messages looked at together */
 #define S_IFMT_MASK 0170000
 #define S_IFSOCK_TYPE 0140000
 
@@ -29,7 +31,6 @@ struct call_regs {
 	__u64 nr, a0, a1, a2, a3;
 	__u64 cs;		/* USER_CS; another value for a 32-bit caller, 0 for a thread of the kernel */
 	__u64 g;		/* of a goroutine; else anything */
-	__u64 later;		/* bytes that the same call sent after those that are looked at */
 };
 
 struct user_iovec {
@@ -84,20 +85,15 @@ static __always_inline void regs_read(struct call_regs *to, const struct pt_regs
 	mode &= PSTATE_MODE;
 	to->cs = !mode ? USER_CS : mode & PSTATE_32BIT ? 1 : 0;
 #endif
-	to->later = 0;
 }
 
-/*
- * ---- the buffers of a call ----
- *
- * The larger ones of these functions are not inlined: what they keep on the stack is gone again
- * before http_run() is called, below which little of the 512 bytes is left.
- */
+/* ---- the buffers of a call ---- */
 
 struct buffers {
 	__u64 addr, len;	/* one buffer, or */
-	struct user_iovec *iov;	/* several */
+	struct user_iovec *iov;	/* several, or */
 	__u64 iovs;
+	__u64 vector, messages;	/* those of several messages, of which iov are the first one's */
 };
 
 static __always_inline int buffers_msghdr(__u64 addr, struct buffers *b)
@@ -151,6 +147,7 @@ static __noinline int buffers_find(const struct call_regs *r, __u64 len, struct 
 	b->len = len;
 	b->iov = 0;
 	b->iovs = 0;
+	b->messages = 0;
 	if (r->cs != USER_CS)
 		return 1;	/* not reachable */
 	if (r->nr == NR_WRITE || r->nr == NR_SENDTO || r->nr == NR_READ || r->nr == NR_RECVFROM) {
@@ -165,6 +162,11 @@ static __noinline int buffers_find(const struct call_regs *r, __u64 len, struct 
 	if (r->nr == NR_SENDMSG || r->nr == NR_RECVMSG) {
 		if (call_peeks(r))
 			return 0;
+		return buffers_msghdr(r->a1, b);
+	}
+	if (r->nr == NR_MESSAGES) {
+		b->vector = r->a1;
+		b->messages = r->a2;
 		return buffers_msghdr(r->a1, b);
 	}
 	if (r->nr == NR_SENDMMSG)
@@ -197,34 +199,86 @@ static __noinline int buffers_first(const struct buffers *b, __u64 word[2])
 	return n;
 }
 
-static __noinline void buffers_to_pieces(const struct buffers *b, struct scratch *s)
+/* Bytes that no piece is left for, or that can't be found. */
+static __always_inline void piece_unknown(struct scratch *s, __u64 len)
 {
-	__u64 left = b->len;
-	struct user_iovec v;
-	__u32 n = 0;
+	__u64 n = s->pieces;
 
-	s->pieces = 1;
-	s->piece[0].addr = b->addr;
-	s->piece[0].len = left;
-	if (!b->iov)
+	drop(TT_DROP_iov_too_many);
+	if (n >= PIECES_MAX) {
+		s->piece[PIECES_MAX - 1].len += len;
 		return;
-	for (; n < IOVS_MAX && left && n < b->iovs; n++) {
-		if (bpf_probe_read_user(&v, sizeof(v), b->iov + n))
+	}
+	H1_MASK(n, PIECES_MAX - 1);
+	s->piece[n].addr = 0;
+	s->piece[n].len = len;
+	s->pieces++;
+}
+
+/* Adds the buffers that hold so many bytes to the pieces. Global: verified once, not for each message. */
+__weak __noinline int sock_pieces(__u32 slot, __u64 iov, __u64 iovs, __u64 left)
+{
+	struct scratch *s = scratch_get(slot);
+	struct user_iovec v;
+	__u64 n;
+
+	if (!s)
+		return 0;
+	for (int i = 0; i < IOVS_MAX; i++) {
+		n = s->pieces;
+		if (!left || i >= iovs || n >= IOVS_MAX ||
+		    bpf_probe_read_user(&v, sizeof(v), (struct user_iovec *)iov + i))
 			break;
 		if (v.len > left)
 			v.len = left;
+		H1_MASK(n, PIECES_MAX - 1);
 		s->piece[n].addr = v.base;
 		s->piece[n].len = v.len;
+		s->pieces++;
 		left -= v.len;
 	}
-	s->pieces = n;
-	if (!left)
-		return;
-	drop(TT_DROP_iov_too_many);	/* what is in the others is not known */
-	H1_MASK(n, PIECES_MAX - 1);
-	s->piece[n].addr = 0;
-	s->piece[n].len = left;
-	s->pieces = n + 1;
+	if (left)
+		piece_unknown(s, left);	/* what is in the others is not known */
+	return 0;
+}
+
+/* What of a message was sent stands behind it. */
+static __always_inline __u64 message_bytes(__u64 vector, __u32 i)
+{
+	__u32 bytes;
+
+	vector += i * MMSGHDR_SIZE + sizeof(struct user_msghdr);
+	return bpf_probe_read_user(&bytes, sizeof(bytes), (void *)vector) ? drop(TT_DROP_user_fault) : bytes;
+}
+
+/* All that a sendmmsg call sent, as one piece of the stream. */
+__weak __noinline int sock_messages(__u32 slot, __u64 vector, __u32 messages)
+{
+	struct { __u64 iov, iovs; } m;
+
+	for (int i = 0; i < MESSAGES_MAX; i++) {
+		if (i >= messages)
+			break;
+		if (bpf_probe_read_user(&m, sizeof(m), (void *)(vector + i * MMSGHDR_SIZE +
+								__builtin_offsetof(struct user_msghdr, iov))))
+			m.iovs = 0;
+		sock_pieces(slot, m.iov, m.iovs, message_bytes(vector, i));
+	}
+	return 0;
+}
+
+static __always_inline void buffers_to_pieces(const struct buffers *b, struct scratch *s, __u32 slot)
+{
+	s->pieces = 0;
+	if (b->messages) {
+		sock_messages(slot, b->vector, b->messages);
+	} else if (b->iov) {
+		sock_pieces(slot, (__u64)b->iov, b->iovs, b->len);
+	} else {
+		s->pieces = 1;
+		s->piece[0].addr = b->addr;
+		s->piece[0].len = b->len;
+	}
 }
 
 /* ---- what was sent or received ---- */
@@ -256,7 +310,7 @@ static __always_inline void bytes_missed(struct http1 *d, __u32 len)
  * skipped because this program was preempted), and that bytes which were only peeked at are still to
  * come. Whether these are new ones.
  */
-static __noinline int tcp_in_step(struct conn *c, struct sock *sk, __u64 len, __u32 dir, __u32 later)
+static __noinline int tcp_in_step(struct conn *c, struct sock *sk, __u64 len, __u32 dir)
 {
 	struct tcp_sock *tp = (void *)sk;
 	__u32 now, before, known, missed;
@@ -264,7 +318,7 @@ static __noinline int tcp_in_step(struct conn *c, struct sock *sk, __u64 len, __
 	if (c->tuple.family == TT_AF_UNIX || BPF_CORE_READ(sk, sk_protocol) != PROTOCOL_TCP)
 		return 1;
 	if (dir == OUT) {
-		now = BPF_CORE_READ(tp, write_seq) - later;
+		now = BPF_CORE_READ(tp, write_seq);
 		before = c->tcp_next[OUT];
 		known = c->tcp_known[OUT];
 		c->tcp_next[OUT] = now;
@@ -318,7 +372,8 @@ static __always_inline int plain_open(const struct http1 *d)
 	       (d->state == H1_S_START && d->kind == H1_UNKNOWN);
 }
 
-/* known: the socket speaks TLS, as far as coverage is concerned. */
+/* known: the socket speaks TLS, as far as coverage is concerned. Returns the slot that has the bytes to be
+ * read, or NO_SLOT. */
 static __noinline int plain_io(struct sock *sk, __u64 len, __u32 dir, const struct call_regs *regs,
 			       __u32 known)
 {
@@ -330,44 +385,36 @@ static __noinline int plain_io(struct sock *sk, __u64 len, __u32 dir, const stru
 
 	c = plain_conn(&key, sk);
 	if (!c && known)
-		return 0;
-	if (c && !tcp_in_step(c, sk, len, dir, regs->later))
-		return 0;
+		return NO_SLOT;
+	if (c && !tcp_in_step(c, sk, len, dir))
+		return NO_SLOT;
 	open = !c || plain_open(conn_dir(c, dir));
 	if (c && http_passes(conn_dir(c, dir), len) && (known || !open))
-		return 0;
+		return NO_SLOT;
 	if (!buffers_find(regs, len, &b))
-		return 0;
+		return NO_SLOT;
 	if (open)
 		begins = plain_begins(sk, &b, dir, known);
 	if (c && conn_dir(c, dir)->state == H1_S_OPAQUE)
-		return 0;
+		return NO_SLOT;
 	if (c && b.addr && conn_dir(c, dir)->state == H1_S_LOST && !begins)
-		return 0;
+		return NO_SLOT;
 	if (!c) {
 		/* The end of a closed socket has been announced already: nobody would end its row. */
 		if (!begins || !watched() ||
 		    BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE_STATE)
-			return 0;
+			return NO_SLOT;
 		c = conn_new(&key);
 		if (!c)
-			return 0;
+			return NO_SLOT;
 		sock_tuple(sk, &c->tuple);
-		tcp_in_step(c, sk, len, dir, regs->later);
+		tcp_in_step(c, sk, len, dir);
 	}
-	slot = scratch_claim();
-	if (slot < 0) {
-		http_gap(conn_dir(c, dir));
-		return 0;
-	}
-	s = scratch_get(slot);
+	s = read_slot(&key, c, dir, &slot);
 	if (!s)
-		return 0;
-	s->key = key;
-	s->dir = dir;
-	buffers_to_pieces(&b, s);
-	http_run(slot);
-	return 0;
+		return NO_SLOT;
+	buffers_to_pieces(&b, s, slot);
+	return slot;
 }
 
 /* Socket I/O inside a TLS call. */
@@ -457,13 +504,14 @@ static __noinline struct thread *thread_here(__u64 g)
 	return of_g && of_g->in_call ? of_g : t;
 }
 
+/* Returns the slot that has the bytes to be read, or NO_SLOT. */
 static __noinline int sock_io(struct sock *sk, __s64 len, __u32 dir, const struct call_regs *regs)
 {
 	struct thread *t;
 	__u32 known;
 
 	if (len <= 0 || len > 0x7fffffff || !sock_is_stream(sk))
-		return 0;
+		return NO_SLOT;
 	if (regs->nr == NR_IO_URING_ENTER || !regs->cs)
 		cover_uring(regs->nr == NR_IO_URING_ENTER);
 	known = cover_io((__u64)sk, len, dir, call_peeks(regs) != 0);
@@ -473,7 +521,7 @@ static __noinline int sock_io(struct sock *sk, __s64 len, __u32 dir, const struc
 		if (!t->unproved) {
 			if (!known)
 				cover_first(sk, len, dir | COVER_NESTED, regs);
-			return 0;
+			return NO_SLOT;
 		}
 	} else if (t) {
 		adjacent_io(t, sk, len, dir);
@@ -482,7 +530,7 @@ static __noinline int sock_io(struct sock *sk, __s64 len, __u32 dir, const struc
 		return plain_io(sk, len, dir, regs, known);
 	if (!known)
 		cover_first(sk, len, dir, regs);
-	return 0;
+	return NO_SLOT;
 }
 
 static __always_inline int sock_length(struct bpf_raw_tracepoint_args *ctx, __u32 dir)
@@ -490,7 +538,7 @@ static __always_inline int sock_length(struct bpf_raw_tracepoint_args *ctx, __u3
 	struct call_regs regs;
 
 	regs_read(&regs, (void *)bpf_task_pt_regs((void *)bpf_get_current_task_btf()));
-	return sock_io((void *)ctx->args[0], (int)ctx->args[1], dir, &regs);
+	return read_call(ctx, &sock_reader, sock_io((void *)ctx->args[0], (int)ctx->args[1], dir, &regs));
 }
 
 SEC("raw_tp/sock_send_length")
@@ -523,28 +571,22 @@ static __always_inline struct sock *sock_of(__u32 fd)
 	return BPF_CORE_READ(socket, sk);
 }
 
-/* sendmmsg returns a number of messages; how much of each was sent stands behind it. */
-static __always_inline int sent_messages(struct sock *sk, __u64 messages, struct call_regs *regs)
+/* sendmmsg returns a number of messages. How many bytes they are, as far as they are looked at. */
+static __always_inline __u64 sent_messages(__u64 messages, struct call_regs *regs)
 {
-	__u64 vector = regs->a1;
-	__u32 bytes;
+	__u64 bytes = 0;
 
-	regs->nr = NR_SENDMSG;
-	for (int i = 0; i < MESSAGES_MAX; i++) {
-		if (i < messages && !bpf_probe_read_user(&bytes, 4, (void *)(vector + i * MMSGHDR_SIZE +
-									     sizeof(struct user_msghdr))))
-			regs->later += bytes;
+	if (messages > MESSAGES_MAX) {
+		drop(TT_DROP_iov_too_many);
+		messages = MESSAGES_MAX;
 	}
 	for (int i = 0; i < MESSAGES_MAX; i++) {
-		if (i >= messages)
-			return 0;
-		regs->a1 = vector + i * MMSGHDR_SIZE;
-		if (bpf_probe_read_user(&bytes, 4, (void *)(regs->a1 + sizeof(struct user_msghdr))))
-			return drop(TT_DROP_user_fault);
-		regs->later -= bytes;
-		sock_io(sk, bytes, OUT, regs);
+		if (i < messages)
+			bytes += message_bytes(regs->a1, i);
 	}
-	return messages > MESSAGES_MAX ? drop(TT_DROP_iov_too_many) : 0;
+	regs->nr = NR_MESSAGES;
+	regs->a2 = messages;
+	return bytes;
 }
 
 /* For kernels without the tracepoints above. */
@@ -573,8 +615,8 @@ int sys_exit(struct bpf_raw_tracepoint_args *ctx)
 	if (!sk)
 		return 0;
 	if (regs.nr == NR_SENDMMSG)
-		return sent_messages(sk, ret, &regs);
-	return sock_io(sk, ret, dir, &regs);
+		ret = sent_messages(ret, &regs);
+	return read_call(ctx, &sock_reader, sock_io(sk, ret, dir, &regs));
 }
 
 /* struct sock *, int old state, int new state; kernel commit 563e0bb0dc74 (4.16) */

@@ -9,6 +9,7 @@
 
 #include "cover_call.bpf.h"
 #include "nspr.bpf.h"
+#include "reader.bpf.h"
 #include "unsent.bpf.h"
 #include <bpf/bpf_tracing.h>
 
@@ -243,28 +244,21 @@ static __always_inline void call_adjacent(const struct conn_key *key, struct thr
 		conn_candidate(key, t->received_sock, &t->received_tuple, IN);
 }
 
-static __always_inline int call_read(const struct conn_key *key, struct conn *c, struct thread *t,
+/* Returns the slot that has the bytes to be read, or NO_SLOT. */
+static __always_inline int call_slot(const struct conn_key *key, struct conn *c, struct thread *t,
 				     __u64 bytes)
 {
-	struct scratch *s;
-	int slot = scratch_claim();
+	int slot;
+	struct scratch *s = read_slot(key, c, t->dir, &slot);
 
-	if (slot < 0) {
-		http_gap(conn_dir(c, t->dir));
-		return 0;
-	}
-	s = scratch_get(slot);
 	if (!s)
-		return 0;
-	s->key = *key;
-	s->dir = t->dir;
+		return NO_SLOT;
 	s->pieces = 1;
 	s->piece[0].addr = t->buf;
 	s->piece[0].len = bytes;
 	if (t->result == RESULT_VECTOR)
 		nspr_pieces(t, s);
-	http_run(slot);
-	return 0;
+	return slot;
 }
 
 #endif

@@ -161,5 +161,5 @@ int tls_out(struct pt_regs *ctx)
 	if (t->result == RESULT_VECTOR ? http_passes(conn_dir(c, t->dir), bytes) :
 					 http_idle(conn_dir(c, t->dir), t->buf, bytes))
 		return 0;
-	return call_read(&key, c, t, bytes);
+	return read_call(ctx, &tls_reader, call_slot(&key, c, t, bytes));
 }

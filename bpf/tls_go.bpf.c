@@ -43,8 +43,7 @@ static __always_inline void go_open(struct conn *c, __u32 dir)
 	*open = 1;
 }
 
-/* The caller's row with the call in it, or NULL if the call does not count. Not inlined: its stack is
- * gone before the reader runs. */
+/* The caller's row with the call in it, or NULL if the call does not count. */
 static __noinline struct thread *go_begin(struct pt_regs *ctx, __u32 dir)
 {
 	struct call call = {
@@ -128,7 +127,7 @@ int go_write_in(struct pt_regs *ctx)
 	t->first = go_next_seq(c);
 	if (http_idle(&c->dir[OUT], t->buf, t->num))
 		return 0;
-	return call_read(&key, c, t, t->num);
+	return read_call(ctx, &tls_reader, call_slot(&key, c, t, t->num));
 }
 
 SEC("uprobe")
@@ -203,5 +202,5 @@ int go_return_in(struct pt_regs *ctx)
 	c = call_conn(&key, c, t, bytes);
 	if (!c || http_idle(conn_dir(c, t->dir), t->buf, bytes))
 		return 0;
-	return call_read(&key, c, t, bytes);
+	return read_call(ctx, &tls_reader, call_slot(&key, c, t, bytes));
 }

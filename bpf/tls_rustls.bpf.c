@@ -61,61 +61,6 @@ struct {
 
 #define COMMON_WORDS 128	/* of CommonState that are looked at; it has some 105 */
 
-/* ---- the reader: in one program for both directions, since it is dear to load ---- */
-
-/* A slot for this connection's bytes. Without one they are missed. */
-static __always_inline struct scratch *slot_for(const struct conn_key *key, struct conn *c, __u32 dir,
-						int *ret_slot)
-{
-	int slot = scratch_claim();
-	struct scratch *s;
-
-	if (slot < 0) {
-		if (c)
-			http_gap(conn_dir(c, dir));
-		return 0;
-	}
-	s = scratch_get(slot);
-	if (!s)
-		return 0;
-	s->key = *key;
-	s->dir = dir;
-	*ret_slot = slot;
-	return s;
-}
-
-/* Entered with the slot in the thread's row: nothing of the program's own is kept over a tail call. */
-SEC("uprobe")
-int rustls_run(struct pt_regs *ctx)
-{
-	struct thread *t = thread_own();
-
-	OWN_STACK(ctx);
-	if (!t)
-		return drop(TT_DROP_call_lost);
-	http_run(t->slot);
-	return 0;
-}
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
-	__uint(max_entries, 1);
-	__uint(key_size, sizeof(__u32));
-	__array(values, int(void *));
-} rustls_next SEC(".maps") = { .values = { [0] = (void *)&rustls_run } };
-
-static __always_inline int read_slot(struct pt_regs *ctx, struct thread *t, int slot)
-{
-	struct scratch *s = slot < 0 ? 0 : scratch_get(slot);
-
-	if (!s)
-		return 0;
-	t->slot = slot;
-	bpf_tail_call(ctx, &rustls_next, 0);
-	scratch_release(slot, s);
-	return drop(TT_DROP_call_lost);
-}
-
 /* ---- offers ---- */
 
 static __always_inline int offer(struct pt_regs *ctx, const struct chunks *c, __u8 slice)
@@ -400,7 +345,7 @@ static __always_inline void covered(struct thread *t, const struct conn_key *key
 	cover_called(t, c ? c->sock : 0, bytes);
 }
 
-/* Returns the slot that has the bytes to be read, or -1. */
+/* Returns the slot that has the bytes to be read, or NO_SLOT. */
 static __always_inline int record(const struct conn_key *key, struct thread *t,
 				  const struct chunks *chunks, __u64 epoch, __u32 missed)
 {
@@ -415,11 +360,11 @@ static __always_inline int record(const struct conn_key *key, struct thread *t,
 		http_gap(&c->dir[OUT]);
 	if (c && http_passes(&c->dir[OUT], bytes)) {
 		record_adjacent(key, c, t, bytes);
-		return -1;
+		return NO_SLOT;
 	}
-	s = slot_for(key, c, OUT, &slot);
+	s = read_slot(key, c, OUT, &slot);
 	if (!s)
-		return -1;
+		return NO_SLOT;
 	chunks_to_pieces(chunks, s, slot);
 	if (!c && http_may_begin(s->piece[0].addr, s->piece[0].len)) {
 		rustls_learn(t->offered, key->object);
@@ -466,7 +411,7 @@ int rustls_record_in(struct pt_regs *ctx)
 			rustls_learn(t->offered, key.object);
 		return record_outside(&c);
 	}
-	return read_slot(ctx, t, record(&key, t, &c, epoch, missed));
+	return read_call(ctx, &tls_reader, record(&key, t, &c, epoch, missed));
 }
 
 /* ---- reading ---- */
@@ -563,13 +508,13 @@ int rustls_read_in(struct pt_regs *ctx)
 		conn_candidate(&key, t->received_sock, &t->received_tuple, IN);
 	if (http_idle(&c->dir[IN], p.at, p.len))
 		return 0;
-	s = slot_for(&key, c, IN, &slot);
+	s = read_slot(&key, c, IN, &slot);
 	if (!s)
 		return 0;
 	s->pieces = 1;
 	s->piece[0].addr = p.at;
 	s->piece[0].len = p.len;
-	return read_slot(ctx, t, slot);
+	return read_call(ctx, &tls_reader, slot);
 }
 
 /* drop_in_place::<CommonState>(...) */

@@ -20,11 +20,13 @@ struct {
 
 const volatile __u8 conf_never __weak = 0;
 
-#define OWN_STACK(ctx)                                                                             \
+/* array: which takes programs of this type; one takes one type only. */
+#define OWN_STACK_BY(ctx, array)                                                                   \
 	do {                                                                                       \
 		if (conf_never)                                                                    \
-			bpf_tail_call(ctx, &nowhere, 0);                                           \
+			bpf_tail_call(ctx, array, 0);                                              \
 	} while (0)
+#define OWN_STACK(ctx) OWN_STACK_BY(ctx, &nowhere)
 
 static __always_inline int watched(void)
 {

@@ -95,12 +95,29 @@ static void pick_variants(struct bpf_sensor *sensor)
 		for (enum tt_hook hook = 1; hook < TT_HOOK_MAX; hook++)
 			set_multi(bpf_sensor_entry(sensor, hook));
 		set_multi(bpf_sensor_return(sensor));
-		set_multi(skel->progs.rustls_run);
+		set_multi(skel->progs.tls_read); /* as those that call it */
 	}
 	sensor->socket_events = kernel_try_raw_tracepoint("sock_send_length") == 0;
 	bpf_program__set_autoload(skel->progs.sock_send, sensor->socket_events);
 	bpf_program__set_autoload(skel->progs.sock_recv, sensor->socket_events);
 	bpf_program__set_autoload(skel->progs.sys_exit, !sensor->socket_events);
+}
+
+static int fill_reader(struct bpf_map *array, struct bpf_program *reader)
+{
+	uint32_t first = 0;
+	int fd = bpf_program__fd(reader);
+
+	return bpf_map_update_elem(bpf_map__fd(array), &first, &fd, BPF_ANY) < 0 ? -errno : 0;
+}
+
+static int fill_readers(struct bpf_sensor *sensor)
+{
+	struct tokentrail *skel = sensor->skel;
+	int r;
+
+	r = fill_reader(skel->maps.tls_reader, skel->progs.tls_read);
+	return r < 0 ? r : fill_reader(skel->maps.sock_reader, skel->progs.sock_read);
 }
 
 static int fill_classes(struct bpf_sensor *sensor)
@@ -173,6 +190,9 @@ static int open_and_load(struct bpf_sensor *sensor, const struct config *config,
 	r = tokentrail__load(sensor->skel);
 	if (r < 0)
 		return say(error, r, "the kernel refused the BPF programs");
+	r = fill_readers(sensor);
+	if (r < 0)
+		return say(error, r, "the reader can't be entered for those that call it");
 	r = fill_tables(sensor);
 	if (r < 0)
 		return say(error, r, "the tables of classes and names can't be filled");

@@ -7,6 +7,7 @@
 #define TT_TESTS_SENSOR_RIG_H
 
 #include <arpa/inet.h>
+#include <bpf/bpf.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -172,6 +173,45 @@ static void rig_assert_text(const uint8_t *bytes, size_t len, const char *want)
 	assert_int_equal(len, strlen(want));
 	assert_memory_equal(bytes, want, len);
 }
+
+/* A map of this process's sensor: others may be on the machine. */
+static inline int rig_map(const char *name)
+{
+	struct bpf_map_info info;
+	uint32_t len;
+
+	for (int map = 3; map < 1024; map++) {
+		memset(&info, 0, sizeof(info));
+		len = sizeof(info);
+		if (!bpf_obj_get_info_by_fd(map, &info, &len) && !strcmp(info.name, name))
+			return map;
+	}
+	fail_msg("there is no map %s", name);
+	return -1;
+}
+
+/* Takes the reader away from the programs that call it; returns its descriptor. */
+static inline int rig_take_reader(const char *array)
+{
+	uint32_t first = 0, id = 0;
+	int program;
+
+	assert_int_equal(bpf_map_lookup_elem(rig_map(array), &first, &id), 0);
+	program = bpf_prog_get_fd_by_id(id);
+	assert_true(program >= 0);
+	assert_int_equal(bpf_map_delete_elem(rig_map(array), &first), 0);
+	return program;
+}
+
+static inline void rig_put_reader(const char *array, int program)
+{
+	uint32_t first = 0;
+
+	assert_int_equal(bpf_map_update_elem(rig_map(array), &first, &program, BPF_ANY), 0);
+	close(program);
+}
+
+#define RIG_SLOTS 4		/* SLOTS_PER_CPU, bpf/scratch.bpf.h */
 
 /* A connected pair of TCP sockets on loopback. */
 static inline void rig_tcp(int fd[2])

@@ -559,6 +559,27 @@ static void test_chunked_body_like_a_head(void **state)
 	}
 }
 
+/* A call whose bytes don't get to the reader is counted, keeps no slot, and the next message is read. */
+static void test_no_reader(void **state)
+{
+	uint64_t before = rig_dropped(&rig, TT_DROP_call_lost);
+	int reader = rig_take_reader("sock_reader");
+
+	for (int i = 0; i < 2 * RIG_SLOTS; i++) {
+		put(fd[0], REQUEST);
+		get(fd[1], strlen(REQUEST));
+	}
+	assert_true(rig_dropped(&rig, TT_DROP_call_lost) >= before + 4 * RIG_SLOTS);
+	rig_collect(&rig);
+	assert_int_equal(rig.uses, 0);
+	rig_put_reader("sock_reader", reader);
+	put(fd[0], REQUEST);
+	get(fd[1], strlen(REQUEST));
+	put(fd[1], RESPONSE);
+	get(fd[0], strlen(RESPONSE));
+	assert_exchange();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -570,6 +591,7 @@ int main(void)
 		T(test_not_http),      T(test_bad_head),	T(test_tunnel),
 		T(test_chunked_body_like_a_head), T(test_spliced_body), T(test_spliced_head),
 		T(test_peek),	       T(test_fin_along),	T(test_read_after_close),
+		T(test_no_reader),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

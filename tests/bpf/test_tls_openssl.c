@@ -263,6 +263,23 @@ static void test_freed_object(void **state)
 	assert_int_equal(rig.closed[0].h.conn, rig.use[0].h.conn);
 }
 
+/* A call whose bytes don't get to the reader is counted, keeps no slot, and the next message is read. */
+static void test_no_reader(void **state)
+{
+	uint64_t before = rig_dropped(&rig, TT_DROP_call_lost);
+	int reader = rig_take_reader("tls_reader");
+
+	for (int i = 0; i < 2 * RIG_SLOTS; i++) {
+		put(client, REQUEST);
+		get(server, strlen(REQUEST));
+	}
+	assert_true(rig_dropped(&rig, TT_DROP_call_lost) >= before + 4 * RIG_SLOTS);
+	rig_collect(&rig);
+	assert_int_equal(rig.uses, 0);
+	rig_put_reader("tls_reader", reader);
+	test_exchange(state);
+}
+
 /* ---- memory buffers: the program itself carries the records (Node, asyncio, netty) ---- */
 
 static BIO *client_in, *client_out, *server_in, *server_out;
@@ -428,6 +445,7 @@ int main(void)
 		T(test_failed_calls, over_sockets),
 		T(test_peek, over_sockets),
 		T(test_freed_object, over_sockets),
+		T(test_no_reader, over_sockets),
 		T(test_memory_buffers, over_memory),
 		T(test_unrelated_send, over_memory),
 		T(test_two_of_one_size, over_memory),
