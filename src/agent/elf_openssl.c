@@ -14,7 +14,8 @@
 #include "agent/elf_xref.h"
 
 enum string {
-	WRITE, READ, NEW, WRITE_INTERNAL, READ_INTERNAL, NAMES, FILE_NAME = NAMES, SINCE_3_3, VERSION
+	WRITE, READ, NEW, WRITE_INTERNAL, READ_INTERNAL, NAMES, FILE_NAME = NAMES, SINCE_3_3, VERSION,
+	LIBRESSL = VERSION + 3
 };
 
 static const struct elf_xref_string strings[] = {
@@ -28,6 +29,7 @@ static const struct elf_xref_string strings[] = {
 	[VERSION] = { "OpenSSL 1.", ELF_XREF_PART },
 	{ "OpenSSL 3.", ELF_XREF_PART },
 	{ "OpenSSL 4.", ELF_XREF_PART },
+	[LIBRESSL] = { "LibreSSL ", ELF_XREF_PART },
 };
 #define STRINGS (sizeof(strings) / sizeof(strings[0]))
 
@@ -51,6 +53,7 @@ struct search {
 	struct elf_xref *xref;
 	unsigned int major, minor;	/* 0 = not known */
 	char version[TT_VERSION_LEN];
+	bool libressl;		/* its version is in the file */
 	struct function functions[FUNCTIONS_MAX];
 	size_t count;
 };
@@ -69,6 +72,15 @@ static bool read_version(const char *text, char version[static TT_VERSION_LEN])
 }
 _Static_assert(TT_VERSION_LEN == 32, "the format above");
 
+/* "LibreSSL 4.3.1", and no more; curl's "LibreSSL/%s" is none. */
+static bool is_libressl(const char *text)
+{
+	unsigned int part;
+	int end = 0;
+
+	return sscanf(text, "LibreSSL %u.%u.%u%n", &part, &part, &part, &end) == 3 && text[end] == '\0';
+}
+
 /* Only if all such texts in the file say the same. */
 static void find_version(struct search *s)
 {
@@ -81,12 +93,15 @@ static void find_version(struct search *s)
 
 		if (x->place[i].string < VERSION ||
 		    elf_file_read(x->file, x->place[i].offset, text,
-				  left < sizeof(text) - 1 ? left : sizeof(text) - 1) < 0 ||
-		    !read_version(text, version))
+				  left < sizeof(text) - 1 ? left : sizeof(text) - 1) < 0)
+			continue;
+		s->libressl |= is_libressl(text);
+		if (!read_version(text, version))
 			continue;
 		if (s->version[0] && strcmp(s->version, version) != 0) {
 			s->version[0] = '\0';
 			s->major = s->minor = 0;
+			s->libressl = false;
 			return;
 		}
 		memcpy(s->version, version, sizeof(version));
@@ -278,6 +293,10 @@ static int search(struct elf_xref *x, struct elf_scan *scan)
 	if (r < 0)
 		return r == -E2BIG ? 0 : r;
 	find_version(&s);
+	if (!elf_scan_has(scan, TT_TLS_OPENSSL) && s.libressl && !s.version[0]) {
+		elf_scan_blind(scan, TT_TLS_LIBRESSL, TT_BLIND_not_found, NULL);	/* its errors name no function */
+		return 0;
+	}
 	if (!elf_scan_has(scan, TT_TLS_OPENSSL))
 		return find_functions(&s, scan);
 	elf_scan_found(scan, TT_TLS_OPENSSL, TT_HOW_symbols, s.version);

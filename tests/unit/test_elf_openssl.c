@@ -108,6 +108,31 @@ static void internal_ones(void **state)
 	assert_found(3, "3.2.1");
 }
 
+/* Whose functions can't be found, since its errors do not name them; it is not called OpenSSL. */
+static void libressl(void **state)
+{
+	elf_made_openssl(&made, "LibreSSL 4.3.1", &at);
+	look();
+	assert_int_equal(scan.count, 0);
+	assert_int_equal(scan.findings, 1);
+	assert_int_equal(scan.finding[0].tls, TT_TLS_LIBRESSL);
+	assert_int_equal(scan.finding[0].blind, TT_BLIND_not_found);
+	/* What only speaks of it is OpenSSL, and so is what has both. */
+	elf_made_openssl(&made, "LibreSSL 4.3.1 or later", &at);
+	look();
+	assert_found(3, "");
+	elf_made_openssl(&made, "LibreSSL/%s", &at);
+	look();
+	assert_found(3, "");
+	elf_made_openssl(&made, V3_5, &at);
+	elf_made_string(&made, "LibreSSL 4.3.1");
+	look();
+	assert_found(5, "3.5.4");
+	elf_made_string(&made, "OpenSSL 3.5.5 1 Nov 2025");
+	look();
+	assert_found(3, "");
+}
+
 static void versions(void **state)
 {
 	static const struct {
@@ -231,6 +256,7 @@ int main(void)
 		cmocka_unit_test(all_functions),
 		cmocka_unit_test(internal_ones),
 		cmocka_unit_test(versions),
+		cmocka_unit_test(libressl),
 		cmocka_unit_test(names_in_other_functions),
 		cmocka_unit_test(names_that_are_missing),
 		cmocka_unit_test(numbers_of_functions),
