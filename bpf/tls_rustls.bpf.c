@@ -11,6 +11,12 @@
  *
  * Received plaintext is given to CommonState a record at a time.
  *
+ * Where names are missing, or CommonState's functions have become parts of others, two methods are left
+ * that are called through tables (agent/elf_rustls_tables.h): the one that encrypts tells by itself what
+ * kind of record it makes, and the one that decrypts has the plaintext when it returns, which is probed at
+ * its own instructions. Its caller goes on with the RecordLayer, which names both objects and the record's
+ * number; it is taken for that only if all three are as they have to be.
+ *
  * CommonState is part of larger structs and is moved with them: between the handshake and the first
  * request, and again when a server has seen which version of HTTP comes. What encrypts is a heap object
  * of its own, which stays where it is, so connections are known by that. Where CommonState has its
@@ -367,7 +373,8 @@ static __always_inline int record(const struct conn_key *key, struct thread *t,
 		return NO_SLOT;
 	chunks_to_pieces(chunks, s, slot);
 	if (!c && http_may_begin(s->piece[0].addr, s->piece[0].len)) {
-		rustls_learn(t->offered, key->object);
+		if (t->offered)
+			rustls_learn(t->offered, key->object);
 		c = conn_new(key);
 	}
 	if (!c) {
@@ -471,18 +478,42 @@ static __always_inline int payload_of(__u64 addr, struct payload *p)
 	return p->capacity == NICHE || (p->capacity >= p->len && p->capacity < ADDRESS_MIN);
 }
 
+/* A record's plaintext, of the connection whose answers `key` encrypts. Returns the slot that has it, or
+ * NO_SLOT. */
+static __always_inline int received(struct thread *t, const struct conn_key *key, const struct payload *p)
+{
+	struct scratch *s;
+	struct conn *c;
+	__u8 fed = t->unread;
+	int slot;
+
+	t->unread = 0;
+	c = read_conn(key, t, p);
+	covered(t, key, c, IN, p->len);
+	if (!c)
+		return NO_SLOT;
+	if (!c->sock && fed && p->len + TLS_OVERHEAD_MIN <= t->received_bytes &&
+	    bpf_ktime_get_boot_ns() - t->mixed_ns > UNSENT_NS)
+		conn_candidate(key, t->received_sock, &t->received_tuple, IN);
+	if (http_idle(&c->dir[IN], p->at, p->len))
+		return NO_SLOT;
+	s = read_slot(key, c, IN, &slot);
+	if (!s)
+		return NO_SLOT;
+	s->pieces = 1;
+	s->piece[0].addr = p->at;
+	s->piece[0].len = p->len;
+	return slot;
+}
+
 /* CommonState::take_received_plaintext(&mut self, bytes: Payload) */
 SEC("uprobe")
 int rustls_read_in(struct pt_regs *ctx)
 {
 	struct conn_key key;
 	struct payload p;
-	struct scratch *s;
 	struct thread *t;
-	struct conn *c;
 	__u64 object;
-	__u8 fed;
-	int slot;
 
 	OWN_STACK(ctx);
 	if (!watched())
@@ -494,27 +525,10 @@ int rustls_read_in(struct pt_regs *ctx)
 		return drop(TT_DROP_user_fault);
 	if (!p.len)
 		return 0;
-	fed = t->unread;
-	t->unread = 0;
 	/* Not learned yet: what is read is seen, but not what answers it. */
 	object = encrypter_of(PT_REGS_PARM1(ctx));
 	encrypter_key(object ? object : PT_REGS_PARM1(ctx), &key);
-	c = read_conn(&key, t, &p);
-	covered(t, &key, c, IN, p.len);
-	if (!c)
-		return 0;
-	if (!c->sock && fed && p.len + TLS_OVERHEAD_MIN <= t->received_bytes &&
-	    bpf_ktime_get_boot_ns() - t->mixed_ns > UNSENT_NS)
-		conn_candidate(&key, t->received_sock, &t->received_tuple, IN);
-	if (http_idle(&c->dir[IN], p.at, p.len))
-		return 0;
-	s = read_slot(&key, c, IN, &slot);
-	if (!s)
-		return 0;
-	s->pieces = 1;
-	s->piece[0].addr = p.at;
-	s->piece[0].len = p.len;
-	return read_call(ctx, &tls_reader, slot);
+	return read_call(ctx, &tls_reader, received(t, &key, &p));
 }
 
 /* drop_in_place::<CommonState>(...) */
@@ -529,4 +543,223 @@ int rustls_end_in(struct pt_regs *ctx)
 	conn_end(&key);
 	bpf_map_delete_elem(&encrypters, &key);
 	return 0;
+}
+
+/* ---- by tables ---- */
+
+/* ContentType and ProtocolVersion, enumerations: the number of the variant, and in front of or behind it
+ * what only a variant for other numbers uses. */
+struct kind {
+	__u8 type, type_other;
+	__u16 version, version_other;
+};
+#define APPLICATION_DATA 3
+#define TLS_1_2 4	/* stands in the records of 1.3 too */
+#define TLS_1_3 5
+
+/* OutboundPlainMessage, InboundOpaqueMessage, and Result<InboundPlainMessage, Error> */
+struct plain_message {
+	struct chunks payload;
+	struct kind kind;
+	__u16 pad_;
+};
+
+struct opaque_message {
+	__u64 at, len;
+};
+
+struct opened {
+	__u64 tag, at, len;
+	struct kind kind;
+	__u16 pad_;
+};
+
+/* A call that decrypts, until it returns. */
+struct opening {
+	__u64 result, sp;
+	struct opaque_message message;
+	__u64 encrypter;	/* of the same connection; 0 = not known */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);	/* thread */
+	__type(value, struct opening);
+} openings SEC(".maps");
+
+/* RecordLayer, 0.23; up to 0.23.11 without the first of the numbers. */
+struct record_layer {
+	__u64 trial[2];
+	__u64 encrypter, encrypter_table;
+	__u64 decrypter, decrypter_table;
+	__u64 number[3];	/* most and next to be written, next to be read */
+};
+
+static __always_inline int is_data(const struct kind *kind)
+{
+	return kind->type == APPLICATION_DATA && (kind->version == TLS_1_2 || kind->version == TLS_1_3);
+}
+
+static __always_inline int is_record(const struct chunks *c)
+{
+	if (!c->slices)
+		return c->at >= ADDRESS_MIN && c->from <= TLS_RECORD;
+	return c->slices >= ADDRESS_MIN && c->from <= c->to && c->to - c->from <= TLS_RECORD;
+}
+
+/* MessageEncrypter::encrypt, as rustls_record_in(). */
+SEC("uprobe")
+int rustls_encrypt_in(struct pt_regs *ctx)
+{
+	struct plain_message m;
+	struct conn_key key;
+	struct thread *t;
+	__u32 missed = 0;
+	__u64 epoch;
+
+	OWN_STACK(ctx);
+	if (!watched())
+		return 0;
+	t = thread_own();
+	if (!t)
+		return drop(TT_DROP_call_lost);
+	t->unread = 0;
+	encrypter_key(PT_REGS_PARM2(ctx), &key);
+	epoch = encrypter_next(&key, PT_REGS_PARM4(ctx), &missed);
+	if (bpf_probe_read_user(&m, sizeof(m), (void *)PT_REGS_PARM3(ctx)))
+		return drop(TT_DROP_user_fault);
+	if (!is_data(&m.kind))
+		return 0;
+	if (!is_record(&m.payload))
+		return drop(TT_DROP_call_lost);
+	return read_call(ctx, &tls_reader, record(&key, t, &m.payload, epoch, missed));
+}
+
+#if defined(__TARGET_ARCH_x86)
+
+/* Does encrypted_payload_len(), the table's fifth word, begin with lea BYTES(%rsi),%rax (behind push %rbp;
+ * mov %rsp,%rbp)? */
+static __noinline int encrypts(__u64 table)
+{
+	__u64 method = 0, code = 0;
+
+	bpf_probe_read_user(&method, sizeof(method), (__u64 *)table + 4);
+	bpf_probe_read_user(&code, sizeof(code), (void *)method);
+	if ((__u32)code == 0xe5894855)
+		code >>= 32;
+	code = (__u32)code ^ 0x468d48;
+	return code == 16U << 24 || code == 17U << 24 || code == 24U << 24;
+}
+
+/* What encrypts where `at` is the RecordLayer of what decrypts record `number` now; 0: it is not. */
+static __noinline __u64 layer_encrypter(__u64 at, __u64 decrypter, __u64 number)
+{
+	struct record_layer l;
+
+	if (at < ADDRESS_MIN || bpf_probe_read_user(&l, sizeof(l), (void *)at))
+		return 0;
+	if (l.decrypter != decrypter || (l.number[2] != number && l.number[1] != number))
+		return 0;
+	return l.encrypter >= ADDRESS_MIN && encrypts(l.encrypter_table) ? l.encrypter : 0;
+}
+
+/* The caller keeps it over the call, so it is in a register that the callee has to keep. */
+static __always_inline __u64 caller_encrypter(struct pt_regs *ctx)
+{
+	__u64 me = PT_REGS_PARM2(ctx), number = PT_REGS_PARM4(ctx), found;
+	volatile __u64 kept[] = { ctx->bx, ctx->bp, ctx->r12, ctx->r13, ctx->r14, ctx->r15 };
+
+	if ((found = layer_encrypter(kept[0], me, number)) ||
+	    (found = layer_encrypter(kept[1], me, number)) ||
+	    (found = layer_encrypter(kept[2], me, number)) ||
+	    (found = layer_encrypter(kept[3], me, number)) ||
+	    (found = layer_encrypter(kept[4], me, number)))
+		return found;
+	return layer_encrypter(kept[5], me, number);
+}
+
+#else
+
+/* agent/elf_rustls.c finds nothing there. */
+static __always_inline __u64 caller_encrypter(struct pt_regs *ctx)
+{
+	return 0;
+}
+
+#endif
+
+
+/* What an earlier call decrypted is not known: it did not return where it was expected to. */
+static __always_inline int opening_missed(const struct opening *o)
+{
+	struct conn_key key;
+	struct conn *c;
+
+	encrypter_key(o->encrypter, &key);
+	c = bpf_map_lookup_elem(&conns, &key);
+	if (c)
+		http_gap(&c->dir[IN]);
+	return drop(TT_DROP_call_lost);
+}
+
+/* MessageDecrypter::decrypt(&mut self, msg: InboundOpaqueMessage, seq: u64) -> Result<...> */
+SEC("uprobe")
+int rustls_decrypt_in(struct pt_regs *ctx)
+{
+	struct opening o = { .result = PT_REGS_PARM1(ctx), .sp = PT_REGS_SP(ctx) }, *before;
+	__u64 thread = bpf_get_current_pid_tgid();
+
+	OWN_STACK(ctx);
+	if (!watched())
+		return 0;
+	before = bpf_map_lookup_elem(&openings, &thread);
+	if (before)
+		opening_missed(before);
+	if (bpf_probe_read_user(&o.message, sizeof(o.message), (void *)PT_REGS_PARM3(ctx)))
+		return drop(TT_DROP_user_fault);
+	o.encrypter = caller_encrypter(ctx);
+	if (bpf_map_update_elem(&openings, &thread, &o, BPF_ANY))
+		return drop(TT_DROP_call_lost);
+	return 0;
+}
+
+/* Is this what that call made of its message? It is decrypted in place; TLS 1.2 has a nonce in front. */
+static __always_inline int is_opened(const struct opening *o, const struct opened *r)
+{
+	if (r->at != o->message.at && r->at != o->message.at + 8)
+		return 0;
+	return r->len < o->message.len && r->len <= TLS_RECORD && is_data(&r->kind);
+}
+
+/* Each return instruction of decrypt() */
+SEC("uprobe")
+int rustls_return_in(struct pt_regs *ctx)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	struct opening *row, o;
+	struct conn_key key;
+	struct opened r;
+	struct payload p = {};
+	struct thread *t;
+
+	OWN_STACK(ctx);
+	row = bpf_map_lookup_elem(&openings, &thread);
+	if (!row || row->sp != PT_REGS_SP(ctx) || row->result != PT_REGS_RC(ctx))
+		return 0;
+	o = *row;
+	bpf_map_delete_elem(&openings, &thread);
+	if (bpf_probe_read_user(&r, sizeof(r), (void *)o.result))
+		return drop(TT_DROP_user_fault);
+	if (!is_opened(&o, &r) || !r.len)
+		return 0;
+	if (!o.encrypter)
+		return http_may_begin(r.at, r.len) ? drop(TT_DROP_call_lost) : 0;
+	t = thread_own();
+	if (!t)
+		return drop(TT_DROP_call_lost);
+	p.at = r.at;
+	p.len = r.len;
+	encrypter_key(o.encrypter, &key);
+	return read_call(ctx, &tls_reader, received(t, &key, &p));
 }

@@ -91,6 +91,10 @@ static int read_segments(struct elf_file *f)
 			f->eh_frame_hdr = ph.p_vaddr;
 			f->eh_frame_hdr_bytes = ph.p_filesz;
 		}
+		if (ph.p_type == PT_DYNAMIC) {
+			f->dynamic = ph.p_offset;
+			f->dynamic_bytes = ph.p_filesz;
+		}
 		if (ph.p_type != PT_LOAD)
 			continue;
 		if (ph.p_offset > f->size || ph.p_filesz > f->size - ph.p_offset)

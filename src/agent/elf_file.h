@@ -36,6 +36,7 @@ struct elf_file {
 	size_t segment_count;
 	uint64_t eh_frame_hdr;		/* PT_GNU_EH_FRAME's address; 0 = none */
 	uint64_t eh_frame_hdr_bytes;
+	uint64_t dynamic, dynamic_bytes;	/* PT_DYNAMIC, in the file; 0 bytes = none */
 };
 
 /*

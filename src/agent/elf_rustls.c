@@ -7,6 +7,7 @@
  *                       nothing but the two orders of words that compilers from 1.63 on give it; of other
  *                       versions, and where the version is not to be seen, the function has to begin by
  *                       loading the three words that it is expected to be given
+ * Where names are missing, functions that are called through tables do (elf_rustls_tables.h).
  */
 #include "agent/elf_rustls.h"
 
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/elf_rustls_tables.h"
 #include "agent/elf_xref.h"
 
 #define NAME_MAX_BYTES 512
@@ -238,15 +240,14 @@ static bool is_safe(const struct scan *s, const struct found *f)
 	return f->hook != TT_HOOK_rustls_read || s->known || loads_three_words(s, f->offset);
 }
 
+static bool has_writes(const struct scan *s)
+{
+	return (s->has[TT_HOOK_rustls_write] || s->has[TT_HOOK_rustls_slice]) &&
+	       s->has[TT_HOOK_rustls_record] && s->found_count < FOUND_MAX;
+}
+
 static void give(struct scan *s, struct elf_scan *out)
 {
-	bool writes = (s->has[TT_HOOK_rustls_write] || s->has[TT_HOOK_rustls_slice]) &&
-		      s->has[TT_HOOK_rustls_record];
-
-	if (!writes || s->found_count == FOUND_MAX) {
-		elf_scan_blind(out, TT_TLS_RUSTLS, TT_BLIND_not_found, s->version);
-		return;
-	}
 	for (size_t i = 0; i < s->found_count; i++) {
 		if (is_safe(s, &s->found[i]))
 			continue;
@@ -254,8 +255,43 @@ static void give(struct scan *s, struct elf_scan *out)
 		return;
 	}
 	elf_scan_found(out, TT_TLS_RUSTLS, TT_HOW_symbols, s->version);
+	if (!s->has[TT_HOOK_rustls_read])
+		elf_scan_no_reads(out, TT_TLS_RUSTLS, TT_BLIND_sent_only);
 	for (size_t i = 0; i < s->found_count; i++)
 		elf_scan_take(out, s->file, s->found[i].offset, s->found[i].hook);
+}
+
+static void give_tables(const struct scan *s, const struct rustls_tables *t, struct elf_scan *out)
+{
+	elf_scan_found(out, TT_TLS_RUSTLS, TT_HOW_xref, s->version);
+	if (!t->decrypts)
+		elf_scan_no_reads(out, TT_TLS_RUSTLS, TT_BLIND_sent_only);
+	for (size_t i = 0; i < t->encrypts; i++)
+		elf_scan_take(out, s->file, t->encrypt[i], TT_HOOK_rustls_encrypt);
+	for (size_t i = 0; i < t->decrypts; i++)
+		elf_scan_take(out, s->file, t->decrypt[i], TT_HOOK_rustls_decrypt);
+	for (size_t i = 0; i < t->return_count; i++)
+		elf_scan_take(out, s->file, t->returns[i], TT_HOOK_rustls_return);
+}
+
+/* By names, if they are all there, else by tables, else what the names show. */
+static int search(struct scan *s, struct elf_scan *out)
+{
+	struct rustls_tables tables;
+	int r = -ENOENT;
+
+	if (s->marked && s->known && !(has_writes(s) && s->has[TT_HOOK_rustls_read]))
+		r = elf_rustls_tables(s->file, PATCH_MAX, &tables);
+	if (r == -ENOMEM)
+		return r;
+	if (r == 0)
+		give_tables(s, &tables, out);
+	else if (has_writes(s))
+		give(s, out);
+	else
+		elf_scan_blind(out, TT_TLS_RUSTLS, r == -E2BIG ? TT_BLIND_not_unique : TT_BLIND_not_found,
+			       s->version);
+	return 0;
 }
 
 int elf_rustls(struct elf_file *file, struct elf_scan *scan)
@@ -273,6 +309,5 @@ int elf_rustls(struct elf_file *file, struct elf_scan *scan)
 		r = find_version(&s);
 	if (r < 0 || (!s.found_count && !s.marked))
 		return r;
-	give(&s, scan);
-	return 0;
+	return search(&s, scan);
 }

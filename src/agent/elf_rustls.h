@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The functions of rustls in a program, by their names; of a stripped program only that it has rustls. */
+/* The functions of rustls in a program, by their names or by tables of them. */
 #ifndef TT_AGENT_ELF_RUSTLS_H
 #define TT_AGENT_ELF_RUSTLS_H
 

@@ -87,6 +87,11 @@ void elf_scan_blind(struct elf_scan *scan, enum tt_tls tls, enum tt_blind blind,
 		f->blind = blind;
 }
 
+void elf_scan_no_reads(struct elf_scan *scan, enum tt_tls tls, enum tt_blind blind)
+{
+	scan->partly[tls][1] = blind;
+}
+
 void elf_scan_version(struct elf_scan *scan, enum tt_tls tls, const char *version)
 {
 	finding(scan, tls, version);

@@ -49,6 +49,8 @@ void elf_scan_take(struct elf_scan *scan, const struct elf_file *file, uint64_t 
  */
 void elf_scan_found(struct elf_scan *scan, enum tt_tls tls, enum tt_how how, const char *version);
 void elf_scan_blind(struct elf_scan *scan, enum tt_tls tls, enum tt_blind blind, const char *version);
+/* It was found, but nothing of it that reads. */
+void elf_scan_no_reads(struct elf_scan *scan, enum tt_tls tls, enum tt_blind blind);
 /* Only its version is known: no more than that, if it was neither found nor blind. */
 void elf_scan_version(struct elf_scan *scan, enum tt_tls tls, const char *version);
 bool elf_scan_has(const struct elf_scan *scan, enum tt_tls tls);	/* found, not blind */

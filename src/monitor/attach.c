@@ -244,21 +244,34 @@ static uint32_t place_group(struct placing *p, enum tt_hook group)
 	return placed;
 }
 
-/* Go's returns are probed like entries, and before these: a call whose end may not be seen is not to
+/* Where returns are probed like entries, it is before those: a call whose end may not be seen is not to
  * be noted. */
-static void without_returns(struct attach *attach)
+static enum tt_hook return_of(enum tt_hook hook)
+{
+	switch (hook) {
+	case TT_HOOK_go_write:
+	case TT_HOOK_go_read:
+		return TT_HOOK_go_return;
+	case TT_HOOK_rustls_decrypt:
+		return TT_HOOK_rustls_return;
+	default:
+		return 0;
+	}
+}
+_Static_assert(TT_HOOK_go_return < TT_HOOK_go_write && TT_HOOK_go_return < TT_HOOK_go_read &&
+	       TT_HOOK_rustls_return < TT_HOOK_rustls_decrypt,
+	       "hooks are set in the order of their numbers");
+
+static void without_returns(struct attach *attach, enum tt_hook returns)
 {
 	bool refused = false;
 
 	for (uint32_t i = 0; i < attach->hook_count; i++)
-		refused |= attach->hooks[i].hook == TT_HOOK_go_return && !attach->hooks[i].ok;
+		refused |= attach->hooks[i].hook == returns && !attach->hooks[i].ok;
 	for (uint32_t i = 0; i < attach->hook_count; i++)
-		if (attach->hooks[i].hook == TT_HOOK_go_write ||
-		    attach->hooks[i].hook == TT_HOOK_go_read)
+		if (return_of(attach->hooks[i].hook) == returns)
 			attach->hooks[i].ok &= !refused;
 }
-_Static_assert(TT_HOOK_go_return < TT_HOOK_go_write && TT_HOOK_go_return < TT_HOOK_go_read,
-	       "hooks are set in the order of their numbers");
 
 int attach_place(struct attach *attach, struct bpf_sensor *sensor, int fd, uint64_t file_size,
 		 struct attach_count *ret_count)
@@ -272,8 +285,8 @@ int attach_place(struct attach *attach, struct bpf_sensor *sensor, int fd, uint6
 	count.probes = place_group(&p, ON_RETURN);
 	for (enum tt_hook hook = 1; hook < TT_HOOK_MAX; hook++) {
 		count.probes += place_group(&p, hook);
-		if (hook == TT_HOOK_go_return)
-			without_returns(attach);
+		if (hook == TT_HOOK_go_return || hook == TT_HOOK_rustls_return)
+			without_returns(attach, hook);
 	}
 	for (uint32_t i = 0; i < attach->hook_count; i++)
 		*(attach->hooks[i].ok ? &count.hooks : &count.failed) += 1;

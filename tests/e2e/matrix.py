@@ -230,7 +230,7 @@ def clients(c, authority):
 
     def uv(url, token, _):
         return [f"{wheels}/uv", "pip", "install", "-q", "--no-cache", "--python", sys.executable, "--target", "uv",
-                "--index-url", url.replace("://", f"://me:{token}@").rsplit("/", 2)[0] + "/simple", "tokentrail-none"]
+                "--index-url", url.replace("://", f"://me:{token}@").rsplit("/", 2)[0], "tokentrail-none"]
 
     def conf(name):
         return {name: c.ca}
@@ -274,17 +274,16 @@ def clients(c, authority):
         Row("Java, netty-tcnative", "boringssl", c.peer("netty-1.1"), own_io=True),
         Row("Java, Conscrypt", "boringssl", c.peer("conscrypt")),
         Row("Java HttpClient", "jsse", c.peer("java"), "jsse", version=["java", "-version"]),
-        Row("Deno fetch", "rustls", c.one(deno, env=conf("DENO_CERT")), "not_found",
-            version=[f"{wheels}/deno", "--version"]),
+        Row("Deno fetch", "rustls", c.one(deno, env=conf("DENO_CERT")), version=[f"{wheels}/deno", "--version"],
+            own_io=True),
         Row("uv", "rustls", c.one(uv, "/simple/tokentrail-none/", env=conf("SSL_CERT_FILE"), statuses=(1, 2)),
-            "not_found", version=[f"{wheels}/uv", "--version"]),
+            version=[f"{wheels}/uv", "--version"], own_io=True),
     ]
     rows += [Row(f"Go, {way}", "go", c.go(way), version=["go", "version"])
              for way in ("plain", "stripped", "pie", "pie-stripped")]
     rows += [Row(f"Rust reqwest, {'native-tls' if tls == 'native' else tls}{how}",
                  {"native": "openssl"}.get(tls, tls),
-                 c.one(lambda u, t, a, p=f"{ask}/{tls}{how.replace(', ', '-')}": [p, u, t, a]),
-                 "not_found" if tls == "rustls" and how else SEEN, own_io=True)
+                 c.one(lambda u, t, a, p=f"{ask}/{tls}{how.replace(', ', '-')}": [p, u, t, a]), own_io=True)
              for tls in ("rustls", "native") for how in ("", ", stripped")]
     return rows
 

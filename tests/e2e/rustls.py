@@ -3,7 +3,8 @@
 """rustls at both ends: reqwest and a hyper server on four threads, HTTP/1.1 and HTTP/2, a release and a debug
 build; bodies larger than rustls takes at once; reqwest with native-tls beside it. Each request is one use at
 each end with its status, and an address that is right, or absent where the answer was encrypted before
-anything was sent. 40 connections of 50 requests at a time. A stripped program is not seen, nor guessed at."""
+anything was sent. 40 connections of 50 requests at a time. The same with both ends stripped. Of a copy in
+which what identifies rustls' tables was changed, nothing is seen or guessed at, and `coverage` says so."""
 import collections
 import os
 import subprocess
@@ -96,15 +97,43 @@ def check_load(sensor, client, version):
         rig.need_equal(len(ports), 1, f"connections of one token: {ports}")
 
 
+def alter(source, to):
+    """A copy of a stripped program whose encrypted_payload_len() does as before, in another way."""
+    with open(source, "rb") as f:
+        data = f.read()
+    for extra in (16, 17, 24):	# lea EXTRA(%rsi),%rax; ret
+        code = bytes((0x48, 0x8d, 0x46, extra, 0xc3))
+        rig.need(code in data, f"{source} has no {code.hex()}")
+        data = data.replace(code + b"\xcc" * 5, b"\x48\x89\xf0\x48\x83\xc0" + bytes((extra, 0xc3)) + b"\xcc" * 2)
+    with open(to, "wb") as f:
+        f.write(data)
+    os.chmod(to, 0o755)
+    return to
+
+
+def check_blind(sensor, client):
+    def told():
+        return next((r for r in reversed(sensor.records("coverage")) if r["process"]["pid"] == client.pid
+                     and "reason" in r["coverage"]), None)
+    record = rig.wait_until(told, 10, "a coverage record with a reason")
+    rig.need_equal((record["coverage"]["status"], record["coverage"]["reason"]["name"]), ("blind", "not_found"),
+                   "verdict")
+    library = next((lib for lib in record["tls"]["libraries"] if lib["name"] == "rustls"), {})
+    rig.need_equal((library.get("version"), library.get("reason")), ("0.23.46", "not_found"), "rustls in the file")
+
+
 def main():
     rig.need_root()
     for program in (PEER, STRIPPED, peers.RUST):
         peers.program_of(program)
     work = rig.work_dir("rustls")
     authority = rig.Authority(work)
-    port = rig.free_port()
-    server = rig.spawn([PEER, "server", str(port), authority.cert, authority.key])
-    rig.wait_until(lambda: rig.listening(port), 10, "the server listens")
+    port = rig.free_port(2)
+    stripped_port = port + 1
+    server, stripped = (rig.spawn([program, "server", str(on), authority.cert, authority.key])
+                        for program, on in ((PEER, port), (STRIPPED, stripped_port)))
+    for on in (port, stripped_port):
+        rig.wait_until(lambda on=on: rig.listening(on), 10, "the server listens")
     base = f"https://localhost:{port}"
     debug = Client(peers.RUST, [], base, authority.ca)	# its file is known when it begins to talk
     sensor = rig.Sensor(work)
@@ -123,9 +152,19 @@ def main():
         debug.stop()
         check(sensor, [(token, "GET", "/denied", status, client_port)], "2", port,
               {"egress": ("rustls", debug.exe, debug.pid), "ingress": ingress})
-    with rig.case("a stripped client: only the server's end"):
-        client = Client(STRIPPED, ["h1", "rustls"], base, authority.ca)
-        check(sensor, ask_all(client), "1.1", port, {"ingress": ingress})
+    ingress = ("rustls", os.path.realpath(STRIPPED), stripped.pid)
+    base = f"https://localhost:{stripped_port}"
+    for way, version in VERSIONS.items():
+        with rig.case(f"both ends stripped, HTTP/{version}"):
+            client = Client(STRIPPED, [way, "rustls"], base, authority.ca)
+            check(sensor, ask_all(client), version, stripped_port,
+                  {"egress": ("rustls", client.exe, client.pid), "ingress": ingress})
+        with rig.case(f"both stripped, {CONNECTIONS} connections, {COUNT} requests each, HTTP/{version}"):
+            check_load(sensor, Client(STRIPPED, [way, "rustls"], base, authority.ca), version)
+    with rig.case("a stripped client whose tables are not as they should be: only the server's end"):
+        client = Client(alter(STRIPPED, os.path.join(work, "altered")), ["h1", "rustls"], base, authority.ca)
+        check(sensor, ask_all(client), "1.1", stripped_port, {"ingress": ingress})
+        check_blind(sensor, client)
     with rig.case("the sensor ends with status 0, and nothing was lost"):
         seen.nothing_lost(sensor)
     rig.finish()

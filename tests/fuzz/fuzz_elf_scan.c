@@ -19,8 +19,13 @@ static void make(unsigned int kind)
 {
 	struct elf_made_openssl openssl;
 	struct elf_made_library boringssl;
+	struct elf_made_rustls rustls;
 
-	if (kind % 2)
+	if (kind & 16) {
+		elf_made_rustls_begin(&made, kind & 2 ? ET_EXEC : ET_DYN);
+		elf_made_rustls(&made, 0, "/rustls-0.23.46/src/crypto/ring/tls13.rs", 17, &rustls);
+		elf_made_rustls(&made, 1, "/rustls-0.23.4/src/crypto/aws_lc_rs/tls12.rs", 24, &rustls);
+	} else if (kind % 2)
 		elf_made_openssl(&made, kind & 2 ? "OpenSSL 3.5.4 30 Sep 2025" : "OpenSSL 3.0.1 14 Dec 2021",
 				 &openssl);
 	else
@@ -58,8 +63,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		size = ELF_BYTES + 1;
 	}
 	fd = elf_made_fd(bytes, size - 1);
-	if (fd < 0)
+	if (fd < 0 || (data[0] & 16 && ftruncate(fd, ELF_RUSTLS_LEAST) < 0))
 		abort();
+	if (data[0] & 16)
+		size = ELF_RUSTLS_LEAST + 1;
 	result = elf_scan(fd, &first);
 	check(&first, result, size - 1);
 	if (elf_scan(fd, &second) != result || memcmp(&first, &second, sizeof(first)) != 0)

@@ -171,6 +171,8 @@ ELF_SCAN = {
     "no_file": (0, [(0x457f, 0x4c)]), "openssl_3_0": (1, []), "openssl_3_5": (3, []), "boringssl_calls": (8, []),
     "boringssl_exec": (2, []), "boringssl_table": (4, []), "rows": (4, [(0x800b, 0x7f), (0x8008, 0xff)]),
     "descriptions": (6, [(0x900c, 0xff), (0x9000, 0xff)]), "segments": (4, [(0x60, 0x7f), (0x98, 7), (0xd0, 0)]),
+    "rustls": (16, []), "rustls_exec": (18, []), "rustls_relocations": (16, [(0x8018, 0xff), (0x8101, 0x91)]),
+    "rustls_tables": (18, [(0x9020, 0), (0x9131, 0x20)]), "rustls_code": (16, [(0x2029, 0x0f), (0x2033, 0xe9)]),
     "strings": (1, [(0x1002, 0), (0x1010, 0x53)]), "code": (3, [(0x2012, 0x8d), (0x2013, 0xe8)]),
 }
 

@@ -237,4 +237,81 @@ static inline void elf_made_openssl(struct elf_made *m, const char *version,
 	elf_made_named(m, file, elf_made_string(m, "ssl_write_internal"), &ret->write_internal, keeps_r8);
 }
 
+/* ---- rustls' tables ---- */
+
+#define ELF_RUSTLS_RELA (ELF_TABLE + 0x100u)
+#define ELF_RUSTLS_WORDS ELF_FDES
+#define ELF_RUSTLS_LEAST (256u << 10)	/* bytes of a file in which rustls is looked for */
+
+struct elf_made_rustls {
+	uint64_t encrypt, decrypt, returns, adds;	/* addresses */
+	uint32_t words;					/* of its first word in the file */
+};
+
+/* At a fixed address (ET_EXEC) addresses are in place, else in relocations. */
+static inline void elf_made_rustls_begin(struct elf_made *m, unsigned int type)
+{
+	Elf64_Dyn dynamic[] = {
+		{ DT_RELA, { ELF_BASE + ELF_RUSTLS_RELA } }, { DT_RELASZ, { 0 } }, { DT_NULL, { 0 } },
+	};
+
+	elf_made_begin(m, type);
+	if (type == ET_EXEC)
+		dynamic[0].d_tag = DT_NULL;
+	memcpy(m->bytes + ELF_TABLE, dynamic, sizeof(dynamic));
+	*elf_made_phdr(m, 3) = (Elf64_Phdr){ .p_type = PT_DYNAMIC, .p_offset = ELF_TABLE,
+					     .p_vaddr = ELF_BASE + ELF_TABLE, .p_filesz = sizeof(dynamic),
+					     .p_memsz = sizeof(dynamic) };
+}
+
+static inline void elf_made_address(struct elf_made *m, uint32_t at, uint64_t address)
+{
+	Elf64_Rela rela = { ELF_BASE + at, ELF64_R_INFO(0, R_X86_64_RELATIVE), (int64_t)address };
+	uint64_t bytes = m->rows * sizeof(rela) + sizeof(rela);
+
+	if (((Elf64_Ehdr *)(void *)m->bytes)->e_type == ET_EXEC) {
+		memcpy(m->bytes + at, &address, sizeof(address));
+		return;
+	}
+	memcpy(m->bytes + ELF_RUSTLS_RELA + m->rows++ * sizeof(rela), &rela, sizeof(rela));
+	memcpy(m->bytes + ELF_TABLE + sizeof(Elf64_Dyn) + offsetof(Elf64_Dyn, d_un), &bytes, sizeof(bytes));
+}
+
+static inline void elf_made_number(struct elf_made *m, uint32_t at, uint64_t number)
+{
+	memcpy(m->bytes + at, &number, sizeof(number));
+}
+
+/* Place, table, place, table, the number'th of them; `adds` is what a record is longer by. */
+static inline void elf_made_rustls(struct elf_made *m, unsigned int number, const char *path,
+				   unsigned char adds, struct elf_made_rustls *ret)
+{
+	uint64_t text = elf_made_string(m, path), drop = elf_made_function(m);
+	uint32_t at = ELF_RUSTLS_WORDS + number * 0x100;
+
+	ret->words = at;
+	elf_made_end(m, drop, 0);
+	ret->decrypt = elf_made_function(m);
+	elf_made_code(m, "\x48\x85\xf6\x74\x03\x31\xc0\x90", 8);	/* test; je +3; xor; nop */
+	elf_made_end(m, ret->decrypt, 0);
+	ret->returns = elf_made_here(m) - 1;
+	ret->encrypt = elf_made_function(m);
+	elf_made_end(m, ret->encrypt, 0);
+	m->code_at = (m->code_at + 15) & ~15u;
+	ret->adds = elf_made_here(m);
+	elf_made_code(m, "\x48\x8d\x46", 3);
+	elf_made_code(m, &adds, 1);
+	elf_made_code(m, "\xc3", 1);
+	for (int i = 0; i < 2; i++, at += 7 * 8) {
+		elf_made_address(m, at, text);
+		elf_made_number(m, at + 8, strlen(path));
+		elf_made_number(m, at + 16, 0x5900000011);
+		elf_made_address(m, at + 24, drop);
+		elf_made_number(m, at + 32, 48);
+		elf_made_number(m, at + 40, 8);
+		elf_made_address(m, at + 48, i ? ret->encrypt : ret->decrypt);
+	}
+	elf_made_address(m, at, ret->adds);
+}
+
 #endif
