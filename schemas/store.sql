@@ -17,7 +17,8 @@ CREATE TABLE meta (
 	name TEXT PRIMARY KEY NOT NULL,
 	value TEXT NOT NULL
 ) WITHOUT ROWID;
--- schema: the number below, for people; node: name of the node whose store this is.
+-- schema: the number below, for people; node: name of the node whose store this is; idle: seconds
+-- without a use after which a token is idle (inventory.idle_after).
 INSERT INTO meta VALUES ('schema', '4');
 
 -- One row per token. The sums are those of its rows in `use` and `call`, kept here so that a list of
@@ -236,6 +237,7 @@ CREATE TABLE fact (
 	token_tenant TEXT NOT NULL DEFAULT '',
 	token_audience TEXT NOT NULL DEFAULT '',
 	token_scopes TEXT NOT NULL DEFAULT '',
+	token_needed_scopes TEXT NOT NULL DEFAULT '',
 	token_roles TEXT NOT NULL DEFAULT '',
 	token_groups TEXT NOT NULL DEFAULT '',
 	token_issued INTEGER NOT NULL DEFAULT 0,
@@ -272,6 +274,8 @@ CREATE TABLE fact (
 	owner_evidence TEXT NOT NULL DEFAULT '',
 	privilege_score INTEGER NOT NULL DEFAULT 0,
 	privilege_terms TEXT NOT NULL DEFAULT '',
+	privilege_used TEXT NOT NULL DEFAULT '',
+	privilege_unused TEXT NOT NULL DEFAULT '',
 	listed_name TEXT NOT NULL DEFAULT '',
 	listed_owner TEXT NOT NULL DEFAULT '',
 	listed_source TEXT NOT NULL DEFAULT '',
@@ -435,8 +439,18 @@ SELECT t.token,
 		strftime('%Y-%m-%dT%H:%M:%SZ', f.revoked_time / 1000000000, 'unixepoch') END AS revoked,
 	nullif(f.owner_name, '') AS owner,
 	nullif(f.owner_confidence, '') AS owner_confidence,
-	nullif(f.privilege_score, 0) AS privilege
-FROM token t LEFT JOIN fact f ON f.token = t.token;
+	nullif(f.privilege_score, 0) AS privilege,
+	CASE	-- as src/tokens/state.c
+		WHEN t.readable = 0 THEN NULL
+		WHEN f.revoked_time > 0 AND f.revoked_time / 1000000000 <= unix.now THEN 'revoked'
+		WHEN f.token_expires > 0 AND f.token_expires / 1000000000 <= unix.now THEN 'expired'
+		WHEN last > 0 AND unix.idle > 0 AND unix.now - last / 1000000000 > unix.idle THEN 'idle'
+		WHEN last > 0 THEN 'used'
+		WHEN f.minted_time > 0 THEN 'minted'
+	END AS state
+FROM (SELECT CAST(strftime('%s', 'now') AS INTEGER) AS now,
+	coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'idle'), 0) AS idle) unix,
+	token t LEFT JOIN fact f ON f.token = t.token;
 
 CREATE VIEW uses AS
 SELECT u.token,

@@ -27,11 +27,14 @@ enum tt_ipc_type {
 	TT_IPC_ATTACHED = 10,	/* what a file has of TLS libraries, and what became of its probes */
 	TT_IPC_RELOAD = 12,	/* a new configuration; carries a memfd with the blob (SCM_RIGHTS) */
 	TT_IPC_COVER = 14,	/* what is known of one process's TLS; sent when it has changed */
+	TT_IPC_BUNDLE = 16,	/* what a runtime wrote of a container; carries its descriptor (SCM_RIGHTS) */
+	TT_IPC_PLACE = 18,	/* answer to LOOK, after BUNDLE where there is one */
 	/* agent -> monitor: odd */
 	TT_IPC_HELLO = 1,	/* the agent is sandboxed and reads the ring */
 	TT_IPC_ASK = 3,		/* who is this process? */
 	TT_IPC_HOOK = 5,	/* attach here */
 	TT_IPC_SCANNED = 7,	/* done with a file: all its HOOKs were sent */
+	TT_IPC_LOOK = 9,	/* what does this node have of a container? */
 };
 
 struct tt_ipc_hdr {
@@ -171,6 +174,39 @@ struct tt_ipc_proc {
 };
 #define TT_PROC_EXECUTABLE 1
 #define TT_PROC_CGROUP 2
+#define TT_PROC_TERMINAL 4	/* not a string: it has a controlling terminal */
+
+#define TT_IPC_CONTAINER_LEN 68	/* of an id, with NUL */
+#define TT_IPC_POD_LEN 40	/* of a pod's UID, likewise */
+#define TT_IPC_NAME_LEN 256	/* of a directory's entry (NAME_MAX), likewise */
+
+struct tt_ipc_look {
+	struct tt_ipc_hdr h;
+	__u64 start_ns;		/* of the process that is asked about, and its tgid */
+	__u32 tgid;
+	__u32 pad_;
+	char container[TT_IPC_CONTAINER_LEN];	/* letters, digits, '_', '-', '.'; the first is no '.' */
+	char pod[TT_IPC_POD_LEN];		/* hex digits and '-'; "" = in no pod */
+	__u32 pad2_;
+};
+
+struct tt_ipc_bundle {
+	struct tt_ipc_hdr h;
+	__u64 start_ns;		/* copied from the question, as in PLACE */
+	__u32 tgid;
+	__u32 pad_;
+};
+
+/* Names of entries and contents as they are on the node; "" = not found. */
+struct tt_ipc_place {
+	struct tt_ipc_hdr h;
+	__u64 start_ns;
+	__u32 tgid;
+	__u32 pad_;
+	char pod_dir[TT_IPC_NAME_LEN];		/* of the kubelet's logs: NAMESPACE_NAME_UID */
+	char log_link[TT_IPC_NAME_LEN];		/* POD_NAMESPACE_CONTAINER-ID.log */
+	char namespace[64];			/* file of the pod's service account volume */
+};
 
 struct tt_ipc_counters {
 	struct tt_ipc_hdr h;

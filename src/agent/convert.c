@@ -135,6 +135,7 @@ static void set_process(struct use *u, const struct tt_ev_hdr *h, const struct p
 	use_set_text(u->executable, sizeof(u->executable), info->executable,
 		     strnlen(info->executable, sizeof(info->executable)));
 	memcpy(u->container_id, info->container_id, sizeof(u->container_id));
+	u->work = info->work;
 }
 
 void convert_host(const uint8_t *host, size_t len, char *to, size_t size)

@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/lru.h"
 #include "sinks/sink.h"
+#include "tokens/workload.h"
 
 struct row {
 	struct lru_node node;
@@ -54,6 +55,7 @@ int fold_new(size_t limit, uint64_t interval_ns, fold_emit emit, void *ctx, stru
 static void forget(struct fold *f, struct row *row)
 {
 	lru_remove(&f->rows, &row->node);
+	workload_drop(row->use.work);
 	free(row);
 }
 
@@ -142,9 +144,20 @@ static void write_out(struct fold *f, struct row *row)
 	row->use.count = 0;
 }
 
+/* What was known of its workload is not forgotten: only later uses may know it. */
+static void copy_use(struct row *row, const struct use *u)
+{
+	struct workload *before = row->use.work;
+
+	row->use = *u;
+	row->use.work = u->work ? workload_hold(u->work) : before;
+	if (u->work)
+		workload_drop(before);
+}
+
 static void add_first(struct fold *f, struct row *row, const struct use *u, uint64_t now_ns)
 {
-	row->use = *u;
+	copy_use(row, u);
 	row->since_ns = now_ns;
 	row->prev = f->last;
 	*(f->last ? &f->last->next : &f->first) = row;
@@ -187,7 +200,7 @@ static void see_first(struct fold *f, const struct use *u, uint64_t hash)
 	make_room(f);
 	row = calloc(1, sizeof(*row));
 	if (row) {
-		row->use = *u;
+		copy_use(row, u);
 		row->use.count = 0;
 		lru_add(&f->rows, &row->node, hash);
 	}

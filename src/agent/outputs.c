@@ -46,6 +46,7 @@ static int open_store(struct outputs *o, const struct config *c, const char *nod
 			  strerror(-r));
 		return r;
 	}
+	store_sink_set_idle(&o->sinks[o->count], c->idle_ms / 1000);
 	o->count++;
 	return 0;
 }
@@ -159,6 +160,15 @@ void outputs_coverage(struct outputs *o, const struct coverage *c)
 		if (r < 0)
 			failed(&o->sinks[i], "coverage", r);
 	}
+}
+
+bool outputs_recall(struct outputs *o, struct token *t, struct facts *ret_facts)
+{
+	for (size_t i = 0; i < o->count; i++)
+		if (o->sinks[i].ops->recall &&
+		    o->sinks[i].ops->recall(o->sinks[i].self, t, ret_facts))
+			return true;
+	return false;
 }
 
 void outputs_tick(struct outputs *o, uint64_t now_ns)

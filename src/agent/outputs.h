@@ -29,6 +29,7 @@ void outputs_use(struct outputs *o, const struct use *u);
 void outputs_token(struct outputs *o, const struct token *t);
 void outputs_coverage(struct outputs *o, const struct coverage *c);
 void outputs_loss(struct outputs *o, const struct loss *l);
+bool outputs_recall(struct outputs *o, struct token *t, struct facts *ret_facts);	/* sinks/sink.h */
 void outputs_tick(struct outputs *o, uint64_t now_ns);	/* CLOCK_MONOTONIC */
 /* Below the live table, if there is one. */
 void outputs_status(struct outputs *o, const char *line);

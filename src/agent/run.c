@@ -44,6 +44,7 @@
 #include "ipc/spawn.h"
 #include "sinks/http.h"
 #include "tokens/inventory.h"
+#include "tokens/workload.h"
 
 #define NS_PER_MS 1000000ULL
 #define DRAIN_MS 20
@@ -125,6 +126,20 @@ static int on_ask(void *ctx, const struct tt_ipc_ask *ask)
 	return r;
 }
 
+/* A token that is bound to the very pod that sends it tells that pod's service account. */
+static void learn_account(struct agent *a, const struct use *u)
+{
+	struct workload *w = u->work;
+	char account[sizeof(w->service_account)];
+
+	if (!w || !w->pod[0] || w->service_account[0] || u->dir != TT_DIR_EGRESS ||
+	    !inventory_account(a->inventory, u->token_id, w->namespace, w->pod, account, sizeof(account)))
+		return;
+	memcpy(w->service_account, account, sizeof(account));
+	w->version++;
+	workload_prove(w, "a token that is bound to this pod names its service account");
+}
+
 static void on_known(void *ctx, const struct tt_ev_use *ev, struct outcome outcome,
 		     const struct process_info *info)
 {
@@ -140,6 +155,7 @@ static void on_known(void *ctx, const struct tt_ev_use *ev, struct outcome outco
 				    strerror(-r));
 			continue;
 		}
+		learn_account(a, &u);
 		inventory_use(a->inventory, &u, a->now_ns);
 		fold_use(a->fold, &u, a->now_ns);
 	}
@@ -148,6 +164,20 @@ static void on_known(void *ctx, const struct tt_ev_use *ev, struct outcome outco
 static void on_token(void *ctx, const struct token *t)
 {
 	outputs_token(&((struct agent *)ctx)->outputs, t);
+}
+
+static bool on_recall(void *ctx, struct token *t, struct facts *ret_facts)
+{
+	return outputs_recall(&((struct agent *)ctx)->outputs, t, ret_facts);
+}
+
+static int on_look(void *ctx, const struct tt_ipc_look *look)
+{
+	int r = chan_send(SPAWN_FD_CHANNEL, &look->h, -1);
+
+	if (r == -EAGAIN)
+		agent_drops[TT_DROP_ipc_full]++;
+	return r;
 }
 
 static void on_folded(void *ctx, const struct use *u)
@@ -266,6 +296,7 @@ static void apply_settings(struct agent *a)
 	log_set_level(c->log_level);
 	pair_set_wait(a->pair, c->status_wait_ms * NS_PER_MS);
 	cover_set_interval(a->cover, c->coverage_ms * NS_PER_MS);
+	inventory_set_idle(a->inventory, c->idle_ms * NS_PER_MS);
 	fold_set_interval(a->fold, c->per_call ? 0 : c->fold_ms * NS_PER_MS);
 }
 
@@ -332,6 +363,12 @@ static void take_message(struct agent *a, int type, const void *m, int fd)
 	case TT_IPC_PROC:
 		process_answer(a->processes, m);
 		break;
+	case TT_IPC_BUNDLE:
+		process_bundle(a->processes, m, fd);
+		break;
+	case TT_IPC_PLACE:
+		process_place(a->processes, m);
+		break;
 	case TT_IPC_COUNTERS:
 		take_counters(a, m);
 		break;
@@ -377,6 +414,7 @@ static void look_at_clocks(struct agent *a)
 {
 	a->now_ns = clock_ns(CLOCK_MONOTONIC);
 	convert_set_clock(a->convert, clock_ns(CLOCK_BOOTTIME), clock_ns(CLOCK_REALTIME));
+	inventory_set_clock(a->inventory, clock_ns(CLOCK_REALTIME));
 	cover_set_clock(a->cover, clock_ns(CLOCK_BOOTTIME), clock_ns(CLOCK_REALTIME));
 }
 
@@ -481,7 +519,8 @@ static int cant(const char *what, int r)
 
 static int make_tables(struct agent *a)
 {
-	static const struct process_ops process_ops = { .ask = on_ask, .done = on_known };
+	static const struct process_ops process_ops = { .ask = on_ask, .done = on_known,
+							  .look = on_look };
 	const struct config *c = &a->config;
 	/* The monitor follows as many again that only have a file; none must be forgotten before it is,
 	 * or what it is told of anew would be added up twice. */
@@ -595,6 +634,7 @@ static int start(struct agent *a)
 	if (r < 0)
 		return r;
 	outputs_watch(&a->outputs, cover_totals(a->cover));
+	inventory_set_recall(a->inventory, on_recall);
 	r = outputs_fd(&a->outputs) < 0 ? 0 : watch(a->epoll_fd, outputs_fd(&a->outputs));
 	if (r < 0)
 		return cant("epoll", r);

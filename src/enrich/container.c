@@ -176,6 +176,50 @@ bool container_of_cgroup(const char *path, char ret_id[static CONTAINER_ID_LEN])
 	return false;
 }
 
+/* podUID, or kubepods-burstable-podUID.slice, where systemd's driver writes '_' for '-'. */
+static bool uid_of(struct part s, bool below_kubepods, char ret_uid[static POD_UID_LEN])
+{
+	static const char before[] = "pod";
+	const char *pod = s.p, *end = s.p + s.len;
+
+	if (!is_pod(s, below_kubepods))
+		return false;
+	if (ends(s, ".slice")) {
+		end -= strlen(".slice");
+		while (end - pod > 4 && memcmp(pod, "-pod", 4))
+			pod++;
+		pod++;
+	}
+	pod += strlen(before);
+	if (end - pod < 32 || end - pod >= POD_UID_LEN)
+		return false;
+	for (size_t i = 0; pod + i < end; i++) {
+		char c = pod[i] == '_' ? '-' : pod[i];
+
+		if (!is_hex(c) && c != '-')
+			return false;
+		ret_uid[i] = c;
+		ret_uid[i + 1] = 0;
+	}
+	return true;
+}
+
+bool pod_of_cgroup(const char *path, char ret_uid[static POD_UID_LEN])
+{
+	const char *end = path + strlen(path);
+
+	while (end > path) {
+		struct part s = last_part(path, end);
+		const char *up = parent_end(path, s);
+
+		if (uid_of(s, memmem(path, (size_t)(up - path), "kubepods", 8) != NULL, ret_uid))
+			return true;
+		end = up;
+	}
+	ret_uid[0] = 0;
+	return false;
+}
+
 bool unit_of_cgroup(const char *path, char *ret_unit, size_t size)
 {
 	const char *end = path + strlen(path);

@@ -15,6 +15,12 @@
 /* The innermost container's id; false and "" when the path names none. */
 bool container_of_cgroup(const char *path, char ret_id[static CONTAINER_ID_LEN]);
 
+#define POD_UID_LEN 37		/* as a UUID is written + NUL */
+
+/* The UID of the innermost pod; false and "" when the path names none. A static pod's, which is 32 hex
+ * digits, is given as these. */
+bool pod_of_cgroup(const char *path, char ret_uid[static POD_UID_LEN]);
+
 /* The innermost service or scope of systemd in the path, "nginx.service"; false and "" when there is
  * none. Cut to the size. */
 bool unit_of_cgroup(const char *path, char *ret_unit, size_t size);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is known of the processes that use tokens: executable and container. The agent can't look;
+ * What is known of the processes that use tokens: executable, container and workload. The agent can't look;
  * it asks the monitor once per process (and once more when the process took another name, as exec
- * does), and completed requests of that process wait a moment for the answer. Every request handed
+ * does), and once per container; completed requests of that process wait a moment for the answer. Every request handed
  * in comes out exactly once, in the order of its process. Times are the caller's, of any clock that
  * only grows.
  */
@@ -16,6 +16,7 @@
 
 #include "enrich/container.h"
 #include "tokens/coverage.h"
+#include "tokens/workload.h"
 #include "tokens/use.h"
 
 #define PROCESS_HOLD_NS (250ULL * 1000000)
@@ -23,6 +24,7 @@
 struct process_info {
 	char executable[TT_IPC_PATH_LEN];	/* "" = not known; untrusted bytes */
 	char container_id[CONTAINER_ID_LEN];	/* "" = none or not known */
+	struct workload *work;	/* NULL = not known; whoever keeps it holds it */
 	enum coverage_kind workload_kind;
 	char workload[COVERAGE_WORKLOAD_LEN];	/* container, else unit, else cgroup that is not the
 						 * root, else executable; "" = not known; untrusted */
@@ -34,6 +36,8 @@ struct process_ops {
 	/* A request goes on. */
 	void (*done)(void *ctx, const struct tt_ev_use *ev, struct outcome outcome,
 		     const struct process_info *info);
+	/* Sends the question about a container; as ask(). NULL: there is nobody to ask. */
+	int (*look)(void *ctx, const struct tt_ipc_look *look);
 };
 
 struct process_cache;
@@ -53,6 +57,9 @@ bool process_know(struct process_cache *c, const struct tt_ev_hdr *h, uint64_t n
 void process_submit(struct process_cache *c, const struct tt_ev_use *ev,
 		    struct outcome outcome, uint64_t now_ns);
 void process_answer(struct process_cache *c, const struct tt_ipc_proc *answer);
+/* What became of the question about a container: first its bundle, if there is one, then the rest. */
+void process_bundle(struct process_cache *c, const struct tt_ipc_bundle *m, int fd);
+void process_place(struct process_cache *c, const struct tt_ipc_place *place);
 void process_tick(struct process_cache *c, uint64_t now_ns);
 void process_flush(struct process_cache *c);	/* whatever waits goes on with what is known */
 size_t process_held(const struct process_cache *c);

@@ -26,6 +26,8 @@ const struct chan_rule chan_to_agent[] = {
 	{ TT_IPC_ATTACHED, false, sizeof(struct tt_ipc_attached) },
 	{ TT_IPC_RELOAD, true, sizeof(struct tt_ipc_hdr) },
 	{ TT_IPC_COVER, false, sizeof(struct tt_ipc_cover) },
+	{ TT_IPC_BUNDLE, true, sizeof(struct tt_ipc_bundle) },
+	{ TT_IPC_PLACE, false, sizeof(struct tt_ipc_place) },
 	{ 0, false, 0 },
 };
 
@@ -34,6 +36,7 @@ const struct chan_rule chan_to_monitor[] = {
 	{ TT_IPC_ASK, false, sizeof(struct tt_ipc_ask) },
 	{ TT_IPC_HOOK, false, sizeof(struct tt_ipc_hook) },
 	{ TT_IPC_SCANNED, false, sizeof(struct tt_ipc_scanned) },
+	{ TT_IPC_LOOK, false, sizeof(struct tt_ipc_look) },
 	{ 0, false, 0 },
 };
 
@@ -42,6 +45,7 @@ _Static_assert(sizeof(struct tt_ipc_proc) <= CHAN_MSG_MAX, "raise CHAN_MSG_MAX")
 _Static_assert(sizeof(struct tt_ipc_counters) <= CHAN_MSG_MAX, "raise CHAN_MSG_MAX");
 _Static_assert(sizeof(struct tt_ipc_attached) <= CHAN_MSG_MAX, "raise CHAN_MSG_MAX");
 _Static_assert(sizeof(struct tt_ipc_cover) <= CHAN_MSG_MAX, "raise CHAN_MSG_MAX");
+_Static_assert(sizeof(struct tt_ipc_place) <= CHAN_MSG_MAX, "raise CHAN_MSG_MAX");
 
 union control {
 	struct cmsghdr align;

@@ -87,6 +87,16 @@ bool procs_parse_dead(const char *text)
 	return p && strtol(p + 1, NULL, 10) <= 1;
 }
 
+bool procs_parse_terminal(const char *text)
+{
+	const char *p = strrchr(text, ')');
+
+	/* Field 7 is the controlling terminal's device, 0 = none. */
+	for (int field = 2; p && field < 7; field++)
+		p = strchr(p + 1, ' ');
+	return p && strtol(p + 1, NULL, 10) != 0;
+}
+
 int procs_parse_uid(const char *text, uint32_t *ret_uid)
 {
 	const char *line = strstr(text, "\nUid:\t");
@@ -633,6 +643,14 @@ static void cut_to_fit(char *to, size_t size, const char *from)
 	to[len] = '\0';
 }
 
+static bool has_terminal(uint32_t pid)
+{
+	char name[32], text[1024];
+
+	snprintf(name, sizeof(name), "/proc/%u/stat", pid);
+	return read_text(name, text, sizeof(text)) == 0 && procs_parse_terminal(text);
+}
+
 static const char *known_path(const struct procs *procs, const struct tt_ipc_proc *answer)
 {
 	const struct proc *proc = find(procs, answer->tgid);
@@ -650,6 +668,8 @@ void procs_answer(struct procs *procs, struct tt_ipc_proc *answer)
 	answer->known = 0;
 	alive = read_start(procs, answer->tgid, &start_ns) == 0 &&
 		procs_same_start(start_ns, answer->start_ns);
+	if (alive && has_terminal(answer->tgid))
+		answer->known |= TT_PROC_TERMINAL;
 	if (alive && read_executable(answer->tgid, read, sizeof(read)) == 0)
 		path = read;
 	else

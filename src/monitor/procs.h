@@ -73,6 +73,9 @@ int procs_parse_stat(const char *text, long ticks_per_s, uint64_t *ret_start_ns)
 /* State and number of threads of the same text: whether none is left that could do anything. */
 bool procs_parse_dead(const char *text);
 
+/* Whether the process has a controlling terminal, from the same text. */
+bool procs_parse_terminal(const char *text);
+
 /* Real user id of /proc/PID/status text. */
 int procs_parse_uid(const char *text, uint32_t *ret_uid);
 

@@ -23,6 +23,7 @@
 #include "monitor/checks.h"
 #include "monitor/child.h"
 #include "monitor/tally.h"
+#include "monitor/places.h"
 #include "monitor/procs.h"
 #include "monitor/reload.h"
 #include "monitor/scan.h"
@@ -54,6 +55,7 @@ struct monitor {
 	struct scan *scan; /* NULL: none under way */
 	struct child child;
 	int epoll, signals;
+	int root; /* the node's root directory, for places.h; negative: out of reach */
 
 	bool scanned_once, ready, stopping, done;
 	bool on_terminal; /* standard output was one at the start */
@@ -264,6 +266,22 @@ static void answer(struct monitor *m, const struct tt_ipc_ask *ask)
 		m->messages_lost++;
 }
 
+static int look(struct monitor *m, const struct tt_ipc_look *question)
+{
+	struct tt_ipc_place place = {.start_ns = question->start_ns, .tgid = question->tgid};
+	struct tt_ipc_bundle bundle = {.start_ns = question->start_ns, .tgid = question->tgid};
+	_cleanup_close_ int fd = -EBADF;
+
+	if (places_find(m->root, question, &place, &fd) < 0)
+		return -EBADMSG;
+	chan_stamp(&bundle.h, TT_IPC_BUNDLE, sizeof(bundle));
+	chan_stamp(&place.h, TT_IPC_PLACE, sizeof(place));
+	if ((fd >= 0 && chan_send(m->child.channel, &bundle.h, fd) < 0) ||
+	    chan_send(m->child.channel, &place.h, -1) < 0)
+		m->messages_lost++;
+	return 0;
+}
+
 static int on_hello(struct monitor *m)
 {
 	if (m->child.hello)
@@ -285,6 +303,8 @@ static int on_message(struct monitor *m, int type, const void *message)
 		answer(m, message);
 		return 0;
 	}
+	if (type == TT_IPC_LOOK)
+		return look(m, message);
 	if (!m->targets)
 		return -EBADMSG;
 	return type == TT_IPC_HOOK ? targets_hook(m->targets, message)
@@ -443,6 +463,7 @@ static const char *const live_settings[] = {
 	"output.per_call",
 	"output.fold_interval",
 	"http.status_wait",
+	"inventory.idle_after",
 	"sources.probes",
 };
 
@@ -508,6 +529,7 @@ static void reload(struct monitor *m)
 	m->config.per_call = fresh.per_call;
 	m->config.fold_ms = fresh.fold_ms;
 	m->config.status_wait_ms = fresh.status_wait_ms;
+	m->config.idle_ms = fresh.idle_ms;
 	switch_probes(m, fresh.probes);
 	config_done(&fresh);
 	tell_settings(m);
@@ -718,6 +740,7 @@ static int open_loop(struct monitor *m)
 		r = procs_new(PROCS_MAX, PROCS_CGROUPS_MAX, &m->procs);
 	if (r == 0)
 		r = new_tally(m);
+	m->root = places_root(); /* without it containers keep their ids for names */
 	if (r < 0)
 		return cant("the monitor's tables", r);
 	if (config_libraries(&m->config)) {
@@ -793,6 +816,7 @@ static void end(struct monitor *m)
 	tally_free(m->tally);
 	bpf_sensor_close(m->sensor);
 	procs_free(m->procs);
+	closep(&m->root);
 	closep(&m->signals);
 	closep(&m->epoll);
 	config_done(&m->config);
@@ -806,6 +830,7 @@ int run_monitor(const struct run_options *options)
 		.child = CHILD_NONE,
 		.epoll = -EBADF,
 		.signals = -EBADF,
+		.root = -EBADF,
 	};
 
 	m.status = options->load(&m.config, options->arg);

@@ -22,6 +22,8 @@
 #include "base/cleanup.h"
 #include "sinks/sinks.h"
 #include "tokens/facts.h"
+#include "tokens/state.h"
+#include "tokens/workload.h"
 
 #define BUFFER_FLUSH (64 * 1024)	/* bytes that are written without waiting for the tick */
 #define BUFFER_MAX (4 * 1024 * 1024)	/* bytes that may wait for a slow reader */
@@ -144,6 +146,7 @@ static int put_process(json_t *o, const struct use *u)
 	r |= put_object(p, "user", user);
 	r |= put_object(o, "process", p);
 	r |= put_text(container, "id", u->container_id);
+	r |= put_text(container, "name", u->work ? u->work->container_name : "");
 	r |= put_object(o, "container", container);
 	return r;
 }
@@ -381,6 +384,29 @@ static int dump(const json_t *o, int failed, char **ret_line)
 	return 0;
 }
 
+static int put_work(json_t *o, const struct workload *w)
+{
+	json_t *k8s, *controller, *service;
+	int r;
+
+	if (!w)
+		return 0;
+	k8s = json_object();
+	controller = json_object();
+	service = json_object();
+	r = put_text(k8s, "namespace", w->namespace);
+	r |= put_text(k8s, "pod", w->pod);
+	r |= put_text(k8s, "service_account", w->service_account);
+	if (workload_has_controller(w)) {
+		r |= put_text(controller, "kind", w->kind);
+		r |= put_text(controller, "name", w->name);
+	}
+	r |= put_object(k8s, "workload", controller);
+	r |= put_object(o, "k8s", k8s);
+	r |= put_text(service, "name", w->unit);
+	return r | put_object(o, "service", service);
+}
+
 int json_use(const char *node, const struct use *u, char **ret_line)
 {
 	_cleanup_json_ json_t *o = json_object();
@@ -393,6 +419,7 @@ int json_use(const char *node, const struct use *u, char **ret_line)
 	r |= put_time(o, "first", u->first_ns);
 	r |= put_time(o, "last", u->last_ns);
 	r |= put_process(o, u);
+	r |= put_work(o, u->work);
 	r |= put_http(o, u);
 	r |= put_rpc(o, u);
 	r |= put_mcp(o, u);
@@ -464,6 +491,7 @@ int json_token(const char *node, const struct token *t, char **ret_line)
 	r |= put_text(token, "kind", t->kind);
 	r |= put_known(token, "length", t->length);
 	r |= put_text(token, "key_id", t->key_id);
+	r |= put_text(token, "state", token_state_name(t->state));
 	r |= put_object(o, "token", token);
 	r |= put_time(o, "first", t->first_ns);
 	r |= put_time(o, "last", t->last_ns);

@@ -16,6 +16,8 @@
 #include "tokentrail/v1/token.pb-c.h"
 #include "tokentrail/v1/use.pb-c.h"
 #include "tokens/facts.h"
+#include "tokens/state.h"
+#include "tokens/workload.h"
 
 /* protobuf-c's members are not const, but packing only reads them. */
 static char *text(const char *s)
@@ -39,6 +41,32 @@ static void set_unreadable(Tokentrail__V1__Credential *token, bool unreadable, u
 	token->entry = entry;
 }
 
+struct work_messages {
+	Tokentrail__V1__Kubernetes k8s;
+	Tokentrail__V1__KubernetesWorkload controller;
+	Tokentrail__V1__Service service;
+};
+
+static void set_work(Tokentrail__V1__Use *use, struct work_messages *m, const struct workload *w)
+{
+	*m = (struct work_messages){ TOKENTRAIL__V1__KUBERNETES__INIT,
+				     TOKENTRAIL__V1__KUBERNETES_WORKLOAD__INIT,
+				     TOKENTRAIL__V1__SERVICE__INIT };
+	if (!w)
+		return;
+	m->k8s.namespace_ = text(w->namespace);
+	m->k8s.pod = text(w->pod);
+	m->k8s.service_account = text(w->service_account);
+	m->controller.kind = text(w->kind);
+	m->controller.name = text(w->name);
+	m->k8s.workload = workload_has_controller(w) ? &m->controller : NULL;
+	m->service.name = text(w->unit);
+	use->k8s = *w->pod || *w->namespace ? &m->k8s : NULL;
+	use->service = *w->unit ? &m->service : NULL;
+	if (use->container)
+		use->container->name = text(w->container_name);
+}
+
 int record_use(const struct use *u, const char *node, uint8_t *to, size_t size)
 {
 	Tokentrail__V1__Use use = TOKENTRAIL__V1__USE__INIT;
@@ -56,6 +84,7 @@ int record_use(const struct use *u, const char *node, uint8_t *to, size_t size)
 	Tokentrail__V1__Client client = TOKENTRAIL__V1__CLIENT__INIT;
 	Tokentrail__V1__Peer peer = TOKENTRAIL__V1__PEER__INIT;
 	Tokentrail__V1__Tls tls = TOKENTRAIL__V1__TLS__INIT;
+	struct work_messages work;
 
 	on.name = text(node);
 	token.id = text(u->token_id);
@@ -100,6 +129,7 @@ int record_use(const struct use *u, const char *node, uint8_t *to, size_t size)
 	use.last = u->last_ns;
 	use.process = &process;
 	use.container = *u->container_id ? &container : NULL;
+	set_work(&use, &work, u->work);
 	use.http = &http;
 	use.rpc = u->has_grpc ? &rpc : NULL;
 	use.mcp = *u->mcp_method || *u->mcp_name ? &mcp : NULL;
@@ -205,6 +235,7 @@ int record_token(const struct token *t, const char *node, uint8_t *to, size_t si
 	m.token.kind = text(t->kind);
 	m.token.length = t->length;
 	m.token.key_id = text(t->key_id);
+	m.token.state = text(token_state_name(t->state));
 	set_unreadable(&m.token, t->unreadable, t->entry);
 	if (t->facts)
 		set_facts(&m, t->facts);

@@ -8,6 +8,7 @@
 #ifndef TT_SINKS_SINK_H
 #define TT_SINKS_SINK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "tokens/coverage.h"
@@ -19,6 +20,9 @@ struct sink_ops {
 	int (*token)(void *sink, const struct token *t);	/* a new or changed inventory row */
 	int (*loss)(void *sink, const struct loss *l);
 	int (*coverage)(void *sink, const struct coverage *c);
+	/* What it keeps of the token with t->token_id: first_ns, last_ns, uses, egress, ingress, facts. False:
+	 * nothing. NULL: it keeps nothing that could be asked for. */
+	bool (*recall)(void *sink, struct token *t, struct facts *ret_facts);
 	int (*tick)(void *sink, uint64_t now_ns);		/* about ten times a second: flush, poll, redraw */
 	int (*finish)(void *sink, uint64_t limit_ms);		/* write out everything that can be, at the end */
 	void (*free)(void *sink);

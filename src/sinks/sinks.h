@@ -25,4 +25,7 @@ int store_sink_new(const char *path, uint64_t max_bytes, const char *node, struc
 int kafka_sink_new(const struct config *c, const char *spool_dir, const char *node,
 		   struct sink *ret_sink, struct config_error *ret_error);
 
+/* For readers of the store: how long a token is unused until it is idle, seconds. */
+void store_sink_set_idle(struct sink *sink, uint64_t idle_s);
+
 #endif

@@ -24,6 +24,8 @@
 #include "sinks/store_coverage.h"
 #include "sinks/store_facts.h"
 #include "sinks/store_schema.h"
+#include "sinks/store_workloads.h"
+#include "tokens/workload.h"
 
 #define PAGE_BYTES 4096
 #define FLUSH_ROWS 1000
@@ -65,8 +67,11 @@ struct store_sink {
 	size_t loss_count;
 	struct store_coverage *coverage;
 	struct store_facts *facts;
+	struct store_workloads *workloads;
 	uint64_t tried_ns;	/* tick's clock */
 	uint64_t hour;		/* since 1970; that it was there in it is written */
+	uint64_t idle_s;	/* UINT64_MAX: nobody said */
+	sqlite3_stmt *known, *known_facts;	/* of recall */
 	int trouble;		/* SQLite's code of the last failure; 0 = all is well */
 };
 
@@ -269,6 +274,28 @@ static int set_node(struct store_sink *s)
 	return r;
 }
 
+static int set_idle(struct store_sink *s)
+{
+	sqlite3_stmt *st = NULL;
+	int r;
+
+	if (s->idle_s == UINT64_MAX)
+		return SQLITE_OK;
+	r = sqlite3_prepare_v2(s->db, "INSERT OR REPLACE INTO meta VALUES ('idle', ?1)", -1, &st, NULL);
+	if (r == SQLITE_OK)
+		r = run(st, bind_number(st, 1, s->idle_s));
+	sqlite3_finalize(st);
+	return r;
+}
+
+static int prepare_recall(struct store_sink *s)
+{
+	int r = sqlite3_prepare_v3(s->db, "SELECT first, last, uses, egress, ingress FROM token "
+				   "WHERE token = ?1", -1, SQLITE_PREPARE_PERSISTENT, &s->known, NULL);
+
+	return r == SQLITE_OK ? store_facts_select(s->db, &s->known_facts) : r;
+}
+
 static int prepare(struct store_sink *s)
 {
 	int r;
@@ -280,7 +307,11 @@ static int prepare(struct store_sink *s)
 			return r;
 	}
 	r = store_coverage_prepare(s->coverage, s->db);
-	return r == SQLITE_OK ? store_facts_prepare(s->facts, s->db) : r;
+	if (r == SQLITE_OK)
+		r = prepare_recall(s);
+	if (r == SQLITE_OK)
+		r = store_facts_prepare(s->facts, s->db);
+	return r == SQLITE_OK ? store_workloads_prepare(s->workloads, s->db) : r;
 }
 
 static void store_close(struct store_sink *s)
@@ -291,6 +322,10 @@ static void store_close(struct store_sink *s)
 	}
 	store_coverage_finalize(s->coverage);
 	store_facts_finalize(s->facts);
+	store_workloads_finalize(s->workloads);
+	sqlite3_finalize(s->known);
+	sqlite3_finalize(s->known_facts);
+	s->known = s->known_facts = NULL;
 	sqlite3_close(s->db);
 	s->db = NULL;
 }
@@ -338,6 +373,8 @@ static int open_db(struct store_sink *s, struct config_error *ret_error)
 		r = store_schema_set(s->db, s->path, ret_error);
 	if (r == SQLITE_OK)
 		r = set_node(s);
+	if (r == SQLITE_OK)
+		r = set_idle(s);
 	if (r != SQLITE_OK && !is_disk_full(s->db, r))
 		return r;
 	/* On a full disk a store that has its tables is opened all the same. */
@@ -453,6 +490,12 @@ static int write_losses(struct store_sink *s)
 	return r;
 }
 
+static void pending_forget(struct store_sink *s, struct pending *p)
+{
+	lru_remove(&s->pending, &p->node);
+	free(p);
+}
+
 /* Forgets what the transaction wrote, or takes it back. */
 static void settle(struct store_sink *s, bool committed)
 {
@@ -465,10 +508,8 @@ static void settle(struct store_sink *s, bool committed)
 		if (!p->written)
 			continue;
 		p->written = false;
-		if (committed) {
-			lru_remove(&s->pending, n);
-			free(p);
-		}
+		if (committed)
+			pending_forget(s, p);
 	}
 }
 
@@ -518,12 +559,10 @@ static int update_each(struct store_sink *s)
 		r = run_sql(s->db, "BEGIN IMMEDIATE");
 		if (r == SQLITE_OK)
 			r = end_transaction(s, write_row(s, p, false));
-		if (r == SQLITE_OK && p->written) {
-			lru_remove(&s->pending, n);
-			free(p);
-		} else {
+		if (r == SQLITE_OK && p->written)
+			pending_forget(s, p);
+		else
 			p->written = false;
-		}
 	}
 	return r;
 }
@@ -588,9 +627,14 @@ static int write_facts(struct store_sink *s)
 		r = run_sql(s->db, "BEGIN IMMEDIATE");
 	if (r != SQLITE_OK)
 		return r;
-	r = end_transaction(s, store_facts_write(s->facts));
+	r = store_facts_write(s->facts);
 	if (r == SQLITE_OK)
-		store_facts_clear(s->facts);
+		r = store_workloads_write(s->workloads);
+	r = end_transaction(s, r);
+	if (r != SQLITE_OK)
+		return r;
+	store_facts_clear(s->facts);
+	store_workloads_clear(s->workloads);
 	return r;
 }
 
@@ -630,7 +674,7 @@ static void store_flush(struct store_sink *s)
 	}
 	if (r == SQLITE_OK)
 		r = write_watched(s);
-	if (r == SQLITE_OK && store_facts_waiting(s->facts))
+	if (r == SQLITE_OK && (store_facts_waiting(s->facts) || store_workloads_waiting(s->workloads)))
 		r = write_facts(s);
 	/* Uses first: where there is no room for them, there is none for this. */
 	if (r == SQLITE_OK && store_coverage_waiting(s->coverage))
@@ -725,6 +769,9 @@ static int store_use(void *sink, const struct use *given)
 	uint64_t hash;
 	int r = 0;
 
+	if (u.work)
+		store_workloads_add(s->workloads, &u);
+	u.work = NULL;	/* kept once, by executable, user and container */
 	if (u.dir == TT_DIR_INGRESS)
 		u.peer_port = 0;	/* the client's; see store.sql */
 	hash = use_hash(&u);
@@ -744,7 +791,15 @@ static int store_use(void *sink, const struct use *given)
  * agent, the store's do not. */
 static int store_token(void *sink, const struct token *t)
 {
-	return t->facts ? store_facts_add(((struct store_sink *)sink)->facts, t) : 0;
+	struct store_sink *s = sink;
+	int r;
+
+	if (!t->facts)
+		return 0;
+	r = store_facts_add(s->facts, t);
+	if (!s->trouble && store_facts_waiting(s->facts) >= FLUSH_ROWS)
+		store_flush(s);
+	return r;
 }
 
 static int store_loss(void *sink, const struct loss *l)
@@ -771,6 +826,39 @@ static int store_coverage(void *sink, const struct coverage *c)
 	return store_coverage_add(((struct store_sink *)sink)->coverage, c);
 }
 
+static void recall_facts(struct store_sink *s, const char *id, struct facts *ret_facts)
+{
+	if (sqlite3_bind_text(s->known_facts, 1, id, -1, SQLITE_STATIC) == SQLITE_OK &&
+	    sqlite3_step(s->known_facts) == SQLITE_ROW &&
+	    store_facts_read(s->known_facts, ret_facts) < 0)
+		agent_drops[TT_DROP_store_failed]++;
+	sqlite3_reset(s->known_facts);
+	sqlite3_clear_bindings(s->known_facts);
+}
+
+/* As far as it was written: what waits, here or to be folded, is a second or two of uses. */
+static bool store_recall(void *sink, struct token *t, struct facts *ret_facts)
+{
+	struct store_sink *s = sink;
+	bool known = false;
+
+	if (!s->db || sqlite3_bind_text(s->known, 1, t->token_id, -1, SQLITE_STATIC) != SQLITE_OK)
+		return false;
+	if (sqlite3_step(s->known) == SQLITE_ROW) {
+		known = true;
+		t->first_ns = (uint64_t)sqlite3_column_int64(s->known, 0);
+		t->last_ns = (uint64_t)sqlite3_column_int64(s->known, 1);
+		t->uses = (uint64_t)sqlite3_column_int64(s->known, 2);
+		t->egress = (uint64_t)sqlite3_column_int64(s->known, 3);
+		t->ingress = (uint64_t)sqlite3_column_int64(s->known, 4);
+	}
+	sqlite3_reset(s->known);
+	sqlite3_clear_bindings(s->known);
+	if (known)
+		recall_facts(s, t->token_id, ret_facts);
+	return known;
+}
+
 static int store_tick(void *sink, uint64_t now_ns)
 {
 	struct store_sink *s = sink;
@@ -790,8 +878,7 @@ static void give_up(struct store_sink *s)
 		struct pending *p = lru_entry(n, struct pending, node);
 
 		agent_drops[TT_DROP_store_failed] += p->u.count;
-		lru_remove(&s->pending, n);
-		free(p);
+		pending_forget(s, p);
 	}
 	store_coverage_give_up(s->coverage);
 	store_facts_give_up(s->facts);
@@ -817,6 +904,7 @@ static void store_free(void *sink)
 	store_close(s);
 	store_coverage_free(s->coverage);
 	store_facts_free(s->facts);
+	store_workloads_free(s->workloads);
 	free(s->path);
 	free(s->node);
 	free(s);
@@ -828,6 +916,7 @@ static const struct sink_ops store_ops = {
 	.token = store_token,
 	.loss = store_loss,
 	.coverage = store_coverage,
+	.recall = store_recall,
 	.tick = store_tick,
 	.finish = store_finish,
 	.free = store_free,
@@ -841,10 +930,12 @@ static int store_new(const char *path, uint64_t max_bytes, const char *node,
 	if (!s)
 		return -ENOMEM;
 	s->max_bytes = max_bytes;
+	s->idle_s = UINT64_MAX;
 	s->path = strdup(path);
 	s->node = strdup(node);
 	if (!s->path || !s->node || lru_init(&s->pending) < 0 ||
-	    store_coverage_new(max_bytes, &s->coverage) < 0 || store_facts_new(&s->facts) < 0) {
+	    store_coverage_new(max_bytes, &s->coverage) < 0 || store_facts_new(&s->facts) < 0 ||
+	    store_workloads_new(&s->workloads) < 0) {
 		store_free(s);
 		return -ENOMEM;
 	}
@@ -872,4 +963,14 @@ int store_sink_new(const char *path, uint64_t max_bytes, const char *node, struc
 		set_trouble(s, r);
 	*ret_sink = (struct sink){ .ops = &store_ops, .self = s };
 	return 0;
+}
+
+void store_sink_set_idle(struct sink *sink, uint64_t idle_s)
+{
+	struct store_sink *s = sink->self;
+
+	s->idle_s = idle_s;
+	if (s->db && set_idle(s) != SQLITE_OK)
+		log_warning("the store's idle time can't be set; its view of states is without it path=%s",
+			    s->path);
 }

@@ -13,13 +13,19 @@
 #include "base/cleanup.h"
 #include "base/lru.h"
 #include "sinks/sink.h"
+#include "tokens/owner.h"
+#include "tokens/privilege.h"
+#include "tokens/state.h"
+#include "tokens/workload.h"
 
 struct row {
 	struct lru_node node;
 	struct row *next, *prev;	/* queue of changed rows */
 	bool changed;
+	bool several;			/* other workloads than `user` sent it, too */
 	uint64_t changed_ns;
-	struct facts *facts;		/* NULL = none */
+	struct workload *user;		/* the first that sent it; NULL = none is known */
+	struct facts *facts;		/* NULL = none that could not be made anew */
 	struct token token;
 };
 
@@ -28,7 +34,10 @@ struct inventory {
 	struct row *first, *last;
 	size_t limit;
 	uint64_t interval_ns;
+	uint64_t real_ns, idle_ns;
+	uint64_t swept_ns;		/* of the last sweep() */
 	inventory_emit emit;
+	inventory_recall recall;	/* NULL: nothing is kept elsewhere */
 	void *ctx;
 };
 
@@ -54,9 +63,25 @@ int inventory_new(size_t limit, uint64_t interval_ns, inventory_emit emit, void 
 	return 0;
 }
 
+void inventory_set_recall(struct inventory *inv, inventory_recall recall)
+{
+	inv->recall = recall;
+}
+
+void inventory_set_idle(struct inventory *inv, uint64_t idle_ns)
+{
+	inv->idle_ns = idle_ns;
+}
+
+void inventory_set_clock(struct inventory *inv, uint64_t real_ns)
+{
+	inv->real_ns = real_ns;
+}
+
 static void forget(struct inventory *inv, struct row *row)
 {
 	lru_remove(&inv->rows, &row->node);
+	workload_drop(row->user);
 	if (row->facts)
 		facts_done(row->facts);
 	free(row->facts);
@@ -101,11 +126,35 @@ static void unqueue(struct inventory *inv, struct row *row)
 	row->changed = false;
 }
 
+/* Whose it is and what it may do follows from the rest, and is made anew for each record: most rows have
+ * no other facts, and then none are kept. */
+static int judge(struct inventory *inv, struct row *row, struct facts *f)
+{
+	const struct owner_sources sources = { row->user, row->several };
+	int r;
+
+	row->token.state = TOKEN_STATE_UNKNOWN;
+	if (row->token.unreadable)
+		return 0;
+	r = owner_judge(&sources, f);
+	if (r == 0)
+		r = privilege_judge(&row->token, f, inv->real_ns);
+	row->token.facts = f;
+	row->token.state = token_state(&row->token, inv->real_ns, inv->idle_ns);
+	return r;
+}
+
 static void write_out(struct inventory *inv, struct row *row)
 {
+	struct facts own = { 0 }, *f = row->facts ? row->facts : &own;
+
 	unqueue(inv, row);
-	row->token.facts = row->facts;
+	if (judge(inv, row, f) < 0)
+		agent_drops[TT_DROP_tokens_full]++;
+	row->token.facts = facts_empty(f) ? NULL : f;
 	inv->emit(inv->ctx, &row->token);
+	row->token.facts = NULL;
+	facts_done(&own);
 }
 
 static void mark_changed(struct inventory *inv, struct row *row, uint64_t now_ns)
@@ -169,14 +218,63 @@ static struct row *add_row(struct inventory *inv, const struct token *t)
 	return row;
 }
 
+/* A token that was forgotten here, or is of an earlier run, goes on where it was. */
+static void recall(struct inventory *inv, struct row *row)
+{
+	struct facts f = { 0 };
+	int r = 0;
+
+	if (!inv->recall || row->token.unreadable || !inv->recall(inv->ctx, &row->token, &f))
+		return;
+	row->several = owner_had_several(&f);
+	if (!facts_empty(&f)) {
+		bool changed;
+
+		row->facts = calloc(1, sizeof(*row->facts));
+		r = row->facts ? facts_merge(row->facts, &f, &changed) : -ENOMEM;
+	}
+	if (r < 0)
+		agent_drops[TT_DROP_tokens_full]++;
+	facts_done(&f);
+}
+
+/* Who sends it, and which of its rights that shows. True: that is news. */
+static bool note_user(struct row *row, const struct use *u)
+{
+	bool used = false;
+
+	if (row->facts && privilege_use(u, row->facts, &used) < 0)
+		agent_drops[TT_DROP_tokens_full]++;
+	if (u->dir != TT_DIR_EGRESS || !u->work)
+		return used;
+	if (!row->user) {
+		row->user = workload_hold(u->work);
+		row->several = row->several ||
+			       (row->facts && owner_was_other(row->facts, row->user));
+		return true;
+	}
+	if (row->several || workload_same(row->user, u->work))
+		return used;
+	row->several = true;
+	return true;
+}
+
 static void see_first(struct inventory *inv, const struct use *u)
 {
 	struct token t;
+	struct row *row;
 
 	token_begin(&t, u);
-	token_add(&t, u);
-	add_row(inv, &t);
-	inv->emit(inv->ctx, &t);
+	row = add_row(inv, &t);
+	if (!row) {
+		token_add(&t, u);
+		inv->emit(inv->ctx, &t);
+		return;
+	}
+	recall(inv, row);
+	note_user(row, u);
+	token_add(&row->token, u);
+	write_out(inv, row);
 }
 
 void inventory_use(struct inventory *inv, const struct use *u, uint64_t now_ns)
@@ -195,7 +293,7 @@ void inventory_use(struct inventory *inv, const struct use *u, uint64_t now_ns)
 	}
 	lru_touch(&inv->rows, &row->node);
 	token_add(&row->token, u);
-	if (first)
+	if (note_user(row, u) || first)
 		write_out(inv, row);
 	else
 		mark_changed(inv, row, now_ns);
@@ -235,6 +333,7 @@ int inventory_facts(struct inventory *inv, const struct token *about, const stru
 		row = add_row(inv, &t);
 		if (!row)
 			return -ENOMEM;
+		recall(inv, row);
 	}
 	refine(&row->token, about);
 	r = add_facts(row, facts, &changed);
@@ -245,8 +344,42 @@ int inventory_facts(struct inventory *inv, const struct token *about, const stru
 	return r;
 }
 
+bool inventory_account(const struct inventory *inv, const char *token_id, const char *namespace,
+		       const char *pod, char *ret_account, size_t size)
+{
+	const struct row *row = find(inv, token_id);
+	const char *account;
+
+	if (!row || !row->facts || strcmp(facts_text(row->facts, FACT_k8s_namespace), namespace) ||
+	    strcmp(facts_text(row->facts, FACT_k8s_pod), pod))
+		return false;
+	account = facts_text(row->facts, FACT_k8s_service_account);
+	if (!*account || strlen(account) >= size)
+		return false;
+	memcpy(ret_account, account, strlen(account) + 1);
+	return true;
+}
+
+/* An end comes by itself, and so does a score that depends on time. */
+static void sweep(struct inventory *inv)
+{
+	for (struct lru_node *n = inv->rows.oldest; n; n = n->newer) {
+		struct row *row = lru_entry(n, struct row, node);
+
+		row->token.facts = row->facts;
+		if (!row->token.unreadable &&
+		    token_state(&row->token, inv->real_ns, inv->idle_ns) != row->token.state)
+			write_out(inv, row);
+		row->token.facts = NULL;
+	}
+}
+
 void inventory_tick(struct inventory *inv, uint64_t now_ns)
 {
+	if (inv->real_ns && now_ns - inv->swept_ns >= inv->interval_ns) {
+		inv->swept_ns = now_ns;
+		sweep(inv);
+	}
 	while (inv->first && now_ns - inv->first->changed_ns >= inv->interval_ns)
 		write_out(inv, inv->first);
 }

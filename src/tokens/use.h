@@ -20,6 +20,8 @@
 #define KEY_ID_LEN 17		/* 16 hex digits + NUL */
 #define ADDR_TEXT_LEN 46	/* INET6_ADDRSTRLEN */
 
+struct workload;
+
 /* How a request ended. All 0: not known. */
 struct outcome {
 	uint16_t status;	/* of the HTTP response; 0 = not known */
@@ -62,6 +64,7 @@ struct use {
 	uint32_t uid;
 	uint64_t cgroup;		/* cgroup v2 id */
 	char container_id[65];		/* "" = not in a container, or not known */
+	struct workload *work;		/* tokens/workload.h; NULL = not known. Who keeps the use holds it */
 
 	/* where */
 	char server_address[TT_HOST_LEN + 1];	/* host of the Host field, no port; "" = not known */
@@ -75,6 +78,11 @@ struct use {
 
 struct facts;	/* tokens/facts.h */
 
+/* Where a token is in its life: tokens/state.h. */
+enum token_state {
+	TOKEN_STATE_UNKNOWN, TOKEN_MINTED, TOKEN_USED, TOKEN_IDLE, TOKEN_EXPIRED, TOKEN_REVOKED
+};
+
 /* A token as the inventory knows it. */
 struct token {
 	char token_id[TOKEN_ID_LEN];
@@ -86,6 +94,7 @@ struct token {
 	uint64_t first_ns, last_ns;	/* CLOCK_REALTIME of uses; 0 = no use was seen */
 	uint64_t uses;			/* requests seen */
 	uint64_t egress, ingress;	/* of them */
+	enum token_state state;		/* when the row was handed out */
 	const struct facts *facts;	/* NULL = none; lives as long as the call that hands it out */
 };
 

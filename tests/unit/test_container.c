@@ -9,6 +9,8 @@
 
 #include "enrich/container.h"
 
+#define UID "2f3a7c1e-8f7e-4a39-9d55-5be0f3f7a111"
+
 #define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define ID2 "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
 #define UID_DASH "2c48913c-b29f-11e7-9350-020968147796"
@@ -105,9 +107,29 @@ static void units(void **state)
 	assert_string_equal(cut, "nginx");
 }
 
+static void pods(void **state)
+{
+	static const struct { const char *path, *uid; } rows[] = {
+		{ "/kubepods/burstable/pod" UID "/abc", UID },
+		{ "/kubepods.slice/kubepods-pod2f3a7c1e_8f7e_4a39_9d55_5be0f3f7a111.slice/x.scope", UID },
+		{ "/kubelet-kubepods-besteffort-pod0123456789abcdef0123456789abcdef.slice/c",
+		  "0123456789abcdef0123456789abcdef" },
+		{ "/kubepods/podshort/abc", "" }, { "/pod" UID "/abc", "" },
+		{ "/kubepods/pod" UID "0/abc", "" }, { "/kubepods/pod2F3A7C1E-8f7e-4a39-9d55-5be0f3f7a111/a", "" },
+		{ "/", "" }, { "", "" },
+	};
+	char uid[POD_UID_LEN];
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(pod_of_cgroup(rows[i].path, uid), rows[i].uid[0] != 0);
+		assert_string_equal(uid, rows[i].uid);
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(table), cmocka_unit_test(units) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(table), cmocka_unit_test(units),
+					    cmocka_unit_test(pods) };
 
 	return cmocka_run_group_tests_name("container", tests, NULL, NULL);
 }

@@ -45,7 +45,7 @@ static void take(void *ctx, const struct coverage *c)
 	told[tells++] = *c;
 }
 
-static const struct process_ops ops = { take_ask, take_use };
+static const struct process_ops ops = { take_ask, take_use, NULL };
 
 static int setup(void **state)
 {

@@ -11,6 +11,7 @@
 
 #include "sinks/sink.h"
 #include "tokens/inventory.h"
+#include "tokens/workload.h"
 
 #define LIMIT 3
 #define INTERVAL 60
@@ -182,6 +183,109 @@ static void full_forgets_the_longest_unused(void **state)
 	assert_int_equal(inventory_count(inv), LIMIT);
 }
 
+static struct workload nginx = { .holders = 1, .kind = "unit", .name = "nginx.service", .user = -1,
+				 .confidence = CONFIDENCE_HIGH };
+static struct workload apache = { .holders = 1, .kind = "unit", .name = "apache2.service", .user = -1,
+				  .confidence = CONFIDENCE_HIGH };
+static char owner[128], evidence[512];
+
+static void take_owner(void *ctx, const struct token *t)
+{
+	outs++;
+	out[0] = *t;
+	snprintf(owner, sizeof(owner), "%s", t->facts ? facts_text(t->facts, FACT_owner_name) : "");
+	snprintf(evidence, sizeof(evidence), "%s", t->facts ? facts_text(t->facts, FACT_owner_evidence) : "");
+}
+
+static void use_by(struct workload *w, enum tt_dir dir, uint64_t at)
+{
+	struct use u = { .token_id = "tt1_1", .class_name = "", .kind = "", .dir = dir, .count = 1,
+			 .first_ns = 1000 + at, .last_ns = 1000 + at, .work = w };
+
+	inventory_use(inv, &u, at);
+}
+
+static int setup_owner(void **state)
+{
+	outs = 0;
+	owner[0] = 0;
+	return inventory_new(LIMIT, INTERVAL, take_owner, NULL, &inv);
+}
+
+static void who_sends_it_owns_it_until_another_does(void **state)
+{
+	use_by(&apache, TT_DIR_INGRESS, 1);	/* who is sent one has not got it */
+	assert_string_equal(owner, "");
+	use_by(&nginx, TT_DIR_EGRESS, 2);
+	assert_int_equal(outs, 2);
+	assert_string_equal(owner, "nginx.service");
+	use_by(&nginx, TT_DIR_EGRESS, 3);
+	assert_int_equal(outs, 2);
+	use_by(&apache, TT_DIR_EGRESS, 4);
+	assert_int_equal(outs, 3);
+	assert_string_equal(owner, "");
+	assert_int_equal(nginx.holders, 2);
+}
+
+static void a_token_ends_by_itself(void **state)
+{
+	struct token about = { .token_id = "tt1_1", .class_name = "", .kind = "" };
+	struct facts f = { 0 };
+
+	inventory_set_clock(inv, 1500);
+	inventory_set_idle(inv, 100);
+	facts_set_number(&f, FACT_minted_time, 1400);
+	facts_set_number(&f, FACT_token_expires, 5000);
+	assert_int_equal(inventory_facts(inv, &about, &f), 0);
+	assert_int_equal(out[0].state, TOKEN_MINTED);
+	use_by(NULL, TT_DIR_EGRESS, 500);
+	assert_int_equal(out[0].state, TOKEN_USED);
+	assert_int_equal(outs, 2);
+	inventory_set_clock(inv, 1600);
+	inventory_tick(inv, INTERVAL);
+	assert_int_equal(outs, 2);
+	inventory_set_clock(inv, 1601);
+	inventory_tick(inv, 2 * INTERVAL);
+	assert_int_equal(outs, 3);
+	assert_int_equal(out[0].state, TOKEN_IDLE);
+	inventory_set_clock(inv, 5000);
+	inventory_tick(inv, 3 * INTERVAL);
+	inventory_tick(inv, 4 * INTERVAL);
+	assert_int_equal(outs, 4);
+	assert_int_equal(out[0].state, TOKEN_EXPIRED);
+	facts_done(&f);
+}
+
+static int recalls;
+
+static bool recall(void *ctx, struct token *t, struct facts *ret_facts)
+{
+	recalls++;
+	if (strcmp(t->token_id, "tt1_1"))
+		return false;
+	t->first_ns = 7;
+	t->last_ns = 9;
+	t->uses = t->egress = 5;
+	facts_set_text(ret_facts, FACT_token_issuer, "me", 2);
+	facts_add(ret_facts, FACT_owner_evidence, "the only one that sends it: unit apache2.service", 48);
+	return true;
+}
+
+static void a_story_goes_on_where_it_was(void **state)
+{
+	recalls = 0;
+	inventory_set_recall(inv, recall);
+	use_by(&nginx, TT_DIR_EGRESS, 1);
+	assert_int_equal(out[0].first_ns, 7);
+	assert_int_equal(out[0].uses, 6);
+	assert_int_equal(out[0].last_ns, 1001);
+	assert_string_equal(owner, "");		/* another one had it before */
+	use(2, TT_DIR_EGRESS, 1, 2);
+	assert_int_equal(out[0].uses, 1);
+	use(2, TT_DIR_EGRESS, 1, 3);
+	assert_int_equal(recalls, 2);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -194,6 +298,9 @@ int main(void)
 		TEST(flush_writes_the_changed_only),
 		TEST(earlier_use_moves_the_first),
 		TEST(full_forgets_the_longest_unused),
+		cmocka_unit_test_setup_teardown(who_sends_it_owns_it_until_another_does, setup_owner, teardown),
+		cmocka_unit_test_setup_teardown(a_token_ends_by_itself, setup_owner, teardown),
+		cmocka_unit_test_setup_teardown(a_story_goes_on_where_it_was, setup_owner, teardown),
 	};
 
 	return cmocka_run_group_tests_name("inventory", tests, NULL, NULL);

@@ -19,6 +19,7 @@
 #include "base/cleanup.h"
 #include "coverage_full.h"
 #include "sinks/json.h"
+#include "tokens/workload.h"
 #include "tokens/facts.h"
 #include "sinks/sinks.h"
 
@@ -62,6 +63,30 @@ static void assert_use(const struct use *u, const char *node, const char *want)
 
 	assert_int_equal(json_use(node, u, &line), 0);
 	assert_string_equal(line, want);
+	free(line);
+}
+
+static void workloads(void **state)
+{
+	struct workload w = { .kind = "Deployment", .name = "cart", .namespace = "shop", .pod = "cart-1",
+			      .service_account = "carts", .container_name = "app" };
+	struct use u = full_use();
+	char *line = NULL;
+
+	u.work = &w;
+	assert_int_equal(json_use("n1", &u, &line), 0);
+	assert_non_null(strstr(line, "\"container\":{\"id\":\"c0ffee\",\"name\":\"app\"},"
+			       "\"k8s\":{\"namespace\":\"shop\",\"pod\":\"cart-1\",\"service_account\":\"carts\","
+			       "\"workload\":{\"kind\":\"Deployment\",\"name\":\"cart\"}}"));
+	free(line);
+	snprintf(w.kind, sizeof(w.kind), "Pod");
+	assert_int_equal(json_use("n1", &u, &line), 0);
+	assert_null(strstr(line, "\"workload\""));
+	free(line);
+	w = (struct workload){ .kind = "unit", .name = "a.service", .unit = "a.service" };
+	assert_int_equal(json_use("n1", &u, &line), 0);
+	assert_non_null(strstr(line, "\"service\":{\"name\":\"a.service\"}"));
+	assert_null(strstr(line, "\"k8s\""));
 	free(line);
 }
 
@@ -558,6 +583,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_field),
+		cmocka_unit_test(workloads),
 		cmocka_unit_test(nothing_known),
 		cmocka_unit_test(grpc_and_mcp),
 		cmocka_unit_test(unreadable),

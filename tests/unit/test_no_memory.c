@@ -131,7 +131,7 @@ static int run_inventory(void)
 
 static int run_process(void)
 {
-	const struct process_ops ops = { on_ask, on_process };
+	const struct process_ops ops = { on_ask, on_process, NULL };
 	struct process_cache *c;
 	int r = process_new(1000, 1000, &ops, NULL, &c);
 
@@ -155,7 +155,7 @@ static void on_coverage(void *ctx, const struct coverage *c)
 /* A process without a row is told of by the monitor's next message, and counted. */
 static int run_cover(void)
 {
-	const struct process_ops ops = { on_ask, on_process };
+	const struct process_ops ops = { on_ask, on_process, NULL };
 	const struct cover_limits limits = { 1000, 10, 10 };
 	uint64_t before = agent_drops[TT_DROP_cover_full];
 	struct process_cache *who = NULL;
@@ -222,12 +222,12 @@ static void inventory(void **state)
 
 static void process(void **state)
 {
-	every_allocation(run_process, 2);
+	every_allocation(run_process, 3);
 }
 
 static void cover(void **state)
 {
-	every_allocation(run_cover, 6);
+	every_allocation(run_cover, 7);
 }
 
 int main(void)

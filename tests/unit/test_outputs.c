@@ -77,7 +77,8 @@ static void fake_free(void *sink)
 }
 
 static const struct sink_ops ops = { "fake",	fake_use,    fake_token,  fake_loss,
-				     fake_coverage, fake_tick, fake_finish, fake_free };
+				     fake_coverage, NULL,	 fake_tick,   fake_finish,
+				     fake_free };
 
 static int open_fake(enum kind kind, const char *path, struct sink *ret_sink)
 {
@@ -113,6 +114,13 @@ int store_sink_new(const char *path, uint64_t max_bytes, const char *node, struc
 		   struct config_error *ret_error)
 {
 	return open_fake(STORE, path, ret_sink);
+}
+
+static uint64_t idle_s;
+
+void store_sink_set_idle(struct sink *sink, uint64_t seconds)
+{
+	idle_s = seconds;
 }
 
 int kafka_sink_new(const struct config *c, const char *spool_dir, const char *node,

@@ -45,7 +45,19 @@ static void take(void *ctx, const struct tt_ev_use *ev, struct outcome outcome,
 	out[outs++].info = *info;
 }
 
-static const struct process_ops ops = { take_ask, take };
+static struct tt_ipc_look looked[16];
+static size_t looks;
+
+static int take_look(void *ctx, const struct tt_ipc_look *look)
+{
+	assert_int_equal(look->h.type, TT_IPC_LOOK);
+	assert_true(looks < 16);
+	looked[looks++] = *look;
+	return 0;
+}
+
+static const struct process_ops ops = { take_ask, take, NULL };
+static const struct process_ops ops_look = { take_ask, take, take_look };
 
 static int setup(void **state)
 {
@@ -306,6 +318,78 @@ static void workloads(void **state)
 	}
 }
 
+#define UID "2f3a7c1e-8f7e-4a39-9d55-5be0f3f7a111"
+#define POD_PATH "/kubepods/burstable/pod" UID "/" ID
+
+static void place(uint32_t tgid, const char *pod_dir)
+{
+	struct tt_ipc_place m = { .tgid = tgid, .start_ns = tgid * 10 };
+
+	snprintf(m.pod_dir, sizeof(m.pod_dir), "%s", pod_dir);
+	process_place(cache, &m);
+}
+
+/* One question for all processes of a container; what waits for its answer is not lost either. */
+static void containers_are_looked_at_once(void **state)
+{
+	process_free(cache);
+	looks = 0;
+	assert_int_equal(process_new(LIMIT, 16, &ops_look, NULL, &cache), 0);
+	submit(1, 0, 0);
+	submit(2, 0, 0);
+	answer(1, "/bin/app", POD_PATH);
+	assert_int_equal(looks, 1);
+	assert_string_equal(looked[0].container, ID);
+	assert_string_equal(looked[0].pod, UID);
+	assert_int_equal(outs, 0);
+	answer(2, "/bin/app", POD_PATH);
+	place(1, "shop_cart-0_" UID);
+	assert_int_equal(outs, 2);
+	for (int i = 0; i < 2; i++) {
+		assert_non_null(out[i].info.work);
+		assert_string_equal(out[i].info.work->pod, "cart-0");
+		assert_string_equal(out[i].info.work->namespace, "shop");
+	}
+	assert_ptr_equal(out[0].info.work, out[1].info.work);
+	submit(3, 0, 1);
+	answer(3, "/bin/app", POD_PATH);
+	assert_int_equal(outs, 3);
+	assert_ptr_equal(out[2].info.work, out[0].info.work);
+	assert_true(looks <= 2);
+	assert_int_equal(process_held(cache), 0);
+}
+
+static void an_answer_that_never_comes_holds_nobody(void **state)
+{
+	process_free(cache);
+	looks = 0;
+	assert_int_equal(process_new(LIMIT, 16, &ops_look, NULL, &cache), 0);
+	submit(1, 0, 0);
+	answer(1, "/bin/app", POD_PATH);
+	process_tick(cache, PROCESS_HOLD_NS - 1);
+	assert_int_equal(outs, 0);
+	process_tick(cache, PROCESS_HOLD_NS);
+	assert_int_equal(outs, 1);
+	assert_null(out[0].info.work);
+	place(1, "shop_cart-0_" UID);	/* late: good for the next ones */
+	submit(1, 1, PROCESS_HOLD_NS + 1);
+	assert_int_equal(outs, 2);
+	assert_string_equal(out[1].info.work->pod, "cart-0");
+	place(77, "shop_cart-0_" UID);	/* of nobody */
+}
+
+static void processes_of_a_unit_share_it(void **state)
+{
+	submit(1, 0, 0);
+	submit(2, 0, 0);
+	answer(1, "/bin/a", "/system.slice/web.service");
+	answer(2, "/bin/b", "/system.slice/web.service");
+	assert_int_equal(outs, 2);
+	assert_string_equal(out[0].info.work->kind, "unit");
+	assert_ptr_equal(out[0].info.work, out[1].info.work);
+	assert_int_equal(out[0].info.work->holders, 3);	/* two processes and the table */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -322,6 +406,9 @@ int main(void)
 		TEST(open_questions_are_bounded),
 		TEST(known_when_asked),
 		TEST(workloads),
+		TEST(containers_are_looked_at_once),
+		TEST(an_answer_that_never_comes_holds_nobody),
+		TEST(processes_of_a_unit_share_it),
 	};
 
 	return cmocka_run_group_tests_name("process", tests, NULL, NULL);

@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <time.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -25,6 +26,8 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "sinks/sinks.h"
+#include "tokens/workload.h"
+#include "tokens/facts.h"
 #include "coverage_full.h"
 #include "store_v1.h"
 
@@ -905,6 +908,100 @@ static void days_and_hours(void **state)
 	assert_true(number(p, sql) >= 1);
 }
 
+/* What stands behind a use's executable, user and container: once, and again when more is known. */
+static void workloads(void **state)
+{
+	struct place *p = *state;
+	struct sink s = open_store(p, 64 * MIB);
+	struct workload w = { .holders = 1, .kind = "Deployment", .name = "cart", .namespace = "shop",
+			      .pod = "cart-1", .evidence = "label x" };
+	struct use u = make_use(1, 1);
+	char text[256];
+
+	u.work = &w;
+	assert_int_equal(s.ops->use(s.self, &u), 0);
+	assert_int_equal(s.ops->use(s.self, &u), 0);
+	assert_int_equal(s.ops->tick(s.self, S), 0);
+	assert_int_equal(get(p, "SELECT count(*) FROM workload", text), 1);
+	get(p, "SELECT kind || ' ' || namespace || '/' || name || ' ' || pod || ' ' || evidence "
+	       "FROM workload WHERE executable = '/usr/bin/curl' AND user = 1000 AND container = 'c0ffee'", text);
+	assert_string_equal(text, "Deployment shop/cart cart-1 label x");
+	snprintf(w.service_account, sizeof(w.service_account), "cart");
+	w.version++;
+	assert_int_equal(s.ops->use(s.self, &u), 0);
+	assert_int_equal(s.ops->tick(s.self, 3 * S), 0);
+	get(p, "SELECT service_account FROM workload", text);
+	assert_string_equal(text, "cart");
+	close_store(&s, 0);
+	assert_int_equal(w.holders, 1);
+}
+
+static void a_token_is_recalled_with_what_is_known(void **state)
+{
+	struct place *p = *state;
+	struct sink s = open_store(p, 64 * MIB);
+	struct use u = make_use(1, 1);
+	struct facts f = { 0 }, back = { 0 };
+	struct token t = { .class_name = "x", .kind = "y", .facts = &f }, known = { 0 };
+
+	memcpy(known.token_id, u.token_id, sizeof(known.token_id));
+	assert_false(s.ops->recall(s.self, &known, &back));
+	u.count = 3;
+	memcpy(t.token_id, u.token_id, sizeof(t.token_id));
+	assert_int_equal(s.ops->use(s.self, &u), 0);
+	facts_set_text(&f, FACT_token_issuer, "me", 2);
+	assert_int_equal(s.ops->token(s.self, &t), 0);
+	assert_int_equal(s.ops->tick(s.self, S), 0);
+	assert_true(s.ops->recall(s.self, &known, &back));
+	assert_int_equal(known.first_ns, T0);
+	assert_int_equal(known.uses, 3);
+	assert_int_equal(known.egress, 3);
+	assert_string_equal(facts_text(&back, FACT_token_issuer), "me");
+	facts_done(&f);
+	facts_done(&back);
+	close_store(&s, 0);
+}
+
+/* The view says what state.c says. */
+static void states(void **state)
+{
+	struct place *p = *state;
+	struct sink s = open_store(p, 64 * MIB);
+	static const struct { uint64_t ago, minted, expires, revoked; const char *want; } rows[] = {
+		{ 7200, 0, 0, 0, "idle" }, { 0, 0, 0, 0, "used" }, { 0, 0, 1, 0, "expired" },
+		{ 0, 0, 1, 1, "revoked" }, { UINT64_MAX, 1, 0, 0, "minted" }, { UINT64_MAX, 0, 0, 0, "NULL" },
+	};
+	uint64_t now = (uint64_t)time(NULL) * S;
+	char text[256], sql[128];
+
+	store_sink_set_idle(&s, 3600);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct use u = make_use((int)i, 1);
+		struct facts f = { 0 };
+		struct token t = { .class_name = "", .kind = "", .facts = &f };
+
+		memcpy(t.token_id, u.token_id, sizeof(t.token_id));
+		u.first_ns = u.last_ns = now - rows[i].ago * S;
+		if (rows[i].ago != UINT64_MAX)
+			assert_int_equal(s.ops->use(s.self, &u), 0);
+		facts_set_text(&f, FACT_token_issuer, "me", 2);
+		facts_set_number(&f, FACT_minted_time, rows[i].minted * S);
+		facts_set_number(&f, FACT_token_expires, rows[i].expires * S);
+		facts_set_number(&f, FACT_revoked_time, rows[i].revoked * S);
+		assert_int_equal(s.ops->token(s.self, &t), 0);
+		facts_done(&f);
+	}
+	assert_int_equal(s.ops->tick(s.self, S), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct use u = make_use((int)i, 1);
+
+		snprintf(sql, sizeof(sql), "SELECT state FROM tokens WHERE token = '%s'", u.token_id);
+		get(p, sql, text);
+		assert_string_equal(text, rows[i].want);
+	}
+	close_store(&s, 0);
+}
+
 int main(void)
 {
 #define WITH_PLACE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -924,6 +1021,9 @@ int main(void)
 		WITH_PLACE(coverage_of_a_process),
 		WITH_PLACE(coverage_is_bounded),
 		WITH_PLACE(coverage_waits_and_is_counted),
+		WITH_PLACE(workloads),
+		WITH_PLACE(a_token_is_recalled_with_what_is_known),
+		WITH_PLACE(states),
 		WITH_PLACE(upgrades_in_place),
 		WITH_PLACE(newer_version),
 		WITH_PLACE(not_a_store),
