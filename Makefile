@@ -29,7 +29,7 @@ BPF_HDR := $(wildcard bpf/*.h bpf/readers/*.h include/tokentrail/*)
 SRC := $(filter-out src/main.c,$(wildcard src/*/*.c))
 PROTO := $(wildcard schemas/tokentrail/v1/*.proto)
 PB := $(PROTO:schemas/%.proto=$(G)/%.pb-c.c)
-GEN_C := $(PB) $(G)/tokens_tables.c $(G)/tokens_mints.c $(G)/store_sql.c
+GEN_C := $(PB) $(G)/tokens_tables.c $(G)/tokens_mints.c $(G)/store_sql.c $(G)/report_page.c
 OBJ := $(SRC:src/%.c=$(B)/obj/%.o) $(GEN_C:$(G)/%.c=$(B)/obj/gen/%.o)
 HUFFMAN := $(G)/huffman_table.inc
 HDR := $(HUFFMAN) $(wildcard src/*/*.h src/*/*.def include/tokentrail/* bpf/readers/*.h)
@@ -71,6 +71,15 @@ $(G)/tokens_mints.c: src/tokens/mints.tsv src/tokens/mints.awk
 $(G)/store_sql.c: schemas/store.sql
 	@mkdir -p $(@D)
 	$(Q){ echo 'extern const char store_sql[]; const char store_sql[] ='; sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/"&\\n"/' $<; echo ';'; } >$@
+
+# The page's parts as texts, and the hashes by which its policy allows two of them.
+C_TEXT = sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/"&\\n"/'
+$(G)/report_page.c: $(addprefix src/report/page.,html css js) Makefile
+	@mkdir -p $(@D)
+	$(Q){ for part in html css js; do \
+		echo "extern const char report_page_$$part[]; const char report_page_$$part[] ="; $(C_TEXT) src/report/page.$$part; echo ';'; done; \
+		for part in css js; do echo "extern const char report_page_$${part}_hash[]; const char report_page_$${part}_hash[] =" \
+		"\"sha256-$$(env printf "$$(sha256sum <src/report/page.$$part | cut -c 1-64 | sed 's/../\\x&/g')" | base64 -w 0)\";"; done; } >$@.new && mv $@.new $@
 
 # ---- user space ----
 $(B)/obj/%.o: src/%.c $(HDR) $(PB) $(G)/tokentrail.skel.h Makefile

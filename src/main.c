@@ -17,6 +17,7 @@ struct command {
 
 static const struct command commands[] = {
 	{"run", cmd_run, "watch this node and report the tokens in use"},
+	{"report", cmd_report, "five questions answered: active, excessive, unused, minting, places"},
 	{"tokens", cmd_tokens, "list the tokens seen, from the store"},
 	{"uses", cmd_uses, "list who used which token, where and how often"},
 	{"trace", cmd_trace, "everything known of one token id"},
@@ -46,6 +47,7 @@ static void print_help(FILE *to)
 	      "Examples:\n"
 	      "  sudo tokentrail run                     a live table of tokens in use\n"
 	      "  sudo tokentrail run --output json       one record a line\n"
+	      "  sudo tokentrail report --html           the five answers as a page\n"
 	      "  sudo tokentrail doctor                  can this node do it?\n"
 	      "  sudo tokentrail fingerprint <leaked.txt | sudo tokentrail trace -\n"
 	      "\n"

@@ -19,8 +19,7 @@
 
 /* ---- options ---- */
 
-/* "30s", "5m", "2h", "7d". */
-static int parse_duration(const char *text, uint64_t *ret_ns)
+int listing_duration(const char *text, uint64_t *ret_ns)
 {
 	static const struct {
 		const char *unit;
@@ -52,7 +51,7 @@ static int set_since(struct listing *l, const char *text)
 	struct timespec t;
 	uint64_t ns, now;
 
-	if (parse_duration(text, &ns) < 0)
+	if (listing_duration(text, &ns) < 0)
 		return cmd_usage_error(l->name, "--since takes a duration: 30s, 5m, 2h or 7d");
 	clock_gettime(CLOCK_REALTIME, &t);
 	now = (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;

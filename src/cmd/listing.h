@@ -50,6 +50,8 @@ void listing_done(struct listing *l);
  * the exit status. */
 int listing_command(const char *name, const char *help, int (*list)(struct listing *l), int argc,
 		    char **argv);
+/* "30s", "5m", "2h", "7d" as nanoseconds. -EINVAL, -ERANGE. */
+int listing_duration(const char *text, uint64_t *ret_ns);
 /* "--since 1h" as it is when nobody says otherwise. */
 void listing_default_since(struct listing *l, uint64_t seconds);
 

@@ -43,13 +43,13 @@ uint32_t question_cap(const char *method, const char *grant, const char *executa
 		const char *word;	/* in method or grant */
 		uint32_t an_hour;
 	} caps[] = {
-		{ "imds", 20 }, { "metadata", 20 }, { "ecs", 20 }, { "sts", 30 }, { "github", 12 },
-		{ "vault", 120 }, { "registry", 600 }, { "spire", 60 }, { "device", 5 },
-		{ "refresh_token", 12 }, { "client_credentials", 60 },
+		{ "vault", 120 }, { "imds", 20 }, { "metadata", 20 }, { "aws_ecs", 20 }, { "aws_eks", 20 },
+		{ "sts", 30 }, { "github_app", 12 }, { "registry", 600 }, { "spire", 60 },
+		{ "device_code", 5 }, { "refresh_token", 12 }, { "client_credentials", 60 },
 	};
 
-	if (strcasestr(method, "k8s") || strcasestr(method, "tokenrequest") ||
-	    strcasestr(method, "token_request"))
+	/* The kubelet's are three an hour for each of at most 110 pods; a pod asks for none by itself. */
+	if (!strcmp(method, "kubernetes_token"))
 		return !strcmp(base_name(executable), "kubelet") ? 330 : 0;
 	for (size_t i = 0; i < sizeof(caps) / sizeof(caps[0]); i++)
 		if (strcasestr(method, caps[i].word) || strcasestr(grant, caps[i].word))

@@ -31,7 +31,7 @@ door libcap 'sys/capability\.h' 'src/(ipc/sandbox|monitor/(checks|state))\.c|src
 door libyaml 'yaml\.h' 'src/config/[a-z_]*\.c'
 door libcrypto 'openssl/' 'src/tokens/id\.c'
 door libmicrohttpd 'microhttpd\.h' 'src/sinks/http\.c'
-door jansson 'jansson\.h' 'src/(sinks/json|cmd/[a-z]*)\.c'
+door jansson 'jansson\.h' 'src/(sinks/json|cmd/[a-z]*|report/report_data)\.c'
 
 # Two doors are left open on purpose: the counters that every room of the agent adds to, and the
 # settings that the monitor packs for the agent.
@@ -47,7 +47,8 @@ arrow ipc 'agent|cmd|enrich|monitor|sinks|tokens'
 arrow config 'agent|cmd|enrich|ipc|monitor|sinks'
 arrow tokens 'agent|cmd|enrich|ipc|monitor|sinks'
 arrow enrich 'agent|cmd|monitor|sinks'
-arrow sinks 'agent|cmd|enrich|ipc|monitor'
+arrow sinks 'agent|cmd|enrich|ipc|monitor|report'
+arrow report 'agent|cmd|enrich|ipc|monitor'
 arrow monitor 'agent|cmd|enrich|sinks'
 arrow agent 'cmd|monitor'
 says "bpf/ depends on include/ only" "$(grep -rnE '^#[[:space:]]*include[[:space:]]*"(\.\./)?(src|tests|base|tokens|sinks|agent|monitor)/' bpf || true)"

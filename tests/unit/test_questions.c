@@ -483,10 +483,11 @@ static void caps(void **state)
 {
 	assert_int_equal(question_cap("aws_imds_role", "", "/app"), 20);
 	assert_int_equal(question_cap("aws_sts", "AssumeRole", "/app"), 30);
-	assert_int_equal(question_cap("oauth_token", "refresh_token", "/app"), 12);
-	assert_int_equal(question_cap("oauth_token", "client_credentials", "/app"), 60);
-	assert_int_equal(question_cap("k8s_token_request", "", "/app"), 0);
-	assert_true(question_cap("k8s_token_request", "", "/usr/bin/kubelet") > 100);
+	assert_int_equal(question_cap("oauth", "refresh_token", "/app"), 12);
+	assert_int_equal(question_cap("oauth", "client_credentials", "/app"), 60);
+	assert_int_equal(question_cap("kubernetes_token", "", "/app"), 0);
+	assert_true(question_cap("kubernetes_token", "", "/usr/bin/kubelet") > 100);
+	assert_int_equal(question_cap("vault_kubernetes", "", "/app"), 120);
 	assert_int_equal(question_cap("", "", ""), 60);
 }
 
