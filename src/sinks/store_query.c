@@ -9,12 +9,14 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
+#include <time.h>
 
 #include <sqlite3.h>
 
 #include "base/cleanup.h"
 #include "sinks/store_facts.h"
 #include "sinks/store_schema.h"
+#include "tokens/state.h"
 
 #define BUSY_MS 5000
 
@@ -34,6 +36,7 @@ static const struct dialect {
 struct store_query {
 	sqlite3 *db;
 	const struct dialect *dialect;
+	uint64_t idle_ns;	/* as the agent that writes it was told; 0: nobody said */
 	char node[256];
 };
 
@@ -123,6 +126,19 @@ static int read_node(struct store_query *q)
 	return r == SQLITE_ROW || r == SQLITE_DONE ? SQLITE_OK : r;
 }
 
+static int read_idle(struct store_query *q)
+{
+	_cleanup_(finalizep) sqlite3_stmt *st = NULL;
+	int r;
+
+	r = sqlite3_prepare_v2(q->db, "SELECT value FROM meta WHERE name = 'idle'", -1, &st, NULL);
+	if (r == SQLITE_OK)
+		r = sqlite3_step(st);
+	if (r == SQLITE_ROW)
+		q->idle_ns = (uint64_t)sqlite3_column_int64(st, 0) * 1000000000;
+	return r == SQLITE_ROW || r == SQLITE_DONE ? SQLITE_OK : r;
+}
+
 static int check_version(const char *path, int version, struct config_error *ret_error)
 {
 	if (version >= STORE_SCHEMA_OLDEST && version <= STORE_SCHEMA)
@@ -163,6 +179,8 @@ int store_query_open(const char *path, struct store_query **ret_query,
 		return r;
 	q->dialect = &dialects[version];
 	r = read_node(q);
+	if (r == SQLITE_OK)
+		r = read_idle(q);
 	if (r != SQLITE_OK)
 		return set_error(ret_error, path, r);
 	*ret_query = TAKE_PTR(q);
@@ -257,7 +275,7 @@ static void read_token(sqlite3_stmt *st, struct token *t, char *class_name, char
 }
 
 /* One token, with what is known of it. `facts` may be NULL. */
-static int give_token(sqlite3_stmt *st, sqlite3_stmt *facts,
+static int give_token(const struct store_query *q, sqlite3_stmt *st, sqlite3_stmt *facts,
 		      int (*row)(void *arg, const struct token *t), void *arg)
 {
 	char class_name[64], kind[64];
@@ -278,6 +296,7 @@ static int give_token(sqlite3_stmt *st, sqlite3_stmt *facts,
 		sqlite3_clear_bindings(facts);
 		t.facts = facts_empty(&known) ? NULL : &known;
 	}
+	t.state = token_state(&t, (uint64_t)time(NULL) * 1000000000, q->idle_ns);
 	if (r == 0)
 		r = row(arg, &t);
 	facts_done(&known);
@@ -303,7 +322,7 @@ int store_query_tokens(struct store_query *q, const struct store_filter *f,
 	while (r == 0 && (code = sqlite3_step(st)) != SQLITE_DONE) {
 		if (code != SQLITE_ROW)
 			return -EIO;
-		r = give_token(st, facts, row, arg);
+		r = give_token(q, st, facts, row, arg);
 	}
 	return r;
 }

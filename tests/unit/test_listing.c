@@ -261,7 +261,8 @@ static void json_is_the_records(void **state)
 	struct use want = old_use;
 	struct token token = { .token_id = ID_OLD, .key_id = "0123456789abcdef",
 			       .class_name = "github_pat", .kind = "api_key", .length = 40,
-			       .first_ns = T0, .last_ns = T0 + 60 * S, .uses = 17, .egress = 17 };
+			       .first_ns = T0, .last_ns = T0 + 60 * S, .uses = 17, .egress = 17,
+			       .state = TOKEN_USED };
 	char *use_line = NULL, *token_line = NULL, both[4096];
 
 	assert_int_equal(json_use("n1", &want, &use_line), 0);
