@@ -6,6 +6,7 @@
 #ifndef TT_HTTP_BPF_H
 #define TT_HTTP_BPF_H
 
+#include "claims.bpf.h"
 #include "http1.bpf.h"
 #include "http2.bpf.h"
 
@@ -110,6 +111,8 @@ __weak __noinline int http_step(__u32 slot)
 		return s->w.ask == H1_ASK_CLASS ? http_ask_class(slot) : http_ask_name(slot);
 	case H1_NOTE:
 		return drop(s->w.reason);
+	case H1_CLAIMS:
+		return claims_ask(slot);
 	case H1_HEAD:
 		return http_head(slot);
 	default:
@@ -124,7 +127,13 @@ __weak __noinline int http_pump(__u32 slot)
 	if (!s)
 		return RUN_STOP;
 	for (int i = 0; i < PUMP_STEPS; i++) {
-		if ((s->reader == READ_H2 ? h2_one(slot) : http_step(slot)) != RUN_ON)
+		int r;
+
+		if (s->reader == READ_H2)
+			r = h2_one(slot);
+		else
+			r = s->reader == READ_CLAIMS ? claims_one(slot) : http_step(slot);
+		if (r != RUN_ON)
 			return RUN_STOP;
 	}
 	return RUN_ON;
@@ -390,6 +399,7 @@ __weak __noinline int http_open(__u32 slot)
 	s->x.f.split = 0;
 	s->x.remember = 0;	/* this slot's last user may have left it */
 	s->x.skim = 1;
+	claims_restart(&s->w.c);
 	s->partial.conn = c->id;
 	s->partial.dir = s->dir;
 	s->reader = READ_H1;
@@ -493,6 +503,8 @@ __weak __noinline int http_piece(__u32 slot, __u32 i)
 		ended = 1;
 	for (int n = 0; n < PUMPS_MAX && !ended; n++)
 		ended = http_pump(slot) != RUN_ON;
+	if (s->reader == READ_CLAIMS)
+		s->reader = s->after;
 	/* What steps are missing for can't be kept for the next piece: not even the last bytes. */
 	if ((s->reader == READ_H1 ? s->w.pos : s->x.pos) < s->x.total)
 		ended = 0;

@@ -240,6 +240,18 @@ struct {
 	__type(value, struct hpack_entry);
 } memos __weak SEC(".maps");
 
+/* Fingerprints of JWTs whose claims the agent has, and of what only looked like one. */
+struct told_key {
+	__u64 token[2];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 32768);
+	__type(key, struct told_key);
+	__type(value, __u8);
+} told __weak SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 32768);

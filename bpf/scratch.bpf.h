@@ -21,7 +21,11 @@ struct piece {
 };
 
 /* Which machine goes on. */
-enum { READ_H1, READ_H2, READ_INNER };	/* INNER: HTTP/1's, on a value that HTTP/2's decoded */
+enum {
+	READ_H1, READ_H2,
+	READ_INNER,	/* HTTP/1's, on a value that HTTP/2's decoded */
+	READ_CLAIMS,	/* on a JWT that one of them has met */
+};
 
 struct scratch {
 	struct h1_work w;
@@ -33,6 +37,7 @@ struct scratch {
 	__u32 dir;		/* OUT, IN */
 	__u32 pieces;
 	__u32 reader;		/* READ_* */
+	__u32 after;		/* READ_CLAIMS: who goes on then */
 	__u32 used_h2;		/* x has bytes of a message in it */
 	__u32 users;		/* 0: free */
 	__u64 owner;		/* struct task_struct *, never followed; 0 = none yet */
@@ -99,6 +104,31 @@ static __always_inline int scratch_mine(void)
 	return NO_SLOT;
 }
 
+#define WIPE_STEP 1024
+
+/* What was kept of JWTs. A loop over steps: one memset of it all would be too large for clang. */
+static __noinline int scratch_wipe_claims(struct claims *c)
+{
+	__u64 *words;
+	__u32 used;
+
+	claims_restart(c);
+	used = c->used;
+	if (!used)
+		return 0;
+	__builtin_memset(c, 0, __builtin_offsetof(struct claims, ev.text));
+	asm volatile("" ::: "memory");
+	__builtin_memset(c->beyond, 0, sizeof(c->beyond));
+	words = (__u64 *)c->ev.text;
+#pragma nounroll
+	for (__u32 at = 0; at < TT_CLAIMS_TEXT_MAX; at += WIPE_STEP, words += WIPE_STEP / 8) {
+		if (at >= used)
+			break;
+		__builtin_memset(words, 0, WIPE_STEP);
+	}
+	return 0;
+}
+
 /* Nothing of a message stays behind. */
 static __always_inline void scratch_release(struct scratch *s)
 {
@@ -108,6 +138,7 @@ static __always_inline void scratch_release(struct scratch *s)
 	asm volatile("" ::: "memory");
 	__builtin_memset(s->w.h.carry, 0, sizeof(struct h1_head) - __builtin_offsetof(struct h1_head, carry));
 	__builtin_memset(&s->prefix, 0, sizeof(s->prefix));
+	scratch_wipe_claims(&s->w.c);
 	if (s->used_h2) {
 		asm volatile("" ::: "memory");
 		__builtin_memset(s->x.in, 0, H2_WINDOW / 2);

@@ -334,7 +334,7 @@ static __always_inline int hp_field(struct h1_work *w, struct h2_work *x)
 		return h2_to(x, HP_START);
 	}
 	h2_to(x, b->how == HP_INSERTED ? HP_INSERT : HP_START);
-	if (!x->remember || !h->made.length || !b->field)
+	if (!x->remember || !h->made.length || !b->field || w->c.untold)
 		return H2_NEXT;
 	x->remember = 0;
 	x->entry.cred = h->made;

@@ -13,6 +13,8 @@
  *     H1_ASK     a name or a prefix has to be looked up: put the answer into w->answer
  *     H1_NOTE    something was not reported, the reason is in w->reason; call again
  *     H1_HEAD    a head is complete: take it, then call h1_body()
+ *     H1_CLAIMS  w->c.ev.token looks like a JWT: if its claims are not known yet, claims_step() until
+ *                that has an answer (claims.h); call again
  *     H1_H2      the direction goes on as HTTP/2: readers/http2.h has to take over at w->pos;
  *                w->d.digits says how (enum h2_beginning)
  *     H1_BAD     not HTTP/1, or a head that can't be followed; the reason is in w->reason.

@@ -391,11 +391,11 @@ static __always_inline int h1_qvalue(struct h1_work *w, __u8 c)
 			h->value |= H1_V_BAD;
 		h->base64_bits = h->base64_bits << 4 | (digit & 15);
 		if (--h->escape == 0)
-			h1_cred_put(h, h->base64_bits);
+			h1_cred_put(w, h->base64_bits);
 	} else if (c == '%') {
 		h->escape = 2;
 	} else {
-		h1_cred_put(h, c);
+		h1_cred_put(w, c);
 	}
 	return H1_NEXT;
 }

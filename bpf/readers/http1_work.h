@@ -5,8 +5,8 @@
 
 #include <linux/types.h>
 #include <tokentrail/abi.h>
+#include "claims.h"
 #include "fields.h"
-#include "siphash.h"
 
 #define H1_WINDOW 1024		/* power of two: an index is masked to it */
 #define H1_PATH_BUF 256		/* >= TT_PATH_LEN, power of two */
@@ -18,7 +18,7 @@
 #define H1_RUN_MAX 20		/* so many token characters in a row are taken for a secret */
 #define H1_HEX_MAX 16
 
-enum h1_result { H1_NEXT, H1_FILL, H1_ASK, H1_NOTE, H1_HEAD, H1_BAD, H1_H2 };
+enum h1_result { H1_NEXT, H1_FILL, H1_ASK, H1_NOTE, H1_HEAD, H1_BAD, H1_H2, H1_CLAIMS };
 
 /* How HTTP/2 begins; with H1_H2 in http1.digits. */
 enum h2_beginning {
@@ -182,14 +182,10 @@ struct h1_work {
 	struct h1_answer answer;
 	struct http1 d;
 	struct h1_head h;
+	struct claims c;	/* of the credential being read */
 };
 
-/* Index masks that the compiler can't prove away and older verifiers can't do without. */
-#ifdef __bpf__
-#define H1_MASK(i, m) asm volatile("%0 &= %1" : "+r"(i) : "i"(m))
-#else
-#define H1_MASK(i, m) ((i) &= (m))
-#endif
+#define H1_MASK(i, m) SIP_MASK(i, m)
 
 static __always_inline int h1_digit(__u8 c)
 {

@@ -234,7 +234,7 @@ static __always_inline void mint_value_start(struct h1_work *w, struct mint_body
 static __always_inline void mint_value_put(struct h1_work *w, struct mint_body *m, __u8 c)
 {
 	if (m->what == TT_MINT_TOKEN)
-		h1_cred_put(&w->h, c);
+		h1_cred_put(w, c);
 	else if (m->what)
 		mint_text_put(m, c);
 }

@@ -13,6 +13,13 @@
 #define __always_inline inline __attribute__((always_inline))
 #endif
 
+/* Index masks that the compiler can't prove away and older verifiers can't do without. */
+#ifdef __bpf__
+#define SIP_MASK(i, m) asm volatile("%0 &= %1" : "+r"(i) : "i"(m))
+#else
+#define SIP_MASK(i, m) ((i) &= (m))
+#endif
+
 struct siphash {
 	__u64 v0, v1, v2, v3;
 	__u64 tail;	/* len % 8 bytes that have not gone through the rounds */

@@ -12,11 +12,18 @@
 
 /* ---- credentials ---- */
 
+/* What was read so far was none of it. */
+static __always_inline void h1_cred_restart(struct h1_work *w)
+{
+	siphash_init(&w->h.sip, w->key[0], w->key[1]);
+	claims_restart(&w->c);
+}
+
 static __always_inline void h1_cred_start(struct h1_work *w, __u8 value)
 {
 	struct h1_head *h = &w->h;
 
-	siphash_init(&h->sip, w->key[0], w->key[1]);
+	h1_cred_restart(w);
 	h->value = value;
 	h->scheme = 0;
 	h->scheme_hash = 0;
@@ -31,9 +38,12 @@ static __always_inline void h1_cred_start(struct h1_work *w, __u8 value)
 }
 
 /* One byte of the credential proper. */
-static __always_inline void h1_cred_put(struct h1_head *h, __u8 c)
+static __always_inline void h1_cred_put(struct h1_work *w, __u8 c)
 {
+	struct h1_head *h = &w->h;
 	__u64 i = h->sip.len;
+
+	claims_keep(&w->c, i, c);
 
 	if (i < TT_PREFIX_LEN) {
 		H1_MASK(i, H1_CARRY_BUF - 1);
@@ -108,7 +118,9 @@ static __always_inline int h1_cred_done(struct h1_work *w)
 	if (!len)
 		return h1_note(w, TT_DROP_empty_cred);
 	h1_cred_make(w, id, len);
-	return h1_cred_add(w);
+	if (h1_cred_add(w) == H1_NOTE)
+		return H1_NOTE;
+	return claims_begin(&w->c, &h->made, w->key) ? H1_CLAIMS : H1_NEXT;
 }
 
 /* ---- the value of a credential field ---- */
@@ -122,7 +134,7 @@ static __always_inline int h1_value_put(struct h1_work *w, __u8 c)
 	if (!(h->value & H1_V_BASIC)) {
 		if (h->words < 2 && h->name_len <= H1_SCHEME_MAX)
 			h1_name_put(h, c);
-		h1_cred_put(h, c);
+		h1_cred_put(w, c);
 		return H1_NEXT;
 	}
 	if (c == '=') {
@@ -141,7 +153,7 @@ static __always_inline int h1_value_put(struct h1_work *w, __u8 c)
 	h->nbits -= 8;
 	c = h->base64_bits >> (h->nbits & 7);
 	if (c != ':' || (h->value & H1_V_COLON)) {
-		h1_cred_put(h, c);
+		h1_cred_put(w, c);
 		return H1_NEXT;
 	}
 	h->value |= H1_V_COLON;
@@ -158,7 +170,7 @@ static __always_inline int h1_user_asked(struct h1_work *w)
 	h->user_class = w->answer.id;
 	h->user_len = h->sip.len;
 	siphash_final(&h->sip, h->user);
-	siphash_init(&h->sip, w->key[0], w->key[1]);
+	h1_cred_restart(w);
 	w->d.state = H1_S_CRED;
 	return H1_NEXT;
 }
@@ -173,7 +185,7 @@ static __always_inline int h1_word_end(struct h1_work *w)
 		return h1_ask(w, H1_ASK_SCHEME, H1_S_SCHEME_ASKED);
 	if (h->words == 1 && h->scheme_hash && h->name_hash == h->scheme_hash) {
 		h->cred_flags |= TT_CRED_DUP_SCHEME;	/* "Bearer Bearer x" */
-		siphash_init(&h->sip, w->key[0], w->key[1]);
+		h1_cred_restart(w);
 		h->value |= H1_V_LEAD;	/* quotes around the rest */
 		h->blanks = 0;
 	}
@@ -191,7 +203,7 @@ static __always_inline int h1_scheme_asked(struct h1_work *w)
 	h->scheme = w->answer.id ? w->answer.id : TT_SCHEME_OTHER;
 	h->scheme_hash = h->name_hash;
 	h->value |= H1_V_LEAD;
-	siphash_init(&h->sip, w->key[0], w->key[1]);
+	h1_cred_restart(w);
 	h1_name_start(h);
 	if (w->answer.unwrap == TT_UNWRAP_NONE)
 		h1_value_start(w, H1_S_SKIP);	/* a MAC of this one request identifies nobody */
@@ -246,6 +258,7 @@ static __always_inline int h1_cred_words(struct h1_work *w, __u32 have)
 			break;
 		if (!h1_cred_first(h, word))
 			break;
+		claims_keep_word(&w->c, h->sip.len, word);
 		siphash_put8(&h->sip, word);
 		h->value &= ~H1_V_LEAD;
 	}

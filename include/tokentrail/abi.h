@@ -3,9 +3,10 @@
  * What the kernel programs tell the agent: the records of the ring buffer `rb_data`, and the
  * contents of the tables that user space fills before the programs run.
  *
- * No field of any struct here can carry a byte of a credential. Where one is met, it travels as a
- * keyed fingerprint (SipHash-2-4-128) and a length; paths have their secret-looking segments
- * replaced before they are copied in, and queries are dropped.
+ * No field of any struct here carries a byte of a credential but what may be known of it: header and
+ * claims of a signed JWT. Where one is met, it travels as a keyed fingerprint (SipHash-2-4-128) and a
+ * length; paths have their secret-looking segments replaced before they are copied in, and queries
+ * are dropped.
  *
  * Both compilers assert the sizes. Change a layout: bump TT_ABI. The reader refuses a record whose
  * abi, type or len it does not expect.
@@ -26,12 +27,14 @@
 #define TT_MCP_NAME_LEN 64
 #define TT_CREDS_MAX 4		/* credentials reported per request head; more are counted */
 #define TT_PREFIX_LEN 24	/* longest class prefix, bytes */
+#define TT_CLAIMS_TEXT_MAX 8192	/* of a JWT; servers allow a head 8 to 64 KiB. Power of two */
 
 enum tt_ev_type {
 	TT_EV_USE = 1,		/* a request head with at least one credential: struct tt_ev_use */
 	TT_EV_STATUS = 2,	/* the final response to such a request (for gRPC its trailers), or its
 				 * end without one: struct tt_ev_status */
 	TT_EV_CLOSE = 3,	/* the connection is gone; no status will follow: struct tt_ev_status, status 0 */
+	TT_EV_CLAIMS = 4,	/* a JWT was met for the first time: struct tt_ev_claims */
 	TT_EV_MINT = 5,		/* what was read of a body of a request for a token, or of its answer:
 				 * struct tt_ev_mint */
 };
@@ -147,6 +150,34 @@ struct tt_ev_status {
 	__u8 pad_[4];
 };
 _Static_assert(sizeof(struct tt_ev_status) == 120, "bump TT_ABI");
+
+/* tt_ev_claims.flags. With one of the first three there is no text. */
+#define TT_CLAIMS_UNSIGNED 1	/* no third segment, or alg is none: whoever has the payload has the token */
+#define TT_CLAIMS_UNSURE 2	/* the header has "none" or an escape elsewhere: it may be unsigned */
+#define TT_CLAIMS_BAD 4		/* a segment is not base64url (RFC 7515, 2) */
+#define TT_CLAIMS_LONG 8	/* longer than TT_CLAIMS_TEXT_MAX: header only; signed_part may be 0 */
+#define TT_CLAIMS_JWE 16	/* encrypted (RFC 7516): header only */
+#define TT_CLAIMS_SD 32		/* disclosures follow the signature (RFC 9901) */
+
+/*
+ * A JWT (RFC 7519) that was met for the first time, ahead of the record of its use: header and payload
+ * as they stood there, never the signature. It is as long as its text. Its header has neither
+ * connection nor socket.
+ */
+struct tt_ev_claims {
+	struct tt_ev_hdr h;
+	__u64 token[2];		/* as in struct tt_cred */
+	__u64 signed_part[2];	/* the same hash of `header.payload`, which is the same for all texts that
+				 * verify alike; 0 = not known */
+	__u32 length;		/* of the whole credential, bytes */
+	__u16 class_id;		/* as in struct tt_cred */
+	__u16 header_len;
+	__u16 payload_len;	/* 0 = none in the text; else it follows header and dot */
+	__u8 flags;		/* TT_CLAIMS_* */
+	__u8 pad_[5];
+	__u8 text[TT_CLAIMS_TEXT_MAX];
+};
+_Static_assert(sizeof(struct tt_ev_claims) == 112 + 48 + TT_CLAIMS_TEXT_MAX, "bump TT_ABI");
 
 /* ---- requests for tokens ---- */
 

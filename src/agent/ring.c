@@ -74,6 +74,24 @@ static bool status_ok(const struct tt_ev_status *ev)
 	return ev->grpc == 0;
 }
 
+/* What is told of a token that may be unsigned has no text; one that is not whole ends with its header. */
+static bool claims_ok(const struct tt_ev_claims *ev, size_t len)
+{
+	const uint8_t withheld = TT_CLAIMS_UNSIGNED | TT_CLAIMS_UNSURE | TT_CLAIMS_BAD;
+	const size_t head = offsetof(struct tt_ev_claims, text);
+	size_t text = (size_t)ev->header_len + (ev->payload_len ? ev->payload_len + 1U : 0);
+
+	if (ev->flags & ~(withheld | TT_CLAIMS_LONG | TT_CLAIMS_JWE | TT_CLAIMS_SD))
+		return false;
+	if (text > TT_CLAIMS_TEXT_MAX || len != head + text)
+		return false;
+	if ((ev->flags & withheld) ? ev->header_len || ev->payload_len : !ev->header_len)
+		return false;
+	if (!ev->payload_len)
+		return true;
+	return !(ev->flags & (TT_CLAIMS_LONG | TT_CLAIMS_JWE)) && ev->text[ev->header_len] == '.';
+}
+
 static bool record(const struct ring_ops *ops, void *ctx, const void *bytes, size_t len)
 {
 	const struct tt_ev_hdr *h = bytes;
@@ -97,6 +115,11 @@ static bool record(const struct ring_ops *ops, void *ctx, const void *bytes, siz
 		    status->grpc != 0)
 			return false;
 		ops->close(ctx, status);
+		return true;
+	case TT_EV_CLAIMS:
+		if (len < offsetof(struct tt_ev_claims, text) || !claims_ok(bytes, len))
+			return false;
+		ops->claims(ctx, bytes);
 		return true;
 	default:
 		return false;

@@ -110,6 +110,12 @@ static void on_close(void *ctx, const struct tt_ev_status *ev)
 	pair_close(((struct agent *)ctx)->pair, ev);
 }
 
+static void on_claims(void *ctx, const struct tt_ev_claims *ev)
+{
+	(void)ctx;
+	(void)ev;	/* nobody decodes them yet */
+}
+
 static void on_paired(void *ctx, const struct tt_ev_use *ev, struct outcome outcome)
 {
 	struct agent *a = ctx;
@@ -591,7 +597,7 @@ static int open_loop(struct agent *a)
 /* Root's last moments: the blob is the monitor's own, the ring needs bpf(2). */
 static int start_as_root(struct agent *a)
 {
-	static const struct ring_ops ring_ops = { on_use, on_status, on_close };
+	static const struct ring_ops ring_ops = { on_use, on_status, on_close, on_claims };
 	int r;
 
 	r = blob_read(SPAWN_FD_BLOB, &a->params, &a->config);

@@ -31,15 +31,17 @@
 #include "monitor/bpf.h"
 
 #define RIG_EVENTS 4096
+#define RIG_CLAIMS 64
 
 struct rig {
 	struct config config;
 	struct bpf_sensor *sensor;
 	struct attach *attach;
 	struct ring *ring;
-	size_t uses, statuses, closes;
+	size_t uses, statuses, closes, claims;
 	struct tt_ev_use use[RIG_EVENTS];
 	struct tt_ev_status status[RIG_EVENTS], closed[RIG_EVENTS];
+	struct tt_ev_claims claim[RIG_CLAIMS];
 };
 
 static uint64_t rig_processes;	/* limits.coverage of the next sensor; 0 = the default */
@@ -70,10 +72,20 @@ static void rig_on_close(void *ctx, const struct tt_ev_status *ev)
 		r->closed[r->closes++] = *ev;
 }
 
+static void rig_on_claims(void *ctx, const struct tt_ev_claims *ev)
+{
+	struct rig *r = ctx;
+
+	if (ev->h.tgid != (uint32_t)getpid() || r->claims == RIG_CLAIMS)
+		return;
+	memset(&r->claim[r->claims], 0, sizeof(*ev));
+	memcpy(&r->claim[r->claims++], ev, ev->h.len);
+}
+
 /* Without plain sockets, those of everything else on this machine don't fill the ring. */
 static void rig_start_with(struct rig *r, bool plain)
 {
-	static const struct ring_ops ops = { rig_on_use, rig_on_status, rig_on_close };
+	static const struct ring_ops ops = { rig_on_use, rig_on_status, rig_on_close, rig_on_claims };
 	struct bpf_error e;
 	int ret;
 
@@ -130,7 +142,7 @@ static inline void rig_await(struct rig *r, size_t uses, size_t statuses)
 static void rig_clear(struct rig *r)
 {
 	rig_collect(r);
-	r->uses = r->statuses = r->closes = 0;
+	r->uses = r->statuses = r->closes = r->claims = 0;
 }
 
 static inline uint64_t rig_dropped(struct rig *r, enum tt_drop reason)
@@ -168,7 +180,7 @@ static inline void rig_assert_token(const struct tt_ev_use *use, const char *tok
 	assert_int_equal(use->cred[0].length, strlen(token));
 }
 
-static void rig_assert_text(const uint8_t *bytes, size_t len, const char *want)
+static inline void rig_assert_text(const uint8_t *bytes, size_t len, const char *want)
 {
 	assert_int_equal(len, strlen(want));
 	assert_memory_equal(bytes, want, len);

@@ -21,6 +21,7 @@
 #define DRIVE_CLASSES 512
 #define DRIVE_HEADS 64 /* kept; more are counted only */
 #define DRIVE_NOTES 64
+#define DRIVE_TOLD 8 /* records of claims */
 #define DRIVE_PENDING 64 /* requests waiting for their response, power of two */
 
 enum drive_dir { DRIVE_CLIENT, DRIVE_SERVER }; /* who sends; requests flow in DRIVE_CLIENT */
@@ -53,6 +54,13 @@ struct drive_head {
 	struct tt_cred cred[TT_CREDS_MAX];
 };
 
+/* Records of claims that were sent, and of whom that need not be done again. */
+struct drive_told {
+	struct tt_ev_claims ev[DRIVE_TOLD];
+	size_t len, asked;
+	bool full; /* the ring is */
+};
+
 struct drive_note {
 	uint32_t reason;
 	uint8_t dir;
@@ -76,6 +84,7 @@ struct drive {
 	size_t heads_len;
 	struct drive_note notes[DRIVE_NOTES];
 	size_t notes_len;
+	struct drive_told told;
 	uint64_t steps, bytes;
 	const char *broken; /* an invariant that did not hold */
 	struct h1_work w;
@@ -209,6 +218,54 @@ static inline void drive_note(struct drive *v, int dir, bool bad)
 		v->broken = "a note without a reason";
 }
 
+static inline const char *drive_check_claims(const struct tt_ev_claims *e, uint32_t size)
+{
+	size_t text = size - offsetof(struct tt_ev_claims, text);
+	const uint8_t *dot = memchr(e->text, '.', text);
+
+	if (text > TT_CLAIMS_TEXT_MAX)
+		return "a text of claims beyond its room";
+	if (text != (size_t)e->header_len + (e->payload_len ? e->payload_len + 1 : 0))
+		return "a text of claims that is not header and payload";
+	if ((e->flags & (TT_CLAIMS_UNSIGNED | TT_CLAIMS_UNSURE | TT_CLAIMS_BAD)) && text)
+		return "the text of a token that may be unsigned";
+	if (e->payload_len && (!dot || memchr(dot + 1, '.', text - (dot + 1 - e->text))))
+		return "something behind the payload";
+	if (!e->payload_len && dot)
+		return "something behind the header";
+	return NULL;
+}
+
+/* What the kernel's glue does about H1_CLAIMS. NULL, or an invariant that did not hold. */
+static inline const char *drive_tell(struct drive_told *told, struct claims *c)
+{
+	int r = CLAIMS_NEXT;
+	uint32_t size;
+
+	told->asked++;
+	for (size_t i = 0; i < told->len && i < DRIVE_TOLD; i++)
+		if (!memcmp(told->ev[i].token, c->ev.token, sizeof(c->ev.token)))
+			return NULL;
+	for (int steps = 0; r == CLAIMS_NEXT; steps++) {
+		if (steps > 2 * TT_CLAIMS_TEXT_MAX)
+			return "no end of steps for claims";
+		r = claims_step(c);
+	}
+	if (r == CLAIMS_NONE)
+		return NULL;
+	c->untold = told->full;
+	if (told->full)
+		return NULL;
+	size = claims_size(c);
+	if (told->len < DRIVE_TOLD) {
+		memset(&told->ev[told->len], 0, sizeof(told->ev[0]));
+		memcpy(&told->ev[told->len], &c->ev, size);
+		memset(&told->ev[told->len].h, 0, sizeof(struct tt_ev_hdr));
+	}
+	told->len++;
+	return drive_check_claims(&c->ev, size);
+}
+
 static inline void drive_check_head(struct drive *v)
 {
 	const struct h1_head *h = &v->w.h;
@@ -326,6 +383,7 @@ static inline void drive_unpark(struct drive *v, int dir, uint32_t len)
 	w->fill = 0;
 	w->pos = 0;
 	w->total = len;
+	claims_restart(&w->c);
 	w->d = v->side[dir].d;
 	if (h1_in_head(&w->d))
 		w->h = v->side[dir].parked;
@@ -394,6 +452,9 @@ static inline void drive_feed(struct drive *v, int dir, const void *data, size_t
 			break;
 		case H1_NOTE:
 			drive_note(v, dir, false);
+			break;
+		case H1_CLAIMS:
+			v->broken = drive_tell(&v->told, &w->c);
 			break;
 		case H1_HEAD:
 			drive_take_head(v, dir);

@@ -96,6 +96,7 @@ struct h2_drive {
 	struct h2d_memo memo[H2D_MEMOS];
 	struct h2_fact facts[H2D_FACTS];
 	size_t facts_len;
+	struct drive_told told;
 	uint64_t steps, bytes, memo_hits;
 	size_t seen_len, seen_from; /* the block under way began there */
 	uint64_t seen_fields, seen_hash;
@@ -542,6 +543,8 @@ static inline void h2d_inner(struct h2_drive *v, int dir)
 		} else if (r == H1_NOTE) {
 			v->x.reason = w->reason;
 			h2d_note(v, dir, H2_NOTE);
+		} else if (r == H1_CLAIMS) {
+			v->broken = drive_tell(&v->told, &w->c);
 		} else if (r != H1_NEXT) {
 			v->broken = "an unknown result of the HTTP/1 reader";
 		}
@@ -557,6 +560,7 @@ static inline void h2d_unpark(struct h2_drive *v, int dir, size_t len)
 	memset(&v->x, v->poison, sizeof(v->x));
 	v->w.key[0] = v->key[0];
 	v->w.key[1] = v->key[1];
+	claims_restart(&v->w.c);
 	v->x.base = v->x.fill = v->x.pos = 0;
 	v->x.total = (uint32_t)len;
 	v->x.limit = s->limit;

@@ -13,7 +13,7 @@
 #include "agent/ring.h"
 #include "sinks/sink.h"
 
-static unsigned int uses, statuses, closes;
+static unsigned int uses, statuses, closes, claims;
 
 static void on_use(void *ctx, const struct tt_ev_use *ev)
 {
@@ -32,11 +32,16 @@ static void on_close(void *ctx, const struct tt_ev_status *ev)
 	closes++;
 }
 
-static const struct ring_ops ops = { on_use, on_status, on_close };
+static void on_claims(void *ctx, const struct tt_ev_claims *ev)
+{
+	claims++;
+}
+
+static const struct ring_ops ops = { on_use, on_status, on_close, on_claims };
 
 static int setup(void **state)
 {
-	uses = statuses = closes = 0;
+	uses = statuses = closes = claims = 0;
 	agent_drops[TT_DROP_bad_record] = 0;
 	return 0;
 }
@@ -156,7 +161,7 @@ static void wrong_headers(void **state)
 {
 	BAD_USE(ev.h.abi = TT_ABI + 1);
 	BAD_USE(ev.h.type = 0);
-	BAD_USE(ev.h.type = 4);
+	BAD_USE(ev.h.type = 5);
 	BAD_USE(ev.h.type = TT_EV_STATUS);
 	BAD_USE(ev.h.type = TT_EV_CLOSE);
 	BAD_USE(ev.h.len--);
@@ -258,6 +263,77 @@ static void wrong_grpc_statuses(void **state)
 	}
 }
 
+/* ---- claims ---- */
+
+#define CLAIMS_HEAD offsetof(struct tt_ev_claims, text)
+
+static struct tt_ev_claims good_claims(uint16_t header_len, uint16_t payload_len)
+{
+	static struct tt_ev_claims ev;
+
+	ev = (struct tt_ev_claims){
+		.h = { .type = TT_EV_CLAIMS, .abi = TT_ABI },
+		.header_len = header_len,
+		.payload_len = payload_len,
+	};
+	memset(ev.text, 'e', sizeof(ev.text));
+	if (payload_len)
+		ev.text[header_len] = '.';
+	ev.h.len = CLAIMS_HEAD + header_len + (payload_len ? payload_len + 1 : 0);
+	return ev;
+}
+
+static void good_claims_arrive(void **state)
+{
+	struct tt_ev_claims ev = good_claims(20, 100);
+
+	feed(&ev, ev.h.len);
+	ev = good_claims(1, 1000);
+	feed(&ev, ev.h.len);
+	ev = good_claims(20, 0);
+	feed(&ev, ev.h.len);
+	ev.flags = TT_CLAIMS_JWE;
+	feed(&ev, ev.h.len);
+	ev.flags = TT_CLAIMS_LONG | TT_CLAIMS_SD;
+	feed(&ev, ev.h.len);
+	for (uint8_t flags = 1; flags < 8; flags++) {
+		ev = good_claims(0, 0);
+		ev.flags = flags;
+		feed(&ev, ev.h.len);
+	}
+	assert_int_equal(claims, 12);
+	assert_int_equal(agent_drops[TT_DROP_bad_record], 0);
+}
+
+#define BAD_CLAIMS(change)                                                                         \
+	do {                                                                                       \
+		struct tt_ev_claims ev = good_claims(20, 100);                                     \
+		size_t len = ev.h.len;                                                             \
+		change;                                                                            \
+		bad(&ev, len);                                                                     \
+		assert_int_equal(claims, 0);                                                       \
+	} while (0)
+
+static void wrong_claims(void **state)
+{
+	BAD_CLAIMS(ev.header_len++);
+	BAD_CLAIMS(ev.payload_len++);
+	BAD_CLAIMS(ev.payload_len = 0);
+	BAD_CLAIMS(ev.header_len = ev.payload_len = 65535);
+	BAD_CLAIMS(ev.header_len = 0; ev.payload_len = 120);
+	BAD_CLAIMS(ev.text[20] = 'e');
+	BAD_CLAIMS(ev.flags = 64);
+	/* The text of a token that may be unsigned, a payload behind what is a header only. */
+	BAD_CLAIMS(ev.flags = TT_CLAIMS_UNSIGNED);
+	BAD_CLAIMS(ev.flags = TT_CLAIMS_UNSURE);
+	BAD_CLAIMS(ev.flags = TT_CLAIMS_BAD);
+	BAD_CLAIMS(ev.flags = TT_CLAIMS_LONG);
+	BAD_CLAIMS(ev.flags = TT_CLAIMS_JWE);
+	for (size_t n = 0; n < CLAIMS_HEAD + 121; n++)
+		BAD_CLAIMS(ev.h.len = len = n);
+	BAD_CLAIMS(ev = good_claims(0, 0); len = ev.h.len);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, NULL)
 
 int main(void)
@@ -266,6 +342,7 @@ int main(void)
 		TEST(good_records_arrive),  TEST(http2_records_arrive), TEST(wrong_headers),
 		TEST(wrong_insides),	    TEST(wrong_credentials),	TEST(every_shorter_length),
 		TEST(wrong_statuses),	    TEST(wrong_grpc_statuses),
+		TEST(good_claims_arrive),   TEST(wrong_claims),
 	};
 
 	return cmocka_run_group_tests_name("ring", tests, NULL, NULL);
