@@ -299,7 +299,9 @@ static __always_inline int claims_verdict(struct claims *c)
 		e->flags |= TT_CLAIMS_LONG;
 	else if (c->dots == 4)
 		e->flags |= TT_CLAIMS_JWE;
-	if ((c->seen & CLAIMS_SAW_ALG_NONE) || claims_unsigned(c))
+	if (c->seen & CLAIMS_SAW_ALG_NONE)
+		e->flags |= TT_CLAIMS_UNSIGNED | TT_CLAIMS_ALG_NONE;
+	else if (claims_unsigned(c))
 		e->flags |= TT_CLAIMS_UNSIGNED;
 	else if (c->seen & (CLAIMS_SAW_NONE | CLAIMS_SAW_ODD))
 		e->flags |= TT_CLAIMS_UNSURE;

@@ -158,6 +158,7 @@ _Static_assert(sizeof(struct tt_ev_status) == 120, "bump TT_ABI");
 #define TT_CLAIMS_LONG 8	/* longer than TT_CLAIMS_TEXT_MAX: header only; signed_part may be 0 */
 #define TT_CLAIMS_JWE 16	/* encrypted (RFC 7516): header only */
 #define TT_CLAIMS_SD 32		/* disclosures follow the signature (RFC 9901) */
+#define TT_CLAIMS_ALG_NONE 64	/* with TT_CLAIMS_UNSIGNED: that is what the header says */
 
 /*
  * A JWT (RFC 7519) that was met for the first time, ahead of the record of its use: header and payload

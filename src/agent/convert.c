@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "tokens/class.h"
+#include "tokens/jwt.h"
 
 #define IDS 1024	/* a power of two */
 
@@ -56,22 +57,23 @@ void convert_set_clock(struct convert *c, uint64_t boot_ns, uint64_t real_ns)
 	c->boot_to_real_ns = real_ns - boot_ns;
 }
 
-static int id_of(struct convert *c, const struct tt_cred *cred, char ret_id[static TOKEN_ID_LEN])
+static int id_of(struct convert *c, const __u64 fingerprint[2], uint32_t length,
+		 char ret_id[static TOKEN_ID_LEN])
 {
-	struct id_row *row = &c->ids[cred->token[0] & (IDS - 1)];
-	const uint64_t token[2] = { cred->token[0], cred->token[1] };
+	struct id_row *row = &c->ids[fingerprint[0] & (IDS - 1)];
+	const uint64_t token[2] = { fingerprint[0], fingerprint[1] };
 	int r;
 
 	if (!row->id[0] || row->token[0] != token[0] || row->token[1] != token[1] ||
-	    row->length != cred->length) {
+	    row->length != length) {
 		row->id[0] = 0;
-		r = token_id(c->publish, token, cred->length, row->id);
+		r = token_id(c->publish, token, length, row->id);
 		if (r < 0) {
 			row->id[0] = 0;
 			return r;
 		}
 		memcpy(row->token, token, sizeof(row->token));
-		row->length = cred->length;
+		row->length = length;
 	}
 	memcpy(ret_id, row->id, TOKEN_ID_LEN);
 	return 0;
@@ -172,7 +174,7 @@ int convert_use(struct convert *c, const struct tt_ev_use *ev, size_t i, struct 
 	};
 	int r;
 
-	r = id_of(c, &ev->cred[i], u.token_id);
+	r = id_of(c, ev->cred[i].token, ev->cred[i].length, u.token_id);
 	if (r < 0)
 		return r;
 	memcpy(u.key_id, c->key_id, sizeof(u.key_id));
@@ -188,5 +190,31 @@ int convert_use(struct convert *c, const struct tt_ev_use *ev, size_t i, struct 
 		convert_host(ev->host, ev->host_len, u.server_address, sizeof(u.server_address));
 	set_ends(&u, &ev->h.tuple);
 	*ret_use = u;
+	return 0;
+}
+
+int convert_claims(struct convert *c, const struct tt_ev_claims *ev, struct token *ret_about,
+		   struct facts *f)
+{
+	const struct token_class *by_prefix = class_get(ev->class_id);
+	struct token t = { .length = ev->length, .class_name = "", .kind = "" };
+	struct jwt_class class;
+	int r;
+
+	r = id_of(c, ev->token, ev->length, t.token_id);
+	if (r < 0)
+		return r;
+	memcpy(t.key_id, c->key_id, sizeof(t.key_id));
+	r = jwt_facts(ev, c->publish, f, &class);
+	if (r < 0)
+		return r;
+	if (*class.name) {
+		t.class_name = class.name;
+		t.kind = class.kind;
+	} else if (by_prefix) {
+		t.class_name = by_prefix->name;
+		t.kind = by_prefix->kind ? by_prefix->kind : "";
+	}
+	*ret_about = t;
 	return 0;
 }

@@ -12,6 +12,7 @@
 #include <tokentrail/abi.h>
 
 #include "enrich/process.h"
+#include "tokens/facts.h"
 #include "tokens/id.h"
 #include "tokens/use.h"
 
@@ -27,6 +28,11 @@ void convert_set_clock(struct convert *c, uint64_t boot_ns, uint64_t real_ns);
 /* Credential `i` < ev->creds of a checked event (ring_record()). 0 or -EIO: libcrypto refused. */
 int convert_use(struct convert *c, const struct tt_ev_use *ev, size_t i, struct outcome outcome,
 		const struct process_info *info, struct use *ret_use);
+
+/* A checked record of a JWT's claims: which token (for inventory_facts()), and what is known of it; the
+ * facts, empty so far, are the caller's to end. 0, -ENOMEM or -EIO. */
+int convert_claims(struct convert *c, const struct tt_ev_claims *ev, struct token *ret_about,
+		   struct facts *f);
 
 /* The host of a Host field value: no port, no brackets, lower case. */
 void convert_host(const uint8_t *host, size_t len, char *to, size_t size);

@@ -81,7 +81,8 @@ static bool claims_ok(const struct tt_ev_claims *ev, size_t len)
 	const size_t head = offsetof(struct tt_ev_claims, text);
 	size_t text = (size_t)ev->header_len + (ev->payload_len ? ev->payload_len + 1U : 0);
 
-	if (ev->flags & ~(withheld | TT_CLAIMS_LONG | TT_CLAIMS_JWE | TT_CLAIMS_SD))
+	if (ev->flags & ~(withheld | TT_CLAIMS_LONG | TT_CLAIMS_JWE | TT_CLAIMS_SD |
+			  TT_CLAIMS_ALG_NONE))
 		return false;
 	if (text > TT_CLAIMS_TEXT_MAX || len != head + text)
 		return false;

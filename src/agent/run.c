@@ -112,8 +112,17 @@ static void on_close(void *ctx, const struct tt_ev_status *ev)
 
 static void on_claims(void *ctx, const struct tt_ev_claims *ev)
 {
-	(void)ctx;
-	(void)ev;	/* nobody decodes them yet */
+	struct agent *a = ctx;
+	struct facts facts = { 0 };
+	struct token about;
+	int r;
+
+	r = convert_claims(a->convert, ev, &about, &facts);
+	if (r == 0)
+		inventory_facts(a->inventory, &about, &facts);	/* counts what it can't keep */
+	else
+		agent_drops[TT_DROP_claims_lost]++;
+	facts_done(&facts);
 }
 
 static void on_paired(void *ctx, const struct tt_ev_use *ev, struct outcome outcome)
@@ -161,6 +170,7 @@ static void on_known(void *ctx, const struct tt_ev_use *ev, struct outcome outco
 				    strerror(-r));
 			continue;
 		}
+		inventory_class(a->inventory, &u);
 		learn_account(a, &u);
 		inventory_use(a->inventory, &u, a->now_ns);
 		fold_use(a->fold, &u, a->now_ns);

@@ -24,6 +24,7 @@
 #define KEY_FILE_MAX 4096
 #define SHA256_LEN 32
 #define ID_BYTES 20
+#define LABEL_MAX 32
 
 DEFINE_CLEANUP(EVP_KDF *, EVP_KDF_free)
 DEFINE_CLEANUP(EVP_KDF_CTX *, EVP_KDF_CTX_free)
@@ -310,5 +311,48 @@ int token_id(const uint8_t publish[static PUBLISH_KEY_LEN], const uint64_t finge
 		return r;
 	memcpy(ret_id, "tt1_", 4);
 	base32(ret_id + 4, mac);
+	return 0;
+}
+
+/* What it is for stands ahead, so that no message of one kind is one of another. */
+static int labelled(const uint8_t publish[static PUBLISH_KEY_LEN], const char *label, const void *bytes,
+		    size_t len, uint8_t mac[static SHA256_LEN])
+{
+	uint8_t message[LABEL_MAX + TEXT_HASH_MAX];
+	size_t label_len = strlen(label) + 1;
+
+	if (len > TEXT_HASH_MAX)
+		return -EINVAL;
+	memcpy(message, label, label_len);
+	memcpy(message + label_len, bytes, len);
+	return hmac_sha256(publish, PUBLISH_KEY_LEN, message, label_len + len, mac);
+}
+
+int signed_id(const uint8_t publish[static PUBLISH_KEY_LEN], const uint64_t fingerprint[static 2],
+	      char ret_id[static TOKEN_ID_LEN])
+{
+	uint8_t bytes[16], mac[SHA256_LEN];
+	int r;
+
+	for (size_t i = 0; i < 16; i++)
+		bytes[i] = fingerprint[i / 8] >> (8 * (i % 8));
+	r = labelled(publish, "tokentrail signed 1", bytes, sizeof(bytes), mac);
+	if (r < 0)
+		return r;
+	memcpy(ret_id, "tt1_", 4);
+	base32(ret_id + 4, mac);
+	return 0;
+}
+
+int text_hash(const uint8_t publish[static PUBLISH_KEY_LEN], const void *text, size_t len,
+	      char ret_hash[static TEXT_HASH_LEN])
+{
+	uint8_t mac[SHA256_LEN];
+	int r = labelled(publish, "tokentrail text 1", text, len, mac);
+
+	if (r < 0)
+		return r;
+	memcpy(ret_hash, "tth1_", 5);
+	base32(ret_hash + 5, mac);
 	return 0;
 }

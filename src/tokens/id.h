@@ -10,6 +10,8 @@
  *   token.id    = "tt1_" + base32(first 20 bytes of HMAC-SHA-256(publish key, fingerprint || length))
  *                 lower-case RFC 4648 alphabet; fingerprint is its 16 bytes in SipHash's output order,
  *                 length a 4-byte little-endian number of bytes.
+ *   token.signed_id = the same of "tokentrail signed 1" || 0 || fingerprint of a JWT's header.payload
+ *   tth1_...    = the same of "tokentrail text 1" || 0 || text
  *
  * The fleet key never leaves the monitor; the agent gets the publish key and the key id.
  * The key file is text: comment lines that begin with '#', and one line of 64 hex digits.
@@ -46,5 +48,15 @@ int fleet_key_new(const char *path);
 /* token.id of a fingerprint as struct tt_cred has it (two little-endian words). 0 or -EIO. */
 int token_id(const uint8_t publish[static PUBLISH_KEY_LEN], const uint64_t fingerprint[static 2],
 	     uint32_t length, char ret_id[static TOKEN_ID_LEN]);
+
+/* token.signed_id of the fingerprint of a JWT's header and payload (tt_ev_claims.signed_part). */
+int signed_id(const uint8_t publish[static PUBLISH_KEY_LEN], const uint64_t fingerprint[static 2],
+	      char ret_id[static TOKEN_ID_LEN]);
+
+/* What stands for a text that names a person. 0, -EIO, or -EINVAL: longer than TEXT_HASH_MAX. */
+#define TEXT_HASH_LEN 38	/* "tth1_" + 32 base32 characters + NUL */
+#define TEXT_HASH_MAX 2048
+int text_hash(const uint8_t publish[static PUBLISH_KEY_LEN], const void *text, size_t len,
+	      char ret_hash[static TEXT_HASH_LEN]);
 
 #endif

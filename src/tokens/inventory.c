@@ -277,6 +277,16 @@ static void see_first(struct inventory *inv, const struct use *u)
 	write_out(inv, row);
 }
 
+void inventory_class(const struct inventory *inv, struct use *u)
+{
+	const struct row *row = find(inv, u->token_id);
+
+	if (!row || !row->token.class_name || !*row->token.class_name)
+		return;
+	u->class_name = row->token.class_name;
+	u->kind = row->token.kind;
+}
+
 void inventory_use(struct inventory *inv, const struct use *u, uint64_t now_ns)
 {
 	struct row *row = find(inv, u->token_id);
@@ -299,13 +309,17 @@ void inventory_use(struct inventory *inv, const struct use *u, uint64_t now_ns)
 		mark_changed(inv, row, now_ns);
 }
 
-/* Who knows more of a token may know its class better than its first bytes tell. */
+/* Who knows more of a token may know its class better than its first bytes tell: of a JWT no more than
+ * that it is one. */
 static void refine(struct token *t, const struct token *about)
 {
-	if (about->class_name && *about->class_name) {
-		t->class_name = about->class_name;
-		t->kind = about->kind;
-	}
+	if (!about->class_name || !*about->class_name)
+		return;
+	if (!strcmp(about->class_name, "jwt") && t->class_name && *t->class_name &&
+	    strcmp(t->class_name, "jwt"))
+		return;
+	t->class_name = about->class_name;
+	t->kind = about->kind;
 }
 
 static int add_facts(struct row *row, const struct facts *facts, bool *ret_changed)

@@ -36,6 +36,8 @@ void inventory_set_idle(struct inventory *inv, uint64_t idle_ns);
 /* CLOCK_REALTIME, for ends of tokens. 0, as at first: it is not known, nothing ends. */
 void inventory_set_clock(struct inventory *inv, uint64_t real_ns);
 
+/* Gives the use the class that its token is known to have (its claims tell more than its first bytes). */
+void inventory_class(const struct inventory *inv, struct use *u);
 /* Adds u->count uses. */
 void inventory_use(struct inventory *inv, const struct use *u, uint64_t now_ns);
 /*

@@ -195,10 +195,31 @@ def write(folder, seeds):
         (HERE / "corpus" / folder / name).write_bytes(seed)
 
 
+# A header and a payload, each a JSON text in a line.
+JWT = {
+    "registered": b"""{"alg":"RS256","kid":"k","typ":"at+jwt"}
+{"iss":"https://i.test","sub":"svc-a","aud":["a"],"exp":1900000000.5,"iat":"1800000000","jti":"j","scope":"a b"}""",
+    "pod": b"""{"alg":"RS256"}
+{"exp":1831536000,"kubernetes.io":{"namespace":"n","pod":{"name":"p"},"serviceaccount":{"name":"s"},"warnafter":1}}""",
+    "person": b"""{"alg":"ES256","jku":"u","crit":["b64"]}
+{"sub":"jane","email":"j@p.test","act":{"sub":"a","act":{"sub":"b"}},"cnf":{"jkt":"t"},"groups":["g"],"amr":["pwd"]}""",
+    "rights": b"""{"alg":"PS256"}
+{"realm_access":{"roles":["a"]},"resource_access":{"c":{"roles":["b"]}},"scp":["x"],"entitlements":[{"name":"e"}]}""",
+    "deep": b"""{"alg":"RS256"}
+""" + b'{"a":' * 9 + b"1" + b"}" * 9,
+    "twice": b"""{"alg":"RS256","alg":"none"}
+{"iss":"a","\\u0069ss":"b"}""",
+    "escapes": b"""{"alg":"RS256","kid":"\\ud83d\\ude00\\n\\u202e"}
+{"iss":"\\u0000","exp":1e300,"nbf":-1}""",
+    "encoded": b"\x01eyJhbGciOiJSUzI1NiJ9\neyJpc3MiOiJpIn0",
+}
+
+
 def main():
     write("http1", {name: connection(0x2A, calls) for name, calls in HTTP1.items()})
     write("http2", {name: connection(0x2A + preface, calls) for name, (preface, calls) in HTTP2.items()})
     write("mint", {name: bytes([0x2A]) + body for name, body in MINT.items()})
+    write("jwt", JWT)
     write("elf_scan", {name: changes(*seed) for name, seed in ELF_SCAN.items()})
     write("hpack", {name: blocks(rows) for name, rows in BLOCKS.items()})
 

@@ -31,7 +31,7 @@ door libcap 'sys/capability\.h' 'src/(ipc/sandbox|monitor/(checks|state))\.c|src
 door libyaml 'yaml\.h' 'src/config/[a-z_]*\.c'
 door libcrypto 'openssl/' 'src/tokens/id\.c'
 door libmicrohttpd 'microhttpd\.h' 'src/sinks/http\.c'
-door jansson 'jansson\.h' 'src/(sinks/json|cmd/[a-z]*|report/report_data)\.c'
+door jansson 'jansson\.h' 'src/(sinks/json|cmd/[a-z]*|report/report_data|tokens/jwt[a-z_]*)\.[ch]'
 
 # Two doors are left open on purpose: the counters that every room of the agent adds to, and the
 # settings that the monitor packs for the agent.

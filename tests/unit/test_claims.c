@@ -279,7 +279,7 @@ static void unsigned_ones(void **state)
 			h1_setup(NULL);
 			make(headers[i], PAYLOAD, j ? JWT_SIGNATURE : "");
 			bearer();
-			expect_withheld(TT_CLAIMS_UNSIGNED);
+			expect_withheld(TT_CLAIMS_UNSIGNED | TT_CLAIMS_ALG_NONE);
 		}
 	}
 	h1_setup(NULL);
@@ -299,7 +299,7 @@ static void unsure_ones(void **state)
 		"{\"alg\":\"RS256\",\"\\u0061lg\":\"n\\u006fne\"}", "{\"alg\":\"\\u006eone\"}",
 		"{\"alg\":\"RS256\",'alg':'none'}", "{\"alg\":\"RS256\",\"alg\":/**/\"none\"}",
 		"{\"alg\":\"RS256\",\"kid\":\"none\"}", "{\"alg\":\"RS256\",\"alg\":[\"NoNe\"]}",
-		"{\"alg\":\"RS256\\u0000\"}", "{\"alg\":\"n\x01one\"}", "{\"alg\":\"no ne\"}\x7f\x02",
+		"{\"alg\":\"RS256\\u0000\"}", "{\"alg\":\"n\x01one\"}",
 		"{\"alg\":\"RS256\",\"kid\":\"no\\ne\"}",
 	};
 
@@ -307,10 +307,7 @@ static void unsure_ones(void **state)
 		h1_setup(NULL);
 		make(headers[i], PAYLOAD, JWT_SIGNATURE);
 		bearer();
-		if (only(&drive.told)->flags & TT_CLAIMS_UNSIGNED)
-			expect_withheld(TT_CLAIMS_UNSIGNED);
-		else
-			expect_withheld(TT_CLAIMS_UNSURE);
+		expect_withheld(TT_CLAIMS_UNSURE);
 	}
 }
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "agent/convert.h"
+#include "jwt_make.h"
 #include "tokens/class.h"
 
 #define BOOT 5000000000ULL
@@ -357,6 +358,42 @@ static void carriers_fit(void **state)
 	}
 }
 
+/* What claims say is of the same token as its uses. */
+static void claims_are_of_their_token(void **state)
+{
+	static struct tt_ev_claims claims;
+	struct tt_ev_use use = event(TT_DIR_EGRESS);
+	struct process_info info = { 0 };
+	struct facts f = { 0 };
+	struct token about;
+	char text[512];
+	struct use u;
+	size_t len;
+
+	len = jwt_make(text, "{\"alg\":\"ES256\"}", "{\"iss\":\"i\",\"sub\":\"spiffe://d/x\"}", "");
+	claims = (struct tt_ev_claims){ .token = { use.cred[0].token[0], use.cred[0].token[1] },
+					.length = use.cred[0].length,
+					.class_id = class_of(text, 100),
+					.header_len = (uint16_t)strcspn(text, ".") };
+	claims.payload_len = (uint16_t)(len - claims.header_len - 1);
+	memcpy(claims.text, text, len);
+	assert_int_equal(convert_claims(convert, &claims, &about, &f), 0);
+	assert_int_equal(convert_use(convert, &use, 0, (struct outcome){ 0 }, &info, &u), 0);
+	assert_string_equal(about.token_id, u.token_id);
+	assert_string_equal(about.key_id, u.key_id);
+	assert_int_equal(about.length, u.length);
+	assert_string_equal(about.class_name, "spiffe_jwt");
+	assert_string_equal(about.kind, "service_account");
+	assert_string_equal(facts_text(&f, FACT_token_issuer), "i");
+	facts_done(&f);
+	claims.header_len = claims.payload_len = 0;
+	claims.flags = TT_CLAIMS_UNSIGNED;
+	assert_int_equal(convert_claims(convert, &claims, &about, &f), 0);
+	assert_string_equal(about.class_name, "jwt");
+	assert_string_equal(facts_text(&f, FACT_token_notes), "unsigned");
+	facts_done(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -374,6 +411,7 @@ int main(void)
 		cmocka_unit_test(rows_that_no_table_has),
 		cmocka_unit_test(ids_are_right_whatever_is_cached),
 		cmocka_unit_test(carriers_fit),
+		cmocka_unit_test(claims_are_of_their_token),
 	};
 
 	return cmocka_run_group_tests_name("convert", tests, setup, teardown);

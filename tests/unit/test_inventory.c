@@ -123,6 +123,35 @@ static void facts_go_out_at_once(void **state)
 	facts_done(&f);
 }
 
+/* Uses are of the class that is known; "jwt" takes the place of none that says more. */
+static void class_is_refined(void **state)
+{
+	struct token about = { .token_id = "tt1_1", .class_name = "spiffe_jwt", .kind = "service_account" };
+	struct use u = { .token_id = "tt1_1", .class_name = "jwt", .kind = "oauth_access", .count = 1 };
+	struct facts f = { 0 };
+
+	inventory_class(inv, &u);
+	assert_string_equal(u.class_name, "jwt");
+	facts_set_number(&f, FACT_token_expires, 99);
+	assert_int_equal(inventory_facts(inv, &about, &f), 0);
+	inventory_class(inv, &u);
+	assert_string_equal(u.class_name, "spiffe_jwt");
+	assert_string_equal(u.kind, "service_account");
+	about.class_name = "jwt";
+	about.kind = "oauth_access";
+	facts_set_number(&f, FACT_token_expires, 100);
+	assert_int_equal(inventory_facts(inv, &about, &f), 0);
+	assert_string_equal(out[1].class_name, "spiffe_jwt");
+	about.token_id[4] = '2';
+	about.class_name = "";
+	assert_int_equal(inventory_facts(inv, &about, &f), 0);
+	u.token_id[4] = '2';
+	u.class_name = "jwt";
+	inventory_class(inv, &u);
+	assert_string_equal(u.class_name, "jwt");
+	facts_done(&f);
+}
+
 static void changes_wait_for_the_interval(void **state)
 {
 	use(1, TT_DIR_EGRESS, 1, 0);
@@ -293,7 +322,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(new_token_gives_a_record_at_once),
 		TEST(unreadable_is_marked),
-		TEST(facts_go_out_at_once),
+		TEST(facts_go_out_at_once), TEST(class_is_refined),
 		TEST(changes_wait_for_the_interval),
 		TEST(flush_writes_the_changed_only),
 		TEST(earlier_use_moves_the_first),

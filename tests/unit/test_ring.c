@@ -322,7 +322,7 @@ static void wrong_claims(void **state)
 	BAD_CLAIMS(ev.header_len = ev.payload_len = 65535);
 	BAD_CLAIMS(ev.header_len = 0; ev.payload_len = 120);
 	BAD_CLAIMS(ev.text[20] = 'e');
-	BAD_CLAIMS(ev.flags = 64);
+	BAD_CLAIMS(ev.flags = 128);
 	/* The text of a token that may be unsigned, a payload behind what is a header only. */
 	BAD_CLAIMS(ev.flags = TT_CLAIMS_UNSIGNED);
 	BAD_CLAIMS(ev.flags = TT_CLAIMS_UNSURE);
