@@ -18,6 +18,7 @@ struct command {
 static const struct command commands[] = {
 	{"run", cmd_run, "watch this node and report the tokens in use"},
 	{"report", cmd_report, "five questions answered: active, excessive, unused, minting, places"},
+	{"import", cmd_import, "a list of known tokens, so that unused ones show"},
 	{"tokens", cmd_tokens, "list the tokens seen, from the store"},
 	{"uses", cmd_uses, "list who used which token, where and how often"},
 	{"trace", cmd_trace, "everything known of one token id"},

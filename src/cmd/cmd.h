@@ -23,6 +23,7 @@ enum cmd_status {
 int cmd_run(int argc, char **argv);
 int cmd_agent(int argc, char **argv); /* started by `run` only; not in --help */
 int cmd_report(int argc, char **argv);
+int cmd_import(int argc, char **argv);
 int cmd_tokens(int argc, char **argv);
 int cmd_uses(int argc, char **argv);
 int cmd_coverage(int argc, char **argv);
