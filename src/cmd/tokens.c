@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "cmd/listing.h"
 #include "sinks/json.h"
+#include "tokens/facts.h"
 
 #define NAME "tokens"
 
@@ -35,15 +36,28 @@ static const char help[] =
 static int add_titles(struct listing *l)
 {
 	static const char *const titles[] = { "TOKEN", "CLASS", "KIND", "LENGTH", "USES",
-					      "EGRESS", "INGRESS", "FIRST", "LAST" };
+					      "EGRESS", "INGRESS", "FIRST", "LAST", "EXPIRES", "SUBJECT",
+					      "ISSUER" };
 	int r = 0;
 
-	l->columns = columns_new("<<<>>>><<");
+	l->columns = columns_new("<<<>>>><<<<<");
 	if (!l->columns)
 		return -ENOMEM;
 	for (size_t i = 0; i < sizeof(titles) / sizeof(titles[0]) && r == 0; i++)
 		r = columns_add(l->columns, "%s", titles[i]);
 	return r;
+}
+
+/* What it says of itself; empty where that is not known. */
+static int add_claims(struct columns *c, const struct facts *f)
+{
+	uint64_t end = f ? facts_number(f, FACT_token_expires) : 0;
+	char time[LISTING_TIME_LEN] = "";
+	int r;
+
+	r = columns_add(c, "%s", end ? listing_time(end, time) : "");
+	r = r ?: columns_add(c, "%s", f ? facts_text(f, FACT_token_subject) : "");
+	return r ?: columns_add(c, "%s", f ? facts_text(f, FACT_token_issuer) : "");
 }
 
 static int add_row(struct listing *l, const struct token *t)
@@ -66,7 +80,8 @@ static int add_row(struct listing *l, const struct token *t)
 	r = r ?: columns_add(c, "%" PRIu64, t->egress);
 	r = r ?: columns_add(c, "%" PRIu64, t->ingress);
 	r = r ?: columns_add(c, "%s", listing_time(t->first_ns, time));
-	return r ?: columns_add(c, "%s", listing_time(t->last_ns, time));
+	r = r ?: columns_add(c, "%s", listing_time(t->last_ns, time));
+	return r ?: add_claims(c, t->facts);
 }
 
 static int on_token(void *arg, const struct token *t)

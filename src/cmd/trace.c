@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "cmd/listing.h"
 #include "sinks/json.h"
+#include "tokens/facts.h"
 
 #define NAME "trace"
 
@@ -19,7 +20,8 @@ static const char help[] =
 	"\n"
 	"Prints everything that is known of the tokens with these ids on this node: class and sums,\n"
 	"then every place of use. With - the ids come from standard input, one a line. The beginning\n"
-	"of an id is enough, as the live table shows it. Exit status 1: none of them was seen here.\n"
+	"of an id is enough, as the live table shows it; a signed_id finds all texts of a JWT that\n"
+	"verify alike. Exit status 1: none of them was seen here.\n"
 	"\n"
 	"  --json            one JSON object a line: the token, then its uses\n"
 	"  --limit N         no more than N uses of each token\n"
@@ -71,6 +73,38 @@ static void print_credential(FILE *to, const struct token *t)
 	fprintf(to, " of an HTTP/2 connection's table that was never seen, fleet key %s\n", key_id);
 }
 
+/* What the token says of itself, or who minted it. */
+static void print_claims(FILE *to, const struct token *t)
+{
+	static const struct {
+		enum fact fact;
+		const char *label;
+	} texts[] = {
+		{ FACT_token_issuer, "issuer" }, { FACT_token_subject, "subject" },
+		{ FACT_token_subject_kind, "subject is a" }, { FACT_token_client_id, "client" },
+		{ FACT_token_actor, "actor" }, { FACT_token_audience, "audience" }, { FACT_token_scopes, "scopes" },
+		{ FACT_token_roles, "roles" }, { FACT_token_signed_id, "signed id" }, { FACT_token_notes, "notes" },
+	};
+	char end[LISTING_TIME_LEN];
+
+	if (!t->facts)
+		return;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		const char *text = facts_text(t->facts, texts[i].fact);
+
+		if (!*text)
+			continue;
+		fprintf(to, "  %s ", texts[i].label);
+		for (; *text; text++)
+			fputc(*text == FACTS_LIST_SEPARATOR ? ' ' : *text, to);
+		fputc('\n', to);
+	}
+	if (facts_number(t->facts, FACT_token_expires))
+		fprintf(to, "  expires %s (%s)\n",
+			listing_time(facts_number(t->facts, FACT_token_expires), end),
+			facts_text(t->facts, FACT_token_expiry_rule));
+}
+
 static int print_token(void *arg, const struct token *t)
 {
 	struct listing *l = arg;
@@ -83,6 +117,7 @@ static int print_token(void *arg, const struct token *t)
 		return listing_json(l, made, line);
 	}
 	print_credential(l->out, t);
+	print_claims(l->out, t);
 	fprintf(l->out, "  first %s, last %s, %" PRIu64 " uses: %" PRIu64 " egress, %" PRIu64
 		" ingress\n", listing_time(t->first_ns, first), listing_time(t->last_ns, last),
 		t->uses, t->egress, t->ingress);

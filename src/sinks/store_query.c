@@ -221,6 +221,9 @@ static const char use_columns[] =
 
 /* Every id is lower-case letters, digits and '_': '~' comes after all that begin alike. */
 #define WHERE_TOKEN(t) " AND " t ".token >= ?1 AND " t ".token < ?1 || '~'"
+/* A token is also found by what was signed of it. */
+#define WHERE_TOKEN_OR_SIGNED " AND ((t.token >= ?1 AND t.token < ?1 || '~') OR t.token IN (SELECT token " \
+	"FROM fact WHERE token_signed_id >= ?1 AND token_signed_id < ?1 || '~'))"
 #define WHERE_CLASS " AND iif(t.readable = 0, '" USE_UNREADABLE "', t.class) = ?2"
 #define WHERE_PROCESS "(u.process = ?3 OR u.executable = ?3)"
 
@@ -307,13 +310,14 @@ int store_query_tokens(struct store_query *q, const struct store_filter *f,
 		       int (*row)(void *arg, const struct token *t), void *arg)
 {
 	_cleanup_(finalizep) sqlite3_stmt *st = NULL, *facts = NULL;
+	const char *which = q->dialect->has_facts ? WHERE_TOKEN_OR_SIGNED : WHERE_TOKEN("t");
 	char sql[1024], used_by[256];
 	int r, code;
 
 	snprintf(used_by, sizeof(used_by), " AND EXISTS (SELECT 1 FROM %s u WHERE u.token = t.token "
 		 "AND " WHERE_PROCESS ")", q->dialect->uses);
 	snprintf(sql, sizeof(sql), "%s %s t WHERE 1%s%s%s%s ORDER BY t.last DESC, t.token LIMIT ?5",
-		 token_columns, q->dialect->tokens, f->token ? WHERE_TOKEN("t") : "",
+		 token_columns, q->dialect->tokens, f->token ? which : "",
 		 f->class_name ? WHERE_CLASS : "", f->process ? used_by : "",
 		 f->since_ns ? " AND t.last >= ?4" : "");
 	r = prepare(q, sql, f, &st);

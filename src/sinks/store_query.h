@@ -13,7 +13,7 @@
 
 /* All of them hold for a row; NULL or 0: any. */
 struct store_filter {
-	const char *token;	/* token.id, or how it begins */
+	const char *token;	/* token.id, or how it begins; of tokens also signed_id */
 	const char *class_name;
 	const char *process;	/* name or executable */
 	uint64_t since_ns;	/* used at this time or later, CLOCK_REALTIME */

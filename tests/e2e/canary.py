@@ -125,6 +125,19 @@ def selfcheck(searcher, work, tokens):
             rig.need(has_piece(searcher, wire), f"token {i}, Huffman {huffman}: no piece is of this block")
 
 
+def made_up_jwts():
+    """JWTs, and what must never be seen of them: the signature, and anything of an unsigned one."""
+    def part(text):
+        return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+    jwts, secret = [], []
+    for i, head in enumerate(('{"alg":"ES256"}', '{"alg":"none"}', '{"alg":"RS256"}', '{"alg":"nOnE","kid":"k"}') * 3):
+        sub, signature = rig.random_text(60), rig.random_text(86)
+        signed = i % 4 == 0
+        jwts.append(".".join((part(head), part(f'{{"sub":"{sub}"}}'), "" if i % 4 in (1, 2) else signature)))
+        secret += [signature] if signed else [sub, signature]
+    return jwts, [t for t in secret if not re.search("[0-9]{8}", t)]
+
+
 FIELDS = [
     lambda t: ("/v1/items", f"Authorization: Bearer {t}"),
     lambda t: ("/v1/items", "Authorization: Basic " + base64.b64encode(f"me:{t}".encode()).decode()),
@@ -160,6 +173,14 @@ def use_tokens(authority, nginx, tokens):
                     time.sleep(0.01)
                     s.sendall(text[cut:])
                 rig.need(s.recv(4096).startswith(b"HTTP/1.1 200"), "nginx answers 200")
+
+
+def use_whole(authority, nginx, tokens):
+    """A JWT that comes in parts is not told."""
+    for tls, (i, t) in itertools.product((True, False), enumerate(tokens)):
+        with contextlib.closing(connect(authority, nginx, tls)) as s:
+            s.sendall(head(t, i))
+            rig.need(s.recv(4096).startswith(b"HTTP/1.1 200"), "nginx answers 200")
 
 
 # ---- HTTP/2 ----
@@ -412,11 +433,18 @@ def seen_all(sensor, ids, version, count):
     rig.need_equal(missed(), {}, f"uses of tokens by number where they are not {count}")
 
 
+def told_jwts(sensor, jwts):
+    ids = set(sensor.ids(jwts))
+    last = {r["token"]["id"]: r for r in sensor.records("token") if r["token"]["id"] in ids and "signed_id" in r["token"]}
+    return list(last.values()) if len(last) == len(jwts) else None
+
+
 def main():
     rig.need_root()
     work = rig.work_dir("canary")
     tokens, cut = made_up_tokens(), made_up_tokens()[:20]
-    searcher = Searcher(work, tokens + cut)
+    jwts, of_jwts = made_up_jwts()
+    searcher = Searcher(work, tokens + cut + of_jwts)
     selfcheck(searcher, work, tokens)
     authority = rig.Authority(work)
     nginx, nginx2 = rig.Nginx(work, authority), rig.Nginx(work, authority, http2=True)
@@ -430,6 +458,11 @@ def main():
         held += speak_http2(authority, tokens)
         curl_http2(authority, nginx2, tokens)
         seen_all(sensor, ids, "2", 2 * 16 + 2 * 2)
+    with rig.case("JWTs: what they say of themselves is told, of unsigned ones that they are"):
+        use_tokens(authority, nginx, jwts)
+        use_whole(authority, nginx, jwts)
+        told = [r["token"] for r in rig.wait_until(lambda: told_jwts(sensor, jwts), 15, "all are told")]
+        rig.need_equal(sum("subject" in t for t in told), len(jwts) // 4, "subjects")
     time.sleep(2)   # Kafka's linger and the store's next commit
     search_all(searcher, sensor, work, kafka)
     with rig.case("nothing in maps and memory while connections stop in the middle of a credential"):

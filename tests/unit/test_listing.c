@@ -24,10 +24,12 @@
 #include "sinks/json.h"
 #include "coverage_full.h"
 #include "sinks/sinks.h"
+#include "tokens/facts.h"
 
 #define S 1000000000ull
 #define T0 (1700000000 * S)
 #define ID_OLD "tt1_oldaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define ID_SIGNED "tt1_signedaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define ID_NEW "tt1_newaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define ID_NONE "tt1_noneaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
@@ -97,6 +99,24 @@ static int run(command c, const char *input, const char *const *argv)
 }
 #define RUN(c, input, ...) run(cmd_##c, input, (const char *const[]){ #c, __VA_ARGS__, NULL })
 
+/* What the old token says of itself. */
+static struct facts old_facts;
+
+static void add_facts(struct sink *s)
+{
+	struct token t = { .token_id = ID_OLD, .class_name = "github_pat", .kind = "api_key", .length = 40,
+			   .facts = &old_facts };
+
+	facts_set_text(&old_facts, FACT_token_issuer, "https://i.test", 14);
+	facts_set_text(&old_facts, FACT_token_subject, "svc-a", 5);
+	facts_add(&old_facts, FACT_token_audience, "one", 3);
+	facts_add(&old_facts, FACT_token_audience, "two", 3);
+	facts_set_text(&old_facts, FACT_token_signed_id, ID_SIGNED, strlen(ID_SIGNED));
+	facts_set_text(&old_facts, FACT_token_expiry_rule, "exp", 3);
+	facts_set_number(&old_facts, FACT_token_expires, T0 + 3600 * S);
+	assert_int_equal(s->ops->token(s->self, &t), 0);
+}
+
 static int setup(void **state)
 {
 	struct config_error error;
@@ -125,6 +145,7 @@ static int setup(void **state)
 	assert_int_equal(store_sink_new(store, 64 << 20, "n1", &s, &error), 0);
 	s.ops->use(s.self, &old_use);
 	s.ops->use(s.self, &new_use);
+	add_facts(&s);
 	c = coverage_full;
 	s.ops->coverage(s.self, &c);
 	c = (struct coverage){ .pid = 7, .start_ns = 7, .process_name = "java", .uid = 0,
@@ -146,6 +167,7 @@ static int teardown(void **state)
 					     "err" };
 	char path[128];
 
+	facts_done(&old_facts);
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
 		unlink(path);
@@ -168,11 +190,13 @@ static void tokens_plain(void **state)
 	assert_string_equal(err, "");
 	assert_int_equal(lines(out), 3);
 	assert_ptr_equal(strstr(out, "TOKEN                                 CLASS       KIND     "
-				     "LENGTH  USES  EGRESS  INGRESS  FIRST                 LAST\n"),
+				     "LENGTH  USES  EGRESS  INGRESS  FIRST                 "
+				     "LAST                  EXPIRES               SUBJECT  ISSUER\n"),
 			 out);
 	assert_non_null(strstr(out, "\n" ID_NEW "  -           -             0     1       0        1"));
 	assert_non_null(strstr(out, "\n" ID_OLD "  github_pat  api_key      40    17      17        0  "
-				    "2023-11-14T22:13:20Z  2023-11-14T22:14:20Z\n"));
+				    "2023-11-14T22:13:20Z  2023-11-14T22:14:20Z  2023-11-14T23:13:20Z  svc-a    "
+				    "https://i.test\n"));
 	assert_true(strstr(out, ID_NEW) < strstr(out, ID_OLD));
 }
 
@@ -259,10 +283,9 @@ static void calls_and_unreadable(void **state)
 static void json_is_the_records(void **state)
 {
 	struct use want = old_use;
-	struct token token = { .token_id = ID_OLD, .key_id = "0123456789abcdef",
+	struct token token = { .token_id = ID_OLD, .facts = &old_facts, .key_id = "0123456789abcdef",
 			       .class_name = "github_pat", .kind = "api_key", .length = 40,
-			       .first_ns = T0, .last_ns = T0 + 60 * S, .uses = 17, .egress = 17,
-			       .state = TOKEN_USED };
+			       .first_ns = T0, .last_ns = T0 + 60 * S, .uses = 17, .egress = 17 };
 	char *use_line = NULL, *token_line = NULL, both[4096];
 
 	assert_int_equal(json_use("n1", &want, &use_line), 0);
@@ -350,10 +373,13 @@ static void trace_plain(void **state)
 	assert_int_equal(RUN(trace, "", "--store", store, ID_NONE, ID_OLD), CMD_OK);
 	assert_non_null(strstr(out, ID_NONE "\n  not seen here\n"));
 	assert_non_null(strstr(out, ID_OLD "\n  class github_pat, kind api_key, 40 bytes, fleet key "
-				    "0123456789abcdef\n  first 2023-11-14T22:13:20Z, last "
+				    "0123456789abcdef\n  issuer https://i.test\n  subject svc-a\n  audience one two\n"
+				    "  signed id " ID_SIGNED "\n  expires 2023-11-14T23:13:20Z (exp)\n  first 2023-11-14T22:13:20Z, last "
 				    "2023-11-14T22:14:20Z, 17 uses: 17 egress, 0 ingress\nLAST "));
 	assert_non_null(strstr(out, "/usr/bin/curl(321)"));
 	assert_null(strstr(out, ID_NEW));
+	assert_int_equal(RUN(trace, "", "--store", store, ID_SIGNED), CMD_OK);	/* by what was signed */
+	assert_non_null(strstr(out, ID_OLD "\n  class github_pat"));
 	assert_int_equal(RUN(trace, "", "--store", store, "tt1_newa"), CMD_OK);
 	assert_non_null(strstr(out, ID_NEW "\n"));
 }
