@@ -4,6 +4,7 @@
 #define TT_HEAD_BPF_H
 
 #include "emit.bpf.h"
+#include "readers/shape.h"
 
 enum { RUN_ON, RUN_STOP };
 
@@ -35,6 +36,28 @@ _Static_assert((int)H1_ASK_HEADER == TT_NAME_HEADER && (int)H1_ASK_PARAM == TT_N
 		       (int)H1_ASK_SCHEME == TT_NAME_SCHEME,
 	       "http_ask_name() takes one for the other");
 
+/* Characters of what is asked for, from its `start`th on. */
+__weak __noinline int http_scan(__u32 slot, __u32 start)
+{
+	struct scratch *s = scratch_get(slot);
+
+	if (s)
+		h1_shape_scan(&s->w, start);
+	return 0;
+}
+
+__weak __noinline int http_checksum(__u32 slot)
+{
+	struct scratch *s = scratch_get(slot);
+
+	if (!s)
+		return 0;
+	s->w.answer.cred_flags = h1_crc32b62(&s->w.h, s->w.answer.length) ? TT_CRED_CHECKSUM_OK :
+									    TT_CRED_CHECKSUM_BAD;
+	return 0;
+}
+
+/* Which rows are to be tried; http_class_one() does, one a step. */
 __weak __noinline int http_ask_class(__u32 slot)
 {
 	struct scratch *s = scratch_get(slot);
@@ -44,11 +67,53 @@ __weak __noinline int http_ask_class(__u32 slot)
 	if (!s)
 		return 0;
 	len = s->w.ask_len;
+	s->w.answer.id = 0;
+	s->w.answer.flags = 0;
+	s->w.answer.cred_flags = 0;
+	s->w.answer.checksum = 0;
+	s->w.seen_from = 0;
 	s->prefix.prefix_bits = 8 * (len < TT_PREFIX_LEN ? len : TT_PREFIX_LEN);
 	__builtin_memcpy(s->prefix.prefix, s->w.h.carry, TT_PREFIX_LEN);
 	val = bpf_map_lookup_elem(&classes, &s->prefix);
-	s->w.answer.id = val && len >= val->min_len && len <= val->max_len ? val->class_id : 0;
+	if (!val)
+		return 0;
+	__builtin_memcpy(&s->tries, val, sizeof(s->tries));
+	s->tried = 0;
+	s->asker = s->reader;
+	s->reader = READ_CLASS;
 	return 0;
+}
+
+/* Is the next row the class? Not within http_ask_class(): chains of calls are short on stack and depth. */
+__weak __noinline int http_class_one(__u32 slot)
+{
+	struct scratch *s = scratch_get(slot);
+	struct tt_class_row *row;
+	__u32 id;
+	__u64 i;
+
+	if (!s)
+		return RUN_STOP;
+	i = s->tried;
+	if (i >= s->tries.rows || i >= TT_CLASS_TRIES) {
+		if (s->w.answer.checksum)
+			http_checksum(slot);
+		s->reader = s->asker;
+		return RUN_ON;
+	}
+	s->tried++;
+	H1_MASK(i, TT_CLASS_TRIES - 1);
+	id = s->tries.row[i];
+	row = bpf_map_lookup_elem(&class_rows, &id);
+	if (!row || !h1_shape_may_fit(&s->w, row))
+		return RUN_ON;
+	if (s->w.seen_from != row->prefix_len + 1)
+		http_scan(slot, row->prefix_len);
+	if (!h1_shape_fits(&s->w, row))
+		return RUN_ON;
+	h1_shape_take(&s->w, id, row);
+	s->tried = TT_CLASS_TRIES;
+	return RUN_ON;
 }
 
 /* ---- a use ---- */
@@ -83,6 +148,10 @@ static __always_inline void http_fill_use(struct scratch *s, struct conn *c, __u
 	bpf_probe_read_kernel(e->mcp_method, n < TT_MCP_METHOD_LEN ? n : TT_MCP_METHOD_LEN, h->mcp_method);
 	n = h->mcp_name_len;
 	bpf_probe_read_kernel(e->mcp_name, n < TT_MCP_NAME_LEN ? n : TT_MCP_NAME_LEN, h->mcp_name);
+	n = h->public_len;
+	e->public_len = n;
+	e->public_cred = h->public_cred;
+	bpf_probe_read_kernel(e->public_id, n < TT_PUBLIC_LEN ? n : TT_PUBLIC_LEN, h->public_id);
 	__builtin_memcpy(e->cred, h->cred, sizeof(e->cred));
 	for (int i = 0; i < TT_CREDS_MAX; i++) {
 		if (i >= h->creds)

@@ -131,6 +131,8 @@ __weak __noinline int http_pump(__u32 slot)
 
 		if (s->reader == READ_H2)
 			r = h2_one(slot);
+		else if (s->reader == READ_CLASS)
+			r = http_class_one(slot);
 		else
 			r = s->reader == READ_CLAIMS ? claims_one(slot) : http_step(slot);
 		if (r != RUN_ON)
@@ -141,7 +143,7 @@ __weak __noinline int http_pump(__u32 slot)
 
 /* ---- parking a split head ---- */
 
-/* Hides the message's bytes in what is parked from whoever dumps the tables: at most 24 bytes of an
+/* Hides the message's bytes in what is parked from whoever dumps the tables: at most 64 bytes of an
  * unfinished credential or path segment are among them. Its own inverse. */
 static __always_inline __u64 http_mask_word(const struct scratch *s, __u32 i)
 {
@@ -503,6 +505,8 @@ __weak __noinline int http_piece(__u32 slot, __u32 i)
 		ended = 1;
 	for (int n = 0; n < PUMPS_MAX && !ended; n++)
 		ended = http_pump(slot) != RUN_ON;
+	if (s->reader == READ_CLASS)
+		s->reader = s->asker;
 	if (s->reader == READ_CLAIMS)
 		s->reader = s->after;
 	/* What steps are missing for can't be kept for the next piece: not even the last bytes. */

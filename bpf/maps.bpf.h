@@ -268,11 +268,18 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(max_entries, 1024);
+	__uint(max_entries, TT_CLASSES_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct tt_class_key);
 	__type(value, struct tt_class_val);
 } classes __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, TT_CLASSES_MAX);
+	__type(key, __u32);
+	__type(value, struct tt_class_row);
+} class_rows __weak SEC(".maps");
 
 /* Processes that are never watched: tokentrail's own. */
 struct {

@@ -25,6 +25,7 @@ enum {
 	READ_H1, READ_H2,
 	READ_INNER,	/* HTTP/1's, on a value that HTTP/2's decoded */
 	READ_CLAIMS,	/* on a JWT that one of them has met */
+	READ_CLASS,		/* none: what class is it? */
 };
 
 struct scratch {
@@ -43,7 +44,9 @@ struct scratch {
 	__u64 owner;		/* struct task_struct *, never followed; 0 = none yet */
 	struct piece piece[PIECES_MAX];
 	struct tt_class_key prefix;
-	__u32 pad_;
+	__u32 tried;		/* rows of `tries` */
+	struct tt_class_val tries;
+	__u32 asker;		/* READ_* that goes on when the class is known */
 	struct tt_ev_use use;
 	struct tt_ev_status status;
 };

@@ -450,7 +450,8 @@ SELECT t.token,
 	END AS state
 FROM (SELECT CAST(strftime('%s', 'now') AS INTEGER) AS now,
 	coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'idle'), 0) AS idle) unix,
-	token t LEFT JOIN fact f ON f.token = t.token;
+	token t LEFT JOIN fact f ON f.token = t.token
+WHERE t.class IS NOT 'placeholder';	-- what somebody forgot to fill in is no token
 
 CREATE VIEW uses AS
 SELECT u.token,

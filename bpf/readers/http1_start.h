@@ -27,6 +27,8 @@ static __always_inline void h1_head_init(struct h1_head *h)
 	h->host_len = 0;
 	h->mcp_method_len = 0;
 	h->mcp_name_len = 0;
+	h->public_len = 0;
+	h->public_cred = 0;
 	h->value_state = H1_S_SKIP;
 	h->idx = 0;
 }
@@ -107,6 +109,7 @@ static __always_inline void h1_segment_start(struct h1_head *h)
 	h->segment_run = 0;
 	h->segment_hex = 0;
 	h->segment = 0;
+	h->dots = 0;
 	h->idx = 0;
 }
 
@@ -226,6 +229,7 @@ static __always_inline int h1_segment_end(struct h1_work *w)
 	if (h->segment_len && !(h->segment & H1_P_OTHER))
 		h->segment |= H1_P_SECRET;	/* a number */
 	w->answer.id = 0;
+	w->answer.flags = 0;
 	w->d.state = H1_S_SEGMENT_ASKED;
 	/* The shortest class is longer than 8; asking costs a trie lookup. */
 	if ((h->segment & H1_P_SECRET) || h->segment_len < 8)
@@ -238,7 +242,7 @@ static __always_inline int h1_segment_asked(struct h1_work *w, __u8 c)
 {
 	struct h1_head *h = &w->h;
 
-	if (w->answer.id || (h->segment & H1_P_SECRET)) {
+	if ((w->answer.flags & (TT_CLASS_SURE | TT_CLASS_ALIKE)) || (h->segment & H1_P_SECRET)) {
 		h->path_len = h->segment_start;
 		if (h->path_len < TT_PATH_LEN)	/* it was this segment that did not fit */
 			h->use_flags &= ~TT_USE_PATH_CUT;
@@ -282,10 +286,11 @@ static __always_inline int h1_path(struct h1_work *w, __u8 c)
 	if (c < ' ' || c == 127)
 		return h1_bad(w, TT_DROP_bad_request_line);
 	w->pos++;
-	if (i < TT_PREFIX_LEN) {
+	if (i < TT_CARRY_LEN) {
 		H1_MASK(i, H1_CARRY_BUF - 1);
 		h->carry[i] = c;
 	}
+	h->dots += c == '.';
 	if (h->segment_len < H1_HEAD_MAX)
 		h->segment_len++;
 	if (!h1_digit(c))

@@ -11,7 +11,7 @@
 #define H1_WINDOW 1024		/* power of two: an index is masked to it */
 #define H1_PATH_BUF 256		/* >= TT_PATH_LEN, power of two */
 #define H1_HOST_BUF 128		/* >= TT_HOST_LEN, power of two */
-#define H1_CARRY_BUF 32		/* >= TT_PREFIX_LEN, power of two */
+#define H1_CARRY_BUF 64		/* >= TT_CARRY_LEN, power of two */
 #define H1_WORDS 8		/* words that a step takes of a long stretch */
 #define H1_SCHEME_MAX 24	/* longest word that can be an authorization scheme */
 #define H1_HEAD_MAX (256 * 1024)	/* bytes of one head; servers allow 8 to 64 KiB */
@@ -96,6 +96,7 @@ struct h1_head {
 	__u32 user_len;
 	__u32 head_len;		/* bytes of this head in earlier calls */
 	__u32 segment_len;	/* of the path segment being read */
+	__u32 dots;		/* in the credential or path segment being read */
 	__u16 status;
 	__u16 user_class;
 	__u16 carrier;		/* of the credential being read */
@@ -116,14 +117,15 @@ struct h1_head {
 	__u8 segment;		/* H1_P_* */
 	__u8 use_flags;		/* TT_USE_* */
 	__u8 cred_flags;	/* TT_CRED_* */
-	__u8 pad_[1];
+	__u8 public_len;
 	__u8 mcp_method_len, mcp_name_len;
-	__u8 pad3_[6];
+	__u8 public_cred;	/* index in cred[] of what public_id belongs to */
+	__u8 pad3_[1];
 	struct tt_cred made;		/* the credential made last */
 	struct tt_cred cred[TT_CREDS_MAX];
 	/* From here on lie bytes of the message, or what they can be computed back from (a name's
 	 * hash can be inverted): masked while the head is parked. */
-	__u8 carry[H1_CARRY_BUF];	/* first bytes of the credential or path segment, for its class */
+	__u8 carry[H1_CARRY_BUF + 8];	/* first bytes of the credential or path segment, for its class */
 	struct siphash sip;	/* of the credential being read */
 	__u64 name_hash, name_word;	/* of the name or word being read */
 	__u64 scheme_hash;
@@ -132,6 +134,7 @@ struct h1_head {
 	__u8 method[TT_METHOD_LEN];
 	__u8 mcp_method[TT_MCP_METHOD_LEN];
 	__u8 mcp_name[TT_MCP_NAME_LEN];
+	__u8 public_id[TT_PUBLIC_LEN];	/* of a credential that is none: an access key id */
 	__u8 host[H1_HOST_BUF + 8];	/* a word may be stored at any index */
 	__u8 path[H1_PATH_BUF];
 };
@@ -162,8 +165,11 @@ struct h1_head {
 struct h1_answer {
 	__u16 id;		/* 0 = not known */
 	__u8 unwrap;		/* enum tt_unwrap or enum tt_control */
-	__u8 length;		/* of a name that was asked for by its index */
-	__u8 pad_[4];
+	__u8 length;		/* of a name that was asked for by its index; of a class's prefix */
+	__u8 flags;		/* TT_CLASS_* */
+	__u8 checksum;		/* enum tt_checksum */
+	__u8 cred_flags;	/* TT_CRED_CHECKSUM_* */
+	__u8 pad_[1];
 };
 
 enum h1_ask { H1_ASK_HEADER = 1, H1_ASK_PARAM, H1_ASK_SCHEME, H1_ASK_CLASS };
@@ -180,6 +186,9 @@ struct h1_work {
 	__u32 reason;		/* enum tt_drop, with H1_NOTE and H1_BAD */
 	__u32 head_at;		/* where in the input the head began; 0 = in an earlier one */
 	struct h1_answer answer;
+	__u64 seen[2];		/* shape.h: characters of the credential */
+	__u32 seen_from;	/* from where on, plus 1; 0 = not looked at */
+	__u32 pad_;
 	struct http1 d;
 	struct h1_head h;
 	struct claims c;	/* of the credential being read */

@@ -190,7 +190,7 @@ static __always_inline int mint_json_words(struct h1_work *w, struct mint_body *
 	struct h1_head *h = &w->h;
 	__u32 i;
 
-	if (m->state == M_J_TOKEN && h->sip.len < TT_PREFIX_LEN && (h->sip.len & 7))
+	if (m->state == M_J_TOKEN && h->sip.len < TT_CARRY_LEN && (h->sip.len & 7))
 		return 0;
 	for (i = 0; i < H1_WORDS && have >= 8; i++, have -= 8) {
 		__u64 word = h1_word(w, i), at = h->sip.len;
@@ -200,10 +200,11 @@ static __always_inline int mint_json_words(struct h1_work *w, struct mint_body *
 			break;
 		if (m->state != M_J_TOKEN)
 			continue;
-		if (at < TT_PREFIX_LEN) {
+		if (at < TT_CARRY_LEN) {
 			H1_MASK(at, H1_CARRY_BUF - 8);
 			__builtin_memcpy(h->carry + at, &word, 8);
 		}
+		h->dots += h1_dots(word);
 		siphash_put8(&h->sip, word);
 	}
 	w->pos += 8 * i;

@@ -8,7 +8,7 @@
 #define TT_READERS_UNWRAP_H
 
 #include "base64.h"
-#include "http1_work.h"
+#include "shape.h"
 
 /* ---- credentials ---- */
 
@@ -17,6 +17,7 @@ static __always_inline void h1_cred_restart(struct h1_work *w)
 {
 	siphash_init(&w->h.sip, w->key[0], w->key[1]);
 	claims_restart(&w->c);
+	w->h.dots = 0;
 }
 
 static __always_inline void h1_cred_start(struct h1_work *w, __u8 value)
@@ -45,10 +46,11 @@ static __always_inline void h1_cred_put(struct h1_work *w, __u8 c)
 
 	claims_keep(&w->c, i, c);
 
-	if (i < TT_PREFIX_LEN) {
+	if (i < TT_CARRY_LEN) {
 		H1_MASK(i, H1_CARRY_BUF - 1);
 		h->carry[i] = c;
 	}
+	h->dots += c == '.';
 	siphash_put(&h->sip, c);
 }
 
@@ -60,10 +62,25 @@ static __always_inline int h1_cred_end(struct h1_work *w, __u8 then)
 	w->ask_len = h->sip.len;
 	if ((h->value & H1_V_COLON) && !h->sip.len && h->user_len) {
 		w->answer.id = h->user_class;	/* "key:" with nothing behind: the key is the user */
+		w->answer.flags = 0;
+		w->answer.cred_flags = 0;
 		w->d.state = then;
 		return H1_NEXT;
 	}
 	return h1_ask(w, H1_ASK_CLASS, then);
+}
+
+/* What is no secret by its class may be told, the first of a head. */
+static __always_inline void h1_public(struct h1_work *w, __u8 which)
+{
+	struct h1_head *h = &w->h;
+	__u32 len = h->made.length;
+
+	if (!(w->answer.flags & TT_CLASS_PUBLIC) || h->public_len || len > TT_PUBLIC_LEN)
+		return;
+	__builtin_memcpy(h->public_id, h->carry, TT_PUBLIC_LEN);
+	h->public_len = len;
+	h->public_cred = which;
 }
 
 /* Enters the credential that was made into the head's list. */
@@ -79,6 +96,7 @@ static __always_inline int h1_cred_add(struct h1_work *w)
 	H1_MASK(i, TT_CREDS_MAX - 1);
 	h->cred[i] = h->made;
 	h->creds++;
+	h1_public(w, i);
 	return H1_NEXT;
 }
 
@@ -93,7 +111,7 @@ static __always_inline void h1_cred_make(struct h1_work *w, const __u64 id[2], _
 	c->class_id = w->answer.id;
 	c->carrier = h->carrier;
 	c->scheme = h->scheme;
-	c->flags = h->cred_flags;
+	c->flags = h->cred_flags | w->answer.cred_flags;
 	c->entry = 0;
 }
 
@@ -221,6 +239,14 @@ static __always_inline int h1_word_asked(struct h1_work *w)
 	return h1_cred_end(w, H1_S_CRED_ASKED);
 }
 
+/* How many dots there are in eight bytes. */
+static __always_inline __u32 h1_dots(__u64 word)
+{
+	__u64 x = word ^ 0x2e2e2e2e2e2e2e2eULL, low7 = 0x7f7f7f7f7f7f7f7fULL;
+
+	return (~(((x & low7) + low7) | x | low7) >> 7) * H1_ONES >> 56;
+}
+
 /* A word of the beginning of a credential: it also goes into the prefix, and into the name in case
  * it is a scheme. Whether both are at a word's border. */
 static __always_inline int h1_cred_first(struct h1_head *h, __u64 word)
@@ -233,8 +259,8 @@ static __always_inline int h1_cred_first(struct h1_head *h, __u64 word)
 		h->name_hash = tt_name_mix(h->name_hash, word | TT_NAME_LOWER);
 		h->name_len += 8;
 	}
-	if (i < TT_PREFIX_LEN) {
-		H1_MASK(i, H1_CARRY_BUF - 8);
+	if (i < TT_CARRY_LEN) {
+		H1_MASK(i, H1_CARRY_BUF - 1);
 		__builtin_memcpy(h->carry + i, &word, 8);
 	}
 	return 1;
@@ -247,8 +273,7 @@ static __always_inline int h1_cred_words(struct h1_work *w, __u32 have)
 	struct h1_head *h = &w->h;
 	__u32 i;
 
-	if (h->blanks || (h->value & (H1_V_BASIC | H1_V_QUOTE_HELD)) ||
-	    (h->sip.len < TT_PREFIX_LEN && (h->sip.len & 7)))
+	if (h->blanks || (h->value & (H1_V_BASIC | H1_V_QUOTE_HELD)))
 		return 0;
 	for (i = 0; i < H1_WORDS && have >= 8; i++, have -= 8) {
 		__u64 word = h1_word(w, i);
@@ -259,6 +284,7 @@ static __always_inline int h1_cred_words(struct h1_work *w, __u32 have)
 		if (!h1_cred_first(h, word))
 			break;
 		claims_keep_word(&w->c, h->sip.len, word);
+		h->dots += h1_dots(word);
 		siphash_put8(&h->sip, word);
 		h->value &= ~H1_V_LEAD;
 	}

@@ -25,9 +25,14 @@
 #define TT_HOST_LEN 96		/* Host field value without blanks */
 #define TT_MCP_METHOD_LEN 32	/* longest method of MCP 2026-07-28 is 27 */
 #define TT_MCP_NAME_LEN 64
+#define TT_PUBLIC_LEN 32	/* longest public identifier, bytes */
 #define TT_CREDS_MAX 4		/* credentials reported per request head; more are counted */
 #define TT_PREFIX_LEN 24	/* longest class prefix, bytes */
 #define TT_CLAIMS_TEXT_MAX 8192	/* of a JWT; servers allow a head 8 to 64 KiB. Power of two */
+#define TT_CARRY_LEN 64		/* bytes of a credential that its class is told by */
+#define TT_CLASSES_MAX 1024	/* rows of the class table, those of the configuration among them */
+#define TT_CLASS_TRIES 32	/* rows that are tried for one prefix */
+#define TT_CLASS_MARKS 4
 
 enum tt_ev_type {
 	TT_EV_USE = 1,		/* a request head with at least one credential: struct tt_ev_use */
@@ -108,6 +113,8 @@ _Static_assert(sizeof(struct tt_cred) == 32, "bump TT_ABI");
  * 2.3.2): it may be a credential, nobody but the two ends can know. token[] then names this entry of
  * this connection and nothing else; length, class_id, carrier and scheme are 0. */
 #define TT_CRED_UNREADABLE 2
+#define TT_CRED_CHECKSUM_OK 4	/* the class has a checksum, and this one's is right */
+#define TT_CRED_CHECKSUM_BAD 8	/* or wrong: mistyped, or made up */
 
 /* tt_ev_use.flags */
 #define TT_USE_PATH_CUT 1
@@ -130,12 +137,16 @@ struct tt_ev_use {
 	__u8 mcp_method_len, mcp_name_len;
 	__u8 mint;		/* rule that says the request may be for a token (struct tt_ev_mint), 0 = none;
 				 * then it may have no credential */
-	__u8 pad_[5];
+	__u8 public_len;
+	__u8 public_cred;	/* which of cred[] public_id belongs to */
+	__u8 pad_[3];
 	__u8 mcp_method[TT_MCP_METHOD_LEN];	/* Mcp-Method field (MCP 2026-07-28) */
 	__u8 mcp_name[TT_MCP_NAME_LEN];		/* Mcp-Name field; "{...}" if it looks like a secret */
+	/* Of a credential that is public by design, and whose class says so (TT_CLASS_PUBLIC): its text. */
+	__u8 public_id[TT_PUBLIC_LEN];
 	struct tt_cred cred[TT_CREDS_MAX];
 };
-_Static_assert(sizeof(struct tt_ev_use) == 112 + 8 + 16 + 160 + 96 + 8 + 96 + 128, "bump TT_ABI");
+_Static_assert(sizeof(struct tt_ev_use) == 112 + 8 + 16 + 160 + 96 + 8 + 96 + 32 + 128, "bump TT_ABI");
 
 /* tt_ev_status.flags */
 #define TT_STATUS_GRPC 1	/* grpc is the call's grpc-status */
@@ -266,17 +277,37 @@ struct tt_mint_member_val {
 	__u8 pad_[5];
 };
 
-/* LPM trie `classes`: key = prefix bits of the unwrapped credential, value = the class. */
+/* LPM trie `classes`: key = prefix bits of the unwrapped credential, value = the rows of `class_rows` to
+ * try, in this order. The empty prefix has those that are told without one. A key whose first byte is
+ * TT_CLASS_PATH is the redacted path in front of a segment. */
 struct tt_class_key {
 	__u32 prefix_bits;		/* struct bpf_lpm_trie_key */
 	__u8 prefix[TT_PREFIX_LEN];
 };
+#define TT_CLASS_PATH 1
 struct tt_class_val {
-	__u16 class_id;
-	__u16 pad_;
-	__u32 min_len;			/* of the whole credential; shorter is not this class */
-	__u32 max_len;
+	__u32 rows;
+	__u16 row[TT_CLASS_TRIES];
 };
+/* Array `class_rows`: row = class id. What a credential of this class looks like. */
+struct tt_class_row {
+	__u64 allow[2];			/* bit per ASCII character that may stand behind the prefix */
+	__u16 min_len, max_len;		/* of the whole credential */
+	__u8 prefix_len;
+	__u8 dots;			/* so many '.' in all, plus 1; 0 = does not matter */
+	__u8 checksum;			/* enum tt_checksum */
+	__u8 flags;			/* TT_CLASS_* */
+	__u8 at[TT_CLASS_MARKS];	/* positions, 0 = none */
+	__u8 is[TT_CLASS_MARKS];	/* what stands there */
+};
+_Static_assert(sizeof(struct tt_class_row) == 32, "bump TT_ABI");
+enum tt_checksum {
+	TT_CHECKSUM_NONE,
+	TT_CHECKSUM_CRC32B62,		/* the last 6 are CRC-32 of what is between prefix and them, base 62 */
+};
+#define TT_CLASS_SURE 1			/* told by a prefix of its own: a path segment like it is a credential */
+#define TT_CLASS_PUBLIC 2		/* no secret: its text may travel (tt_ev_use.public_id) */
+#define TT_CLASS_ALIKE 4		/* in an answer: one of the first kind, but for its characters */
 
 /* Hash `names`: key = tt name hash (readers/fields.h) of a header, parameter or scheme name. */
 enum tt_name_space {
@@ -284,6 +315,7 @@ enum tt_name_space {
 	TT_NAME_PARAM = 2,
 	TT_NAME_SCHEME = 3,
 	TT_NAME_STATIC = 4,		/* a name of HPACK's static table: hash = its index, length = 0 */
+	TT_NAME_PATH = 5,		/* never in the table: a place that has no name */
 };
 enum tt_unwrap {
 	TT_UNWRAP_WHOLE = 1,		/* the whole value, blanks and one pair of quotes trimmed */

@@ -14,6 +14,8 @@
 #include "base/cleanup.h"
 #include "tokens/class.h"
 #include "tokens/jwt.h"
+#include "tokens/decide.h"
+#include "tokens/public.h"
 
 #define IDS 1024	/* a power of two */
 
@@ -79,21 +81,36 @@ static int id_of(struct convert *c, const __u64 fingerprint[2], uint32_t length,
 	return 0;
 }
 
-static void set_credential(struct use *u, const struct tt_cred *cred)
+/* After the host, which may tell one class from another. Whether it is a credential at all. */
+static bool set_credential(struct use *u, const struct tt_cred *cred)
 {
-	const struct token_class *class = class_get(cred->class_id);
 	const struct carrier *carrier = carrier_get(cred->carrier);
 	const struct scheme *scheme = scheme_get(cred->scheme);
+	struct verdict v;
 
-	u->class_name = class ? class->name : "";
-	u->kind = class && class->kind ? class->kind : "";
+	class_decide(cred, carrier, scheme, u->server_address, &v);
+	u->class_name = v.class_name;
+	u->kind = v.kind;
+	u->confidence = confidence_name(v.confidence);
+	u->placeholder = v.placeholder;
+	u->checksum = cred->flags & TT_CRED_CHECKSUM_OK	 ? "ok" :
+		      cred->flags & TT_CRED_CHECKSUM_BAD ? "bad" : "";
 	u->scheme = scheme ? scheme->name : "";
 	u->length = cred->length;
 	u->unreadable = cred->flags & TT_CRED_UNREADABLE;
 	u->entry = cred->entry;
 	if (carrier)
 		snprintf(u->carrier, sizeof(u->carrier), "%s%s",
-			 carrier->space == TT_NAME_PARAM ? "query:" : "", carrier->name);
+			 carrier_prefix(carrier->space), carrier->name);
+	return !v.none;
+}
+
+static void set_public(struct use *u, const struct tt_ev_use *ev, size_t i)
+{
+	if (!ev->public_len || ev->public_cred != i)
+		return;
+	use_set_text(u->public_id, sizeof(u->public_id), ev->public_id, ev->public_len);
+	public_aws_account(u->public_id, u->account);
 }
 
 /* IPv4-mapped addresses (RFC 4291, 2.5.5.2) are what a dual-stack server sees of IPv4 clients. */
@@ -178,7 +195,6 @@ int convert_use(struct convert *c, const struct tt_ev_use *ev, size_t i, struct 
 	if (r < 0)
 		return r;
 	memcpy(u.key_id, c->key_id, sizeof(u.key_id));
-	set_credential(&u, &ev->cred[i]);
 	u.first_ns = u.last_ns = ev->h.time_ns + c->boot_to_real_ns;
 	use_set_text(u.method, sizeof(u.method), ev->method, ev->method_len);
 	use_set_text(u.path, sizeof(u.path), ev->path, ev->path_len);
@@ -189,8 +205,11 @@ int convert_use(struct convert *c, const struct tt_ev_use *ev, size_t i, struct 
 	if (!(ev->flags & TT_USE_HOST_CUT))
 		convert_host(ev->host, ev->host_len, u.server_address, sizeof(u.server_address));
 	set_ends(&u, &ev->h.tuple);
+	if (!set_credential(&u, &ev->cred[i]))
+		return 0;
+	set_public(&u, ev, i);
 	*ret_use = u;
-	return 0;
+	return 1;
 }
 
 int convert_claims(struct convert *c, const struct tt_ev_claims *ev, struct token *ret_about,

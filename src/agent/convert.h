@@ -25,7 +25,8 @@ void convert_free(struct convert *c);	/* wipes the key */
 /* Both clocks read at one moment; again now and then, because CLOCK_REALTIME is set and slewed. */
 void convert_set_clock(struct convert *c, uint64_t boot_ns, uint64_t real_ns);
 
-/* Credential `i` < ev->creds of a checked event (ring_record()). 0 or -EIO: libcrypto refused. */
+/* Credential `i` < ev->creds of a checked event (ring_record()). 1; 0: it is no credential after all, such as
+ * a path segment that is one on other hosts only; -EIO: libcrypto refused. */
 int convert_use(struct convert *c, const struct tt_ev_use *ev, size_t i, struct outcome outcome,
 		const struct process_info *info, struct use *ret_use);
 

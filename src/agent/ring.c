@@ -33,7 +33,8 @@ static bool tuple_ok(const struct tt_tuple *t)
 /* What was read has a carrier; what was not read has nothing but its fingerprint and its entry. */
 static bool cred_ok(const struct tt_cred *c)
 {
-	if (c->flags & ~(TT_CRED_DUP_SCHEME | TT_CRED_UNREADABLE))
+	if (c->flags & ~(TT_CRED_DUP_SCHEME | TT_CRED_UNREADABLE | TT_CRED_CHECKSUM_OK |
+			 TT_CRED_CHECKSUM_BAD))
 		return false;
 	if (!(c->flags & TT_CRED_UNREADABLE))
 		return c->carrier != 0 && c->entry == 0;
@@ -56,7 +57,8 @@ static bool use_ok(const struct tt_ev_use *ev)
 			return false;
 	return ev->method_len <= TT_METHOD_LEN && ev->path_len <= TT_PATH_LEN &&
 	       ev->host_len <= TT_HOST_LEN && ev->mcp_method_len <= TT_MCP_METHOD_LEN &&
-	       ev->mcp_name_len <= TT_MCP_NAME_LEN;
+	       ev->mcp_name_len <= TT_MCP_NAME_LEN && ev->public_len <= TT_PUBLIC_LEN &&
+	       (!ev->public_len || ev->public_cred < ev->creds);
 }
 
 /* Status 0 stands for a request that ended without a response, or one whose status nobody could

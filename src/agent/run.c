@@ -36,6 +36,7 @@
 #include "agent/pair.h"
 #include "agent/profile.h"
 #include "agent/ring.h"
+#include "agent/told.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "enrich/process.h"
@@ -63,6 +64,7 @@
 
 struct agent {
 	struct agent_params params;
+	struct told told;
 	struct config config;
 	struct ring *ring;
 	struct pair *pair;
@@ -155,6 +157,25 @@ static void learn_account(struct agent *a, const struct use *u)
 	workload_prove(w, "a token that is bound to this pod names its service account");
 }
 
+/* What the class says of the token, when it is news. */
+static void tell_facts(struct agent *a, const struct use *u)
+{
+	struct facts facts = { 0 };
+
+	if (told_already(&a->told, u))
+		return;
+	if (told_facts(u, &facts) < 0) {
+		agent_drops[TT_DROP_tokens_full]++;
+	} else {
+		struct token about = { .class_name = u->class_name, .kind = u->kind, .length = u->length };
+
+		memcpy(about.token_id, u->token_id, sizeof(about.token_id));
+		memcpy(about.key_id, u->key_id, sizeof(about.key_id));
+		(void)inventory_facts(a->inventory, &about, &facts);	/* counts by itself */
+	}
+	facts_done(&facts);
+}
+
 static void on_known(void *ctx, const struct tt_ev_use *ev, struct outcome outcome,
 		     const struct process_info *info)
 {
@@ -170,9 +191,14 @@ static void on_known(void *ctx, const struct tt_ev_use *ev, struct outcome outco
 				    strerror(-r));
 			continue;
 		}
-		inventory_class(a->inventory, &u);
-		learn_account(a, &u);
-		inventory_use(a->inventory, &u, a->now_ns);
+		if (r == 0)
+			continue;
+		if (!u.placeholder) {
+			inventory_class(a->inventory, &u);
+			learn_account(a, &u);
+			tell_facts(a, &u);
+			inventory_use(a->inventory, &u, a->now_ns);
+		}
 		fold_use(a->fold, &u, a->now_ns);
 	}
 }

@@ -193,7 +193,7 @@ static int print_signed(const char *token, size_t len, const struct keys *keys)
 
 static int print_token(const char *token, size_t len, const struct keys *keys, bool json)
 {
-	const struct token_class *class = class_get(class_of(token, len));
+	const struct token_class *class = class_get(class_of(token, len, NULL));
 	char id[TOKEN_ID_LEN];
 	uint64_t fingerprint[2];
 

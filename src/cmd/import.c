@@ -129,10 +129,13 @@ static const char *keep(struct import *in, enum column c, const char *text)
 
 static int check_cells(const char *const cell[COLUMNS], const unsigned int column[COLUMNS], unsigned long line)
 {
+	struct tt_class_row row;
+
 	for (int c = NAME_OF; c < COLUMNS; c++) {
 		if (strlen(cell[c]) > 1000)
 			return bad_cell(line, column[c], names[c], "is longer than 1000 bytes");
-		if (class_of(cell[c], strlen(cell[c])))
+		if (class_row(class_of(cell[c], strlen(cell[c]), NULL), &row) &&
+		    (row.flags & (TT_CLASS_SURE | TT_CLASS_PUBLIC)))
 			return bad_cell(line, column[c], names[c], "looks like a token, which may not be kept; "
 					"leave it out");
 	}

@@ -37,8 +37,12 @@ static bool may_be_told(const char *text, size_t size)
 	static const char letters[] =
 		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.@/ ";
 	size_t len = strlen(text);
+	const struct token_class *class;
 
-	return len > 0 && len < size && len < 64 && strspn(text, letters) == len && !class_of(text, len);
+	if (len == 0 || len >= size || len >= 64 || strspn(text, letters) != len)
+		return false;
+	class = class_get(class_of(text, len, NULL));
+	return !class || strcmp(class->kind, "placeholder") == 0;
 }
 
 /* ---- the bundle ---- */

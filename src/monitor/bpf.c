@@ -120,21 +120,25 @@ static int fill_readers(struct bpf_sensor *sensor)
 	return r < 0 ? r : fill_reader(skel->maps.sock_reader, skel->progs.sock_read);
 }
 
+static int put_class(const struct tt_class_key *key, const struct tt_class_val *val, void *data)
+{
+	const int *fd = data;
+
+	return bpf_map_update_elem(*fd, key, val, BPF_ANY) < 0 ? -errno : 0;
+}
+
 static int fill_classes(struct bpf_sensor *sensor)
 {
-	int fd = bpf_map__fd(sensor->skel->maps.classes);
+	int rows = bpf_map__fd(sensor->skel->maps.class_rows);
+	int classes = bpf_map__fd(sensor->skel->maps.classes);
 
-	for (size_t id = 1; id <= class_count(); id++) {
-		const struct token_class *c = class_get((uint16_t)id);
-		struct tt_class_val val = {(uint16_t)id, 0, c->min_len, c->max_len};
-		struct tt_class_key key = {.prefix_bits = (uint32_t)(8 * strlen(c->prefix))};
+	for (uint32_t id = 1; id < TT_CLASSES_MAX; id++) {
+		struct tt_class_row row;
 
-		memcpy(key.prefix, c->prefix, strlen(c->prefix));
-		/* Of two rows with one prefix the first stands, as in class_of(). */
-		if (bpf_map_update_elem(fd, &key, &val, BPF_NOEXIST) < 0 && errno != EEXIST)
+		if (class_row((uint16_t)id, &row) && bpf_map_update_elem(rows, &id, &row, BPF_ANY) < 0)
 			return -errno;
 	}
-	return 0;
+	return classes_each(put_class, &classes);
 }
 
 static int put_name(const struct tt_name_key *key, const struct tt_name_val *val, void *data)

@@ -1,28 +1,55 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Looks up classes, carriers and schemes by id, finds a class by prefix the way the kernel's LPM
- * trie does, and holds the carriers that the user's configuration adds. Knows nothing of keys.
+ * Looks up classes, carriers and schemes by id, makes the tables that the kernel tells classes by, does
+ * what the kernel does with them, and holds the classes and carriers that the user's configuration adds.
+ * Knows nothing of keys.
  */
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+#include <readers/shape.h>
 
 #include "tokens/class.h"
 #include "tokens/tables.h"
 
-#define ADDED_MAX 64
+#define OWN_ROWS_MAX 8	/* of the configuration, for one prefix */
 
-/* Filled before the programs are loaded, by the one thread that reads the configuration. */
-static struct carrier added[ADDED_MAX];
-static char added_names[ADDED_MAX][CARRIER_NAME_MAX + 1];
-static size_t added_count;
+struct own_class {
+	struct token_class class;
+	char name[32], prefix[TT_PREFIX_LEN + 1], chars[96], kind[32], where[256];
+};
+struct own_carrier {
+	struct carrier carrier;
+	char name[CARRIER_NAME_MAX + 1];
+};
+
+/* What the configuration adds, by its generation modulo 2: a record that was on its way at a reload names a
+ * row of the one before. Filled by the one thread that reads the configuration. */
+static struct own_class own[2][CLASSES_ADDED_MAX];
+static struct own_carrier added[2][CARRIERS_ADDED_MAX];
+static size_t own_count[2], added_count[2];
+static unsigned int now;	/* the half that is in force */
+
+void class_begin(unsigned int generation)
+{
+	now = generation & 1;
+	own_count[now] = added_count[now] = 0;
+}
 
 const struct token_class *class_get(uint16_t id)
 {
-	if (id == 0 || id > token_classes_count)
+	size_t i = (size_t)id - 1 - token_classes_count;
+	size_t half = i / CLASSES_ADDED_MAX;
+
+	if (id > 0 && id <= token_classes_count)
+		return &token_classes[id - 1];
+	if (id == 0 || half > 1 || i % CLASSES_ADDED_MAX >= own_count[half])
 		return NULL;
-	return &token_classes[id - 1];
+	return &own[half][i % CLASSES_ADDED_MAX].class;
 }
 
 size_t class_count(void)
@@ -30,40 +57,413 @@ size_t class_count(void)
 	return token_classes_count;
 }
 
-uint16_t class_of(const void *bytes, size_t len)
+static size_t ids_end(void)
 {
-	size_t best_len = 0;
-	uint16_t best = 0;
+	return token_classes_count + (size_t)(now + 1) * CLASSES_ADDED_MAX;
+}
 
-	for (size_t i = 0; i < token_classes_count; i++) {
-		size_t prefix_len = strlen(token_classes[i].prefix);
+/* The row, if it is one that the kernel compares credentials with now. */
+static const struct token_class *pattern(size_t id)
+{
+	const struct token_class *c = class_get((uint16_t)id);
 
-		if (prefix_len <= best_len || prefix_len > len)
+	if (!c || c->told_of)
+		return NULL;
+	if (id > token_classes_count && (id - 1 - token_classes_count) / CLASSES_ADDED_MAX != now)
+		return NULL;
+	return c;
+}
+
+/* ---- the kernel's tables ---- */
+
+static void allow(__u64 bits[2], unsigned char c)
+{
+	bits[c >> 6 & 1] |= 1ULL << (c & 63);
+}
+
+/* "0-9a-f_-" to a bit per character. */
+static void allow_chars(__u64 bits[2], const char *chars)
+{
+	for (const char *p = chars; *p; p++) {
+		if (p[1] != '-' || !p[2]) {
+			allow(bits, *p);
 			continue;
-		if (memcmp(bytes, token_classes[i].prefix, prefix_len) != 0)
-			continue;
-		best_len = prefix_len;
-		best = i + 1;
+		}
+		for (int c = *p; c <= p[2]; c++)
+			allow(bits, c);
+		p += 2;
 	}
-	/* The kernel asks the trie once: a wrong length does not fall back to a shorter prefix. */
-	if (best &&
-	    (len < token_classes[best - 1].min_len || len > token_classes[best - 1].max_len))
-		return 0;
+}
+
+static bool is_path(const struct token_class *c)
+{
+	return c->prefix[0] == TT_CLASS_PATH;
+}
+
+static uint8_t class_flags(const struct token_class *c)
+{
+	uint8_t flags = 0;
+
+	if (strcmp(c->kind, "key_id") == 0)
+		flags |= TT_CLASS_PUBLIC;
+	else if (is_path(c) || (strlen(c->prefix) > 2 && c->where[0] != '!' && (c->min_len >= 20 || strlen(c->prefix) > 5) &&
+				strcmp(c->kind, "placeholder") != 0 && strcmp(c->provider, "any") != 0))
+		flags |= TT_CLASS_SURE;
+	/* A JWT is one wherever it stands. */
+	if (c->prefix[0] && c->dots && strcmp(c->provider, "any") == 0)
+		flags |= TT_CLASS_SURE;
+	return flags;
+}
+
+bool class_row(uint16_t id, struct tt_class_row *ret_row)
+{
+	const struct token_class *c = class_get(id);
+
+	if (!c || c->told_of)
+		return false;
+	*ret_row = (struct tt_class_row){
+		.min_len = (uint16_t)c->min_len,
+		.max_len = (uint16_t)c->max_len,
+		.prefix_len = is_path(c) ? 0 : (uint8_t)strlen(c->prefix),
+		.dots = c->dots,
+		.checksum = c->checksum,
+		.flags = class_flags(c),
+	};
+	memcpy(ret_row->at, c->at, sizeof(c->at));
+	memcpy(ret_row->is, c->is, sizeof(c->is));
+	allow_chars(ret_row->allow, c->chars);
+	for (int i = 0; i < TT_CLASS_MARKS; i++)
+		if (c->at[i])
+			allow(ret_row->allow, c->is[i]);
+	return true;
+}
+
+static void add_rows_of(struct tt_class_val *val, const char *prefix, size_t len, bool added_ones)
+{
+	for (size_t id = 1; id <= ids_end() && val->rows < TT_CLASS_TRIES; id++) {
+		const struct token_class *c = pattern(id);
+
+		if (!c || (id > token_classes_count) != added_ones)
+			continue;
+		if (strlen(c->prefix) == len && memcmp(c->prefix, prefix, len) == 0)
+			val->row[val->rows++] = (uint16_t)id;
+	}
+}
+
+/* The longest prefix is asked first, then what fits of the shorter ones; of one prefix the user's rows come
+ * first. A place in a path has nothing to fall back to. */
+static void rows_of(const char *prefix, struct tt_class_val *ret_val)
+{
+	*ret_val = (struct tt_class_val){0};
+	for (size_t len = strlen(prefix) + 1; len-- > 0;) {
+		if (prefix[0] == TT_CLASS_PATH && len < strlen(prefix))
+			break;
+		add_rows_of(ret_val, prefix, len, true);
+		add_rows_of(ret_val, prefix, len, false);
+	}
+}
+
+/* Is this the first row of its prefix? */
+static bool is_first(size_t id)
+{
+	const char *prefix = class_get((uint16_t)id)->prefix;
+
+	for (size_t i = 1; i < id; i++) {
+		const struct token_class *c = pattern(i);
+
+		if (c && strcmp(c->prefix, prefix) == 0)
+			return false;
+	}
+	return true;
+}
+
+int classes_each(int (*put)(const struct tt_class_key *key, const struct tt_class_val *val, void *data),
+		 void *data)
+{
+	int r = 0;
+
+	for (size_t id = 1; r >= 0 && id <= ids_end(); id++) {
+		const struct token_class *c = pattern(id);
+		struct tt_class_key key = {0};
+		struct tt_class_val val;
+
+		if (!c || !is_first(id))
+			continue;
+		key.prefix_bits = (uint32_t)(8 * strlen(c->prefix));
+		memcpy(key.prefix, c->prefix, strlen(c->prefix));
+		rows_of(c->prefix, &val);
+		r = put(&key, &val, data);
+	}
+	return r < 0 ? r : 0;
+}
+
+/* ---- as the kernel does it ---- */
+
+static const char *longest_prefix(const char *bytes, size_t len)
+{
+	const char *best = "";
+
+	for (size_t id = 1; id <= ids_end(); id++) {
+		const struct token_class *c = pattern(id);
+		size_t prefix_len = c ? strlen(c->prefix) : 0;
+
+		if (c && prefix_len <= len && prefix_len > strlen(best) &&
+		    memcmp(bytes, c->prefix, prefix_len) == 0)
+			best = c->prefix;
+	}
 	return best;
+}
+
+static bool fits(struct h1_work *w, uint16_t id)
+{
+	struct tt_class_row row;
+
+	if (!class_row(id, &row) || !h1_shape_may_fit(w, &row))
+		return false;
+	h1_shape_scan(w, row.prefix_len);
+	if (!h1_shape_fits(w, &row))
+		return false;
+	h1_shape_take(w, id, &row);
+	return true;
+}
+
+uint16_t class_of(const void *bytes, size_t len, uint8_t *ret_flags)
+{
+	struct h1_work *w = calloc(1, sizeof(*w));
+	struct tt_class_val val;
+	uint16_t id = 0;
+
+	if (ret_flags)
+		*ret_flags = 0;
+	if (!w || !len)
+		goto out;
+	memcpy(w->h.carry, bytes, len < TT_CARRY_LEN ? len : TT_CARRY_LEN);
+	for (size_t i = 0; i < len; i++)
+		w->h.dots += ((const char *)bytes)[i] == '.';
+	w->ask_len = (uint32_t)len;
+	rows_of(longest_prefix(bytes, len), &val);
+	for (uint32_t i = 0; i < val.rows && !id; i++)
+		if (fits(w, val.row[i]))
+			id = val.row[i];
+	if (id && ret_flags && w->answer.checksum == TT_CHECKSUM_CRC32B62)
+		*ret_flags = h1_crc32b62(&w->h, w->answer.length) ? TT_CRED_CHECKSUM_OK :
+								    TT_CRED_CHECKSUM_BAD;
+out:
+	if (w)
+		explicit_bzero(w, sizeof(*w));
+	free(w);
+	return id;
+}
+
+/* ---- classes of the configuration ---- */
+
+static const char *const kinds[] = {
+	"api_key", "oauth_access", "oauth_refresh", "id_token", "session", "service_account", "agent",
+	"cloud_sts", "ci", "webhook", "client_secret", "bootstrap", "signed_url", "key_id",
+};
+#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
+
+static const struct {
+	const char *name, *chars;
+} charsets[] = {
+	{"dec", "0-9"}, {"hex", "0-9a-f"}, {"Hex", "0-9A-Fa-f"}, {"b32", "A-Z2-7"}, {"b62", "0-9A-Za-z"},
+	{"b64u", "0-9A-Za-z_-"}, {"b64", "0-9A-Za-z+/=_-"}, {"text", "!-~"},
+};
+#define CHARSETS (sizeof(charsets) / sizeof(charsets[0]))
+
+static int wrong(const char **ret_why, const char *why)
+{
+	*ret_why = why;
+	return -EINVAL;
+}
+
+static int copy(char *to, size_t size, const char *from, size_t len)
+{
+	if (len >= size)
+		return -EINVAL;
+	memcpy(to, from, len);
+	to[len] = '\0';
+	return 0;
+}
+
+static int parse_length(struct own_class *o, const char *text, const char **ret_why)
+{
+	unsigned int min = 0, max = 0;
+	char rest;
+
+	if (sscanf(text, "%5u-%5u%c", &min, &max, &rest) != 2) {
+		if (sscanf(text, "%5u%c", &min, &rest) != 1)
+			return wrong(ret_why, "length must be a number or a range such as 20-40");
+		max = min;
+	}
+	if (min < 8 || max < min || max > UINT16_MAX)
+		return wrong(ret_why, "length must be a number or a range within 8-65535");
+	o->class.min_len = min;
+	o->class.max_len = max;
+	return 0;
+}
+
+static int parse_part(struct own_class *o, const char *name, size_t name_len, const char *value,
+		      const char **ret_why)
+{
+	size_t len = strlen(value);
+	size_t i;
+
+#define IS(text) (name_len == sizeof(text) - 1 && memcmp(name, text, name_len) == 0)
+	if (IS("prefix")) {
+		if (len < 2 || copy(o->prefix, sizeof(o->prefix), value, len) < 0)
+			return wrong(ret_why, "prefix must have 2 to 24 characters");
+		for (i = 0; i < len; i++)
+			if (value[i] <= ' ' || value[i] > '~')
+				return wrong(ret_why, "prefix must consist of visible ASCII characters");
+		return 0;
+	}
+	if (IS("length"))
+		return parse_length(o, value, ret_why);
+	if (IS("chars")) {
+		for (i = 0; i < CHARSETS; i++)
+			if (strcmp(charsets[i].name, value) == 0)
+				value = charsets[i].chars;
+		return copy(o->chars, sizeof(o->chars), value, strlen(value)) < 0 ?
+			       wrong(ret_why, "chars is too long") : 0;
+	}
+	if (IS("kind")) {
+		for (i = 0; i < KINDS; i++)
+			if (strcmp(kinds[i], value) == 0)
+				return copy(o->kind, sizeof(o->kind), value, len);
+		return wrong(ret_why, "unknown kind; one of api_key, oauth_access, oauth_refresh, id_token, "
+				      "session, service_account, agent, cloud_sts, ci, webhook, "
+				      "client_secret, bootstrap, signed_url, key_id");
+	}
+	if (IS("host"))
+		return copy(o->where, sizeof(o->where), value, len) < 0 ?
+			       wrong(ret_why, "host is too long") : 0;
+#undef IS
+	return wrong(ret_why, "unknown part; it has prefix=, length=, chars=, kind= and host=");
+}
+
+static int parse_spec(struct own_class *o, const char *spec, const char **ret_why)
+{
+	char text[512], *save = NULL;
+
+	if (copy(text, sizeof(text), spec, strlen(spec)) < 0)
+		return wrong(ret_why, "is longer than 511 characters");
+	for (char *part = strtok_r(text, " \t", &save); part; part = strtok_r(NULL, " \t", &save)) {
+		char *equals = strchr(part, '=');
+		int r;
+
+		if (!equals || !equals[1])
+			return wrong(ret_why, "must be parts such as prefix=acme_ length=40");
+		r = parse_part(o, part, (size_t)(equals - part), equals + 1, ret_why);
+		if (r < 0)
+			return r;
+	}
+	if (!o->prefix[0])
+		return wrong(ret_why, "has no prefix=");
+	if (!o->class.max_len)
+		return wrong(ret_why, "has no length=");
+	if (o->class.min_len <= strlen(o->prefix))
+		return wrong(ret_why, "length must be longer than the prefix");
+	return 0;
+}
+
+static int parse_class(struct own_class *o, const char *name, const char *spec, const char **ret_why)
+{
+	size_t len = strlen(name);
+
+	if (!len || strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != len ||
+	    copy(o->name, sizeof(o->name), name, len) < 0)
+		return wrong(ret_why, "its name must be up to 31 lower-case letters, digits and _");
+	snprintf(o->chars, sizeof(o->chars), "0-9A-Za-z_-");
+	snprintf(o->kind, sizeof(o->kind), "api_key");
+	o->class.name = o->name;
+	o->class.provider = "configuration";
+	o->class.kind = o->kind;
+	o->class.prefix = o->prefix;
+	o->class.chars = o->chars;
+	o->class.where = o->where;
+	o->class.expiry = o->class.source = "";
+	return parse_spec(o, spec, ret_why);
+}
+
+/* Names are nobody else's, and one prefix has room for a few rows only. */
+static int check_others(const struct own_class *o, const char **ret_why)
+{
+	size_t same = 0;
+
+	for (size_t id = 1; id <= ids_end(); id++) {
+		const struct token_class *c = id <= token_classes_count ? &token_classes[id - 1] : pattern(id);
+
+		if (!c)
+			continue;
+		if (strcmp(c->name, o->name) == 0) {
+			*ret_why = "there is a class of this name already";
+			return -EEXIST;
+		}
+		same += id > token_classes_count && strcmp(c->prefix, o->prefix) == 0;
+	}
+	if (same < OWN_ROWS_MAX)
+		return 0;
+	*ret_why = "more than 8 classes have this prefix";
+	return -ENOSPC;
+}
+
+int class_check(const char *name, const char *spec, const char **ret_why)
+{
+	struct own_class o = {0};
+
+	return parse_class(&o, name, spec, ret_why);
+}
+
+int class_add(const char *name, const char *spec, const char **ret_why)
+{
+	struct own_class *o;
+	int r;
+
+	if (own_count[now] == CLASSES_ADDED_MAX) {
+		*ret_why = "more than 64 classes";
+		return -ENOSPC;
+	}
+	o = &own[now][own_count[now]];
+	*o = (struct own_class){0};
+	r = parse_class(o, name, spec, ret_why);
+	if (r == 0)
+		r = check_others(o, ret_why);
+	if (r == 0)
+		own_count[now]++;
+	return r;
+}
+
+const char *carrier_prefix(enum tt_name_space space)
+{
+	return space == TT_NAME_PARAM ? "query:" : "";
 }
 
 const struct carrier *carrier_get(uint16_t id)
 {
-	if (id == 0 || id > carrier_count())
-		return NULL;
-	if (id <= token_carriers_count)
+	size_t i = (size_t)id - 1 - token_carriers_count;
+	size_t half = i / CARRIERS_ADDED_MAX;
+
+	if (id > 0 && id <= token_carriers_count)
 		return &token_carriers[id - 1];
-	return &added[id - 1 - token_carriers_count];
+	if (id == 0 || half > 1 || i % CARRIERS_ADDED_MAX >= added_count[half])
+		return NULL;
+	return &added[half][i % CARRIERS_ADDED_MAX].carrier;
 }
 
 size_t carrier_count(void)
 {
-	return token_carriers_count + added_count;
+	return token_carriers_count;
+}
+
+uint16_t carrier_next(uint16_t id)
+{
+	size_t first = token_carriers_count + (size_t)now * CARRIERS_ADDED_MAX + 1;
+
+	id++;
+	if (id > token_carriers_count && id < first)
+		id = (uint16_t)first;
+	return carrier_get(id) && id < first + CARRIERS_ADDED_MAX ? id : 0;
 }
 
 /* RFC 9110, 5.6.2: tchar. */
@@ -97,34 +497,37 @@ static bool is_control_field(const char *name)
 int carrier_add(enum tt_name_space space, const char *name)
 {
 	size_t len = strnlen(name, CARRIER_NAME_MAX + 1);
+	struct own_carrier *new;
 
 	if ((space != TT_NAME_HEADER && space != TT_NAME_PARAM) || !is_field_name(name, len))
 		return -EINVAL;
 	if (space == TT_NAME_HEADER && is_control_field(name))
 		return -EINVAL;
-	for (size_t id = 1; id <= carrier_count(); id++) {
+	for (uint16_t id = carrier_next(0); id; id = carrier_next(id)) {
 		const struct carrier *c = carrier_get(id);
 
 		/* The kernel hashes names without regard to case: one hash, one row. */
 		if (c->space == space && strcasecmp(c->name, name) == 0)
 			return -EEXIST;
 	}
-	if (added_count == ADDED_MAX)
+	if (added_count[now] == CARRIERS_ADDED_MAX)
 		return -ENOSPC;
+	new = &added[now][added_count[now]++];
 
 	for (size_t i = 0; i <= len; i++) {
 		char c = name[i];
 
 		if (space == TT_NAME_HEADER && c >= 'A' && c <= 'Z')
 			c += 'a' - 'A';
-		added_names[added_count][i] = c;
+		new->name[i] = c;
 	}
-	added[added_count] = (struct carrier){
+	new->carrier = (struct carrier){
 		.space = space,
-		.name = added_names[added_count],
+		.name = new->name,
 		.unwrap = space == TT_NAME_HEADER ? TT_UNWRAP_WHOLE : TT_UNWRAP_PERCENT,
+		.kind = "",
+		.where = "",
 	};
-	added_count++;
 	return 0;
 }
 

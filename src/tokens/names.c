@@ -69,7 +69,7 @@ static struct tt_name_val static_val(const char *name)
 			val.unwrap = control_fields[i].control;
 		}
 	}
-	for (size_t id = 1; id <= carrier_count(); id++) {
+	for (uint16_t id = carrier_next(0); id; id = carrier_next(id)) {
 		const struct carrier *c = carrier_get(id);
 
 		if (c->space == TT_NAME_HEADER && strcmp(c->name, name) == 0) {
@@ -102,7 +102,7 @@ int names_each(int (*put)(const struct tt_name_key *key, const struct tt_name_va
 	for (size_t i = 0; r >= 0 && i < CONTROL_FIELDS; i++)
 		r = names_one(&p, TT_NAME_HEADER, control_fields[i].name, 0xffff,
 			      control_fields[i].control);
-	for (size_t id = 1; r >= 0 && id <= carrier_count(); id++) {
+	for (uint16_t id = carrier_next(0); r >= 0 && id; id = carrier_next(id)) {
 		const struct carrier *c = carrier_get(id);
 
 		r = names_one(&p, c->space, c->name, id, c->unwrap);

@@ -19,34 +19,81 @@ function number(text) {
 	return text ~ /^[1-9][0-9]*$/ && length(text) <= 5 && text + 0 <= 65535
 }
 
-function class_row() {
-	if (!fields(6))
+function chars(name) {
+	return name in charsets ? charsets[name] : name
+}
+
+# "4=Q,5=~,dots=2" -> "{4, 5}, {'Q', '~'}, 3"
+function marks(text,    n, i, at, is, list, dots, part, count) {
+	at = is = ""
+	dots = 0
+	n = text == "-" ? 0 : split(text, list, ",")
+	for (i = 1; i <= n; i++) {
+		split(list[i], part, "=")
+		if (list[i] ~ /^dots=[0-9]$/) {
+			dots = part[2] + 1
+		} else if (list[i] ~ /^[0-9]+=.$/ && part[1] > 0 && part[1] < 64) {
+			at = at part[1] ", "
+			is = is "'" substr(list[i], length(list[i])) "', "
+			count++
+		} else {
+			bad("mark '" list[i] "' is not POSITION=CHARACTER within 1..63, or dots=N")
+		}
+	}
+	if (count > 4)
+		bad("more than four marks")
+	return "{" at "}, {" is "}, " dots
+}
+
+function text(s) {
+	gsub(/\\/, "\\\\", s)
+	gsub(/"/, "\\\"", s)
+	return "\"" s "\""
+}
+
+function prefix_of(column) {
+	if (column == "-" || column ~ /^=/)
+		return "\"\""
+	return column ~ /^path:/ ? "\"\\001\" " text(substr(column, 6)) : text(column)
+}
+
+function class_row(    len, key) {
+	if (!fields(12))
 		return
-	if ($1 !~ /^[a-z][a-z0-9_]*$/)
-		bad("class name '" $1 "' is not lower-case letters, digits and _")
+	len = $4 == "-" || $4 ~ /^=/ ? 0 : $4 ~ /^path:/ ? length($4) - 4 : length($4)
+	if ($1 !~ /^[a-z0-9][a-z0-9_]*$/ || length($1) > 31)
+		bad("class name '" $1 "' is not up to 31 lower-case letters, digits and _")
 	if ($2 !~ /^[A-Za-z0-9. -]+$/)
 		bad("provider '" $2 "' is empty or has odd characters")
-	if ($3 !~ /^[A-Za-z0-9._~\/:-]+$/ || length($3) > 24)
-		bad("prefix '" $3 "' is not 1 to 24 token characters")
-	if (length($3) < 3)
-		bad("prefix '" $3 "' is too short to tell a class")
-	if ($3 in prefix_line)
-		bad("prefix '" $3 "' stands in line " prefix_line[$3] " already")
-	if (!number($4) || !number($5) || $4 + 0 > $5 + 0)
-		bad("lengths " $4 ".." $5 " are not a range within 1..65535")
-	else if ($4 + 0 < length($3))
-		bad("min_len " $4 " is shorter than the prefix")
-	if (!($6 in kinds))
-		bad("unknown kind '" $6 "'")
-	if ($1 in class_of && class_of[$1] != $2 "\t" $6)
+	if (!($3 in kinds))
+		bad("unknown kind '" $3 "'")
+	if ($4 !~ /^[!-~]+$/ || len > 24)
+		bad("prefix '" $4 "' is not up to 24 visible characters")
+	if (!number($5) || !number($6) || $5 + 0 > $6 + 0)
+		bad("lengths " $5 ".." $6 " are not a range within 1..65535")
+	else if ($4 !~ /^path:/ && $5 + 0 < len)
+		bad("min " $5 " is shorter than the prefix")
+	if ($9 != "-" && $9 != "crc32b62")
+		bad("unknown checksum '" $9 "'")
+	if ($9 == "crc32b62" && ($5 != $6 || $5 != len + 36))
+		bad("crc32b62 is of 30 characters and 6 behind the prefix")
+	if ($1 in class_of && class_of[$1] != $2 "\t" $3)
 		bad("class '" $1 "' has another provider or kind in an earlier row")
-	class_of[$1] = $2 "\t" $6
-	prefix_line[$3] = FNR
-	classes[++class_rows] = "\t{\"" $1 "\", \"" $2 "\", \"" $3 "\", " $4 ", " $5 ", \"" $6 "\"},"
+	class_of[$1] = $2 "\t" $3
+	key = $4 " " $5 " " $6 " " $7 " " $8 " " $11
+	if (key in pattern_line)
+		bad("the same pattern stands in line " pattern_line[key] " already")
+	pattern_line[key] = FNR
+	if (++prefix_rows[$4] > 20)
+		bad("more than 20 rows of one prefix")
+	classes[++class_rows] = "\t{" text($1) ", " text($2) ", " text($3) ", " prefix_of($4) ", " \
+		($4 ~ /^=/ ? text(substr($4, 2)) : "NULL") ", " $5 ", " $6 ", " text(chars($7)) ", " \
+		marks($8) ", " ($9 == "-" ? "TT_CHECKSUM_NONE" : "TT_CHECKSUM_" toupper($9)) ", " \
+		text($10 == "-" ? "" : $10) ", " text($11 == "-" ? "" : $11) ", " text($12) "},"
 }
 
 function carrier_row(    key) {
-	if (!fields(3))
+	if (!fields(5))
 		return
 	key = $1 " " $2
 	if (key in name_line)
@@ -61,7 +108,8 @@ function carrier_row(    key) {
 	else if ($1 == "scheme")
 		schemes[++scheme_rows] = "\t{\"" $2 "\", TT_UNWRAP_" toupper($3) "},"
 	else
-		carriers[++carrier_rows] = "\t{TT_NAME_" toupper($1) ", \"" $2 "\", TT_UNWRAP_" toupper($3) "},"
+		carriers[++carrier_rows] = "\t{TT_NAME_" toupper($1) ", \"" $2 "\", TT_UNWRAP_" toupper($3) \
+			", " text($4 == "-" ? "" : $4) ", " text($5 == "-" ? "" : $5) "},"
 }
 
 function table(type, name, rows, count,    i) {
@@ -74,9 +122,17 @@ function table(type, name, rows, count,    i) {
 BEGIN {
 	FS = "\t"
 	count = split("api_key oauth_access oauth_refresh id_token session service_account agent " \
-		      "cloud_sts ci webhook client_secret bootstrap signed_url key_id", list, " ")
+		      "cloud_sts ci webhook client_secret bootstrap signed_url key_id placeholder", list, " ")
 	for (i = 1; i <= count; i++)
 		kinds[list[i]] = 1
+	charsets["dec"] = "0-9"
+	charsets["hex"] = "0-9a-f"
+	charsets["Hex"] = "0-9A-Fa-f"
+	charsets["b32"] = "A-Z2-7"
+	charsets["b62"] = "0-9A-Za-z"
+	charsets["b64u"] = "0-9A-Za-z_-"
+	charsets["b64"] = "0-9A-Za-z+/=_-"
+	charsets["text"] = "!-~"
 	allowed["header"] = " scheme whole "
 	allowed["param"] = " percent "
 	allowed["scheme"] = " whole basic none "
@@ -92,7 +148,7 @@ END {
 		print "tables.awk: wants classes.tsv, then carriers.tsv, each with rows" | "cat 1>&2"
 		failed = 1
 	}
-	if (!failed && (class_rows > 65535 || carrier_rows > 65000 || scheme_rows > 255)) {
+	if (!failed && (class_rows > 900 || carrier_rows > 65000 || scheme_rows > 255)) {
 		print "tables.awk: more rows than ids" | "cat 1>&2"
 		failed = 1
 	}

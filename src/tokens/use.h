@@ -42,6 +42,12 @@ struct use {
 	 * table entry of that connection, and class, kind, scheme, carrier and length are not known. */
 	bool unreadable;
 	uint32_t entry;			/* if unreadable: which entry; 0 = not known */
+	/* What its class says beyond that; goes to the token's facts. */
+	const char *confidence;		/* static; "" = none */
+	const char *checksum;		/* static; "ok", "bad"; "" = its class has none */
+	char public_id[TT_PUBLIC_LEN + 1];	/* "" = none */
+	char account[13];		/* AWS account that public_id names; "" = none */
+	bool placeholder;		/* a place where somebody forgot to put a credential: no token */
 
 	/* request */
 	enum tt_dir dir;

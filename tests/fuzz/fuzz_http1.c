@@ -43,9 +43,9 @@ static void fill_tables(void)
 	add_name("bearer", TT_NAME_SCHEME, 1, TT_UNWRAP_WHOLE);
 	add_name("basic", TT_NAME_SCHEME, 2, TT_UNWRAP_BASIC);
 	add_name("digest", TT_NAME_SCHEME, 3, TT_UNWRAP_NONE);
-	if (drive_put_class(&tables, 1, "ghp_", 12, 64) < 0 ||
-	    drive_put_class(&tables, 2, "eyJ", 8, 4096) < 0 ||
-	    drive_put_class(&tables, 3, "eyJhbGciOiJub25lIn0.eyJ", 24, 4096) < 0)
+	if (drive_add_class(&tables, 1, "ghp_", 12, 64) < 0 ||
+	    drive_add_class(&tables, 2, "eyJ", 8, 4096) < 0 ||
+	    drive_add_class(&tables, 3, "eyJhbGciOiJub25lIn0.eyJ", 24, 4096) < 0)
 		abort();
 }
 

@@ -78,8 +78,8 @@ static inline void fill_tables(struct drive_tables *t)
 		put_name(t, fuzz_names[i].name, fuzz_names[i].space);
 	for (uint32_t i = 1; i < 62; i++)
 		put_static(t, i);
-	if (drive_put_class(t, 1, "ghp_", 12, 64) < 0 || drive_put_class(t, 2, "eyJ", 8, 4096) < 0 ||
-	    drive_put_class(t, 3, "eyJhbGciOiJub25lIn0.eyJ", 24, 4096) < 0)
+	if (drive_add_class(t, 1, "ghp_", 12, 64) < 0 || drive_add_class(t, 2, "eyJ", 8, 4096) < 0 ||
+	    drive_add_class(t, 3, "eyJhbGciOiJub25lIn0.eyJ", 24, 4096) < 0)
 		abort();
 }
 

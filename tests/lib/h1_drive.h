@@ -27,9 +27,8 @@
 enum drive_dir { DRIVE_CLIENT, DRIVE_SERVER }; /* who sends; requests flow in DRIVE_CLIENT */
 
 struct drive_class {
-	const char *prefix;
-	uint32_t prefix_len, min_len, max_len;
-	uint16_t id;
+	struct tt_class_key key;
+	struct tt_class_val val;
 };
 
 /* What the kernel has in its maps `names` and `classes`. */
@@ -41,6 +40,7 @@ struct drive_tables {
 	} names[DRIVE_NAMES];
 	struct drive_class classes[DRIVE_CLASSES];
 	size_t classes_len;
+	struct tt_class_row rows[TT_CLASSES_MAX];
 };
 
 struct drive_head {
@@ -115,19 +115,34 @@ static inline int drive_put_name(const struct tt_name_key *key, const struct tt_
 	return -ENOSPC;
 }
 
-static inline int drive_put_class(struct drive_tables *t, uint16_t id, const char *prefix,
+/* Fits classes_each(). */
+static inline int drive_put_class(const struct tt_class_key *key, const struct tt_class_val *val,
+				  void *data)
+{
+	struct drive_tables *t = data;
+
+	if (t->classes_len == DRIVE_CLASSES)
+		return -ENOSPC;
+	t->classes[t->classes_len++] = (struct drive_class){*key, *val};
+	return 0;
+}
+
+/* One of its own: a prefix, a length, and any characters. */
+static inline int drive_add_class(struct drive_tables *t, uint16_t id, const char *prefix,
 				  uint32_t min_len, uint32_t max_len)
 {
-	if (t->classes_len == DRIVE_CLASSES || strlen(prefix) > TT_PREFIX_LEN)
+	struct tt_class_key key = {.prefix_bits = (uint32_t)(8 * strlen(prefix))};
+	const struct tt_class_val val = {.rows = 1, .row = {id}};
+
+	if (strlen(prefix) > TT_PREFIX_LEN)
 		return -ENOSPC;
-	t->classes[t->classes_len++] = (struct drive_class){
-		.prefix = prefix,
-		.prefix_len = strlen(prefix),
-		.min_len = min_len,
-		.max_len = max_len,
-		.id = id,
-	};
-	return 0;
+	memcpy(key.prefix, prefix, strlen(prefix));
+	t->rows[id] = (struct tt_class_row){.allow = {~0ULL, ~0ULL},
+					    .min_len = (uint16_t)min_len,
+					    .max_len = (uint16_t)max_len,
+					    .prefix_len = (uint8_t)strlen(prefix),
+					    .flags = TT_CLASS_SURE};
+	return drive_put_class(&key, &val, t);
 }
 
 static inline void drive_init(struct drive *v, const struct drive_tables *t, uint64_t k0,
@@ -159,24 +174,50 @@ static inline struct h1_answer drive_find_name(const struct drive_tables *t, uin
 	return none;
 }
 
-/* As the LPM trie does: the longest prefix is asked once, and its lengths decide. */
-static inline struct h1_answer drive_find_class(const struct drive_tables *t, const uint8_t *carry,
-						uint32_t len)
+/* As the LPM trie does. */
+static inline const struct tt_class_val *drive_longest(const struct drive_tables *t,
+						       const uint8_t *prefix, uint32_t have)
 {
-	uint32_t have = len < TT_PREFIX_LEN ? len : TT_PREFIX_LEN;
 	const struct drive_class *best = NULL;
-	struct h1_answer answer = {.id = 0};
 
 	for (size_t i = 0; i < t->classes_len; i++) {
 		const struct drive_class *c = &t->classes[i];
+		uint32_t len = c->key.prefix_bits / 8;
 
-		if (c->prefix_len <= have && !memcmp(c->prefix, carry, c->prefix_len) &&
-		    (!best || c->prefix_len > best->prefix_len))
+		if (len <= have && !memcmp(c->key.prefix, prefix, len) &&
+		    (!best || len > best->key.prefix_bits / 8))
 			best = c;
 	}
-	if (best && len >= best->min_len && len <= best->max_len)
-		answer.id = best->id;
-	return answer;
+	return best ? &best->val : NULL;
+}
+
+static inline bool drive_try_class(const struct drive_tables *t, struct h1_work *w, uint16_t id)
+{
+	const struct tt_class_row *row = &t->rows[id];
+
+	if (!h1_shape_may_fit(w, row))
+		return false;
+	h1_shape_scan(w, row->prefix_len);
+	if (!h1_shape_fits(w, row))
+		return false;
+	h1_shape_take(w, id, row);
+	return true;
+}
+
+/* As http_ask_class() in head.bpf.h. */
+static inline void drive_find_class(const struct drive_tables *t, struct h1_work *w)
+{
+	uint32_t have = w->ask_len < TT_PREFIX_LEN ? w->ask_len : TT_PREFIX_LEN;
+	const struct tt_class_val *val = drive_longest(t, w->h.carry, have);
+
+	w->answer = (struct h1_answer){.id = 0};
+	for (uint32_t i = 0; val && i < val->rows; i++)
+		if (drive_try_class(t, w, val->row[i]))
+			break;
+	if (w->answer.checksum)
+		w->answer.cred_flags = h1_crc32b62(&w->h, w->answer.length) ?
+					       TT_CRED_CHECKSUM_OK :
+					       TT_CRED_CHECKSUM_BAD;
 }
 
 static inline void drive_answer(struct drive *v)
@@ -197,7 +238,7 @@ static inline void drive_answer(struct drive *v)
 			drive_find_name(v->tables, w->h.name_hash, w->h.name_len, TT_NAME_SCHEME);
 		break;
 	case H1_ASK_CLASS:
-		w->answer = drive_find_class(v->tables, w->h.carry, w->ask_len);
+		drive_find_class(v->tables, w);
 		break;
 	default:
 		v->broken = "an unknown question";

@@ -227,7 +227,7 @@ static inline void h2d_ask(struct h2_drive *v)
 		w->answer = drive_find_name(t, w->h.name_hash, w->h.name_len, TT_NAME_SCHEME);
 		break;
 	case H1_ASK_CLASS:
-		w->answer = drive_find_class(t, w->h.carry, w->ask_len);
+		drive_find_class(t, w);
 		break;
 	case H2_ASK_STATIC:
 		if (i < 1 || i > HPACK_STATIC) {

@@ -154,7 +154,7 @@ static inline void h2_expect_cred(const struct h2_fact *f, size_t k, const char 
 	assert_int_equal(f->cred[k].length, strlen(token));
 	assert_int_equal(f->cred[k].carrier, carrier_id(carrier));
 	assert_int_equal(f->cred[k].scheme, scheme_id(scheme));
-	assert_string_equal(class_name(f->cred[k].class_id), class_name(class_of(token, strlen(token))));
+	assert_string_equal(class_name(f->cred[k].class_id), class_name(class_of(token, strlen(token), NULL)));
 	assert_true(f->cred[k].token[0] == id[0]);
 	assert_true(f->cred[k].token[1] == id[1]);
 	assert_int_equal(f->cred[k].entry, 0);

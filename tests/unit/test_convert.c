@@ -85,7 +85,7 @@ static void every_member_of_an_egress_use(void **state)
 	char id[TOKEN_ID_LEN];
 	struct use u;
 
-	assert_int_equal(convert_use(convert, &ev, 0, ok, &info, &u), 0);
+	assert_int_equal(convert_use(convert, &ev, 0, ok, &info, &u), 1);
 	assert_int_equal(token_id(publish, (const uint64_t[]){ 0x1122, 0x3344 }, 40, id), 0);
 	assert_string_equal(u.token_id, id);
 	assert_string_equal(u.key_id, "00112233aabbccdd");
@@ -131,13 +131,13 @@ static void grpc_over_http2(void **state)
 	struct use u;
 
 	ev.version = 20;
-	assert_int_equal(convert_use(convert, &ev, 0, refused, &nobody, &u), 0);
+	assert_int_equal(convert_use(convert, &ev, 0, refused, &nobody, &u), 1);
 	assert_int_equal(u.version, 20);
 	assert_int_equal(u.status, 200);
 	assert_true(u.has_grpc);
 	assert_int_equal(u.grpc_status, 16);
 	/* Uses that are equal have to look equal. */
-	assert_int_equal(convert_use(convert, &ev, 0, nonsense, &nobody, &u), 0);
+	assert_int_equal(convert_use(convert, &ev, 0, nonsense, &nobody, &u), 1);
 	assert_false(u.has_grpc);
 	assert_int_equal(u.grpc_status, 0);
 }
@@ -149,12 +149,12 @@ static void mcp_request(void **state)
 
 	put(ev.mcp_method, &ev.mcp_method_len, "tools/call");
 	put(ev.mcp_name, &ev.mcp_name_len, "sea\x1b[rch");
-	assert_int_equal(convert_use(convert, &ev, 0, ok, &nobody, &u), 0);
+	assert_int_equal(convert_use(convert, &ev, 0, ok, &nobody, &u), 1);
 	assert_string_equal(u.mcp_method, "tools/call");
 	assert_string_equal(u.mcp_name, "sea?[rch");
 	memset(ev.mcp_method, 'm', ev.mcp_method_len = TT_MCP_METHOD_LEN);
 	memset(ev.mcp_name, 'n', ev.mcp_name_len = TT_MCP_NAME_LEN);
-	assert_int_equal(convert_use(convert, &ev, 0, ok, &nobody, &u), 0);
+	assert_int_equal(convert_use(convert, &ev, 0, ok, &nobody, &u), 1);
 	assert_int_equal(strlen(u.mcp_method), TT_MCP_METHOD_LEN);
 	assert_int_equal(strlen(u.mcp_name), TT_MCP_NAME_LEN);
 }
@@ -168,7 +168,7 @@ static void unreadable_credential(void **state)
 
 	ev.cred[1] = (struct tt_cred){ .token = { 0x5566, 0x7788 }, .flags = TT_CRED_UNREADABLE,
 				       .entry = 3 };
-	assert_int_equal(convert_use(convert, &ev, 1, ok, &nobody, &u), 0);
+	assert_int_equal(convert_use(convert, &ev, 1, ok, &nobody, &u), 1);
 	assert_int_equal(token_id(publish, (const uint64_t[]){ 0x5566, 0x7788 }, 0, id), 0);
 	assert_string_equal(u.token_id, id);
 	assert_string_equal(u.key_id, "00112233aabbccdd");
@@ -181,7 +181,7 @@ static void unreadable_credential(void **state)
 	assert_string_equal(u.carrier, "");
 	assert_string_equal(u.path, "/v1/{...}");
 	/* The other one of the same request was read. */
-	assert_int_equal(convert_use(convert, &ev, 0, ok, &nobody, &u), 0);
+	assert_int_equal(convert_use(convert, &ev, 0, ok, &nobody, &u), 1);
 	assert_false(u.unreadable);
 	assert_string_equal(u.carrier, "authorization");
 }
@@ -192,11 +192,12 @@ static void second_credential_in_the_query(void **state)
 	char id[TOKEN_ID_LEN];
 	struct use u;
 
-	assert_int_equal(convert_use(convert, &ev, 1, not_known, &nobody, &u), 0);
+	assert_int_equal(convert_use(convert, &ev, 1, not_known, &nobody, &u), 1);
 	assert_int_equal(token_id(publish, (const uint64_t[]){ 0x5566, 0x7788 }, 20, id), 0);
 	assert_string_equal(u.token_id, id);
 	assert_string_equal(u.carrier, "query:access_token");
-	assert_string_equal(u.class_name, "");
+	assert_string_equal(u.class_name, "opaque");
+	assert_string_equal(u.confidence, "low");
 	assert_string_equal(u.kind, "");
 	assert_string_equal(u.scheme, "");
 	assert_int_equal(u.status, 0);
@@ -208,7 +209,7 @@ static void ingress_turns_the_ends_round(void **state)
 	struct tt_ev_use ev = event(TT_DIR_INGRESS);
 	struct use u;
 
-	assert_int_equal(convert_use(convert, &ev, 0, ok, &nobody, &u), 0);
+	assert_int_equal(convert_use(convert, &ev, 0, ok, &nobody, &u), 1);
 	assert_int_equal(u.server_port, 40000);
 	assert_string_equal(u.client_ip, "192.0.2.7");
 	assert_int_equal(u.client_port, 8443);
@@ -226,7 +227,7 @@ static void socket_that_is_not_known(void **state)
 		struct use u;
 
 		ev.h.tuple.family = families[i];
-		assert_int_equal(convert_use(convert, &ev, 0, ok, &nobody, &u), 0);
+		assert_int_equal(convert_use(convert, &ev, 0, ok, &nobody, &u), 1);
 		assert_int_equal(u.server_port, 0);
 		assert_int_equal(u.client_port, 0);
 		assert_int_equal(u.peer_port, 0);
@@ -246,7 +247,7 @@ static void ipv6_and_mapped_ipv4(void **state)
 	ev.h.tuple.family = TT_AF_INET6;
 	memcpy(ev.h.tuple.remote, v6, 16);
 	memcpy(ev.h.tuple.local, mapped, 16);
-	assert_int_equal(convert_use(convert, &ev, 0, ok, &nobody, &u), 0);
+	assert_int_equal(convert_use(convert, &ev, 0, ok, &nobody, &u), 1);
 	assert_string_equal(u.peer_ip, "2001:db8::1");
 	assert_string_equal(u.client_ip, "192.0.2.9");
 }
@@ -283,7 +284,7 @@ static void host_that_was_cut_is_not_known(void **state)
 	struct use u;
 
 	ev.flags = TT_USE_HOST_CUT;
-	assert_int_equal(convert_use(convert, &ev, 0, ok, &nobody, &u), 0);
+	assert_int_equal(convert_use(convert, &ev, 0, ok, &nobody, &u), 1);
 	assert_string_equal(u.server_address, "");
 }
 
@@ -302,7 +303,7 @@ static void full_fields_have_an_end(void **state)
 	ev.path_len = TT_PATH_LEN;
 	ev.host_len = TT_HOST_LEN;
 	ev.method_len = TT_METHOD_LEN;
-	assert_int_equal(convert_use(convert, &ev, 0, ok, &info, &u), 0);
+	assert_int_equal(convert_use(convert, &ev, 0, ok, &info, &u), 1);
 	assert_int_equal(strlen(u.path), TT_PATH_LEN);
 	assert_int_equal(strlen(u.server_address), TT_HOST_LEN);
 	assert_int_equal(strlen(u.method), TT_METHOD_LEN);
@@ -317,8 +318,8 @@ static void rows_that_no_table_has(void **state)
 
 	ev.cred[0].class_id = ev.cred[0].carrier = UINT16_MAX;
 	ev.cred[0].scheme = UINT8_MAX;
-	assert_int_equal(convert_use(convert, &ev, 0, ok, &nobody, &u), 0);
-	assert_string_equal(u.class_name, "");
+	assert_int_equal(convert_use(convert, &ev, 0, ok, &nobody, &u), 1);
+	assert_string_equal(u.class_name, "opaque");
 	assert_string_equal(u.carrier, "");
 	assert_string_equal(u.scheme, "");
 }
@@ -336,7 +337,7 @@ static void ids_are_right_whatever_is_cached(void **state)
 		ev.cred[0].token[0] = token[0];
 		ev.cred[0].token[1] = token[1];
 		ev.cred[0].length = 40 + (i & 1);
-		assert_int_equal(convert_use(convert, &ev, 0, ok, &nobody, &u), 0);
+		assert_int_equal(convert_use(convert, &ev, 0, ok, &nobody, &u), 1);
 		assert_int_equal(token_id(publish, token, 40 + (i & 1), id), 0);
 		assert_string_equal(u.token_id, id);
 	}
@@ -350,7 +351,7 @@ static void carriers_fit(void **state)
 		struct use u;
 
 		ev.cred[0].carrier = i;
-		assert_int_equal(convert_use(convert, &ev, 0, not_known, &nobody, &u), 0);
+		assert_int_equal(convert_use(convert, &ev, 0, not_known, &nobody, &u), 1);
 		snprintf(want, sizeof(want), "%s%s",
 			 carrier_get(i)->space == TT_NAME_PARAM ? "query:" : "",
 			 carrier_get(i)->name);
@@ -373,12 +374,12 @@ static void claims_are_of_their_token(void **state)
 	len = jwt_make(text, "{\"alg\":\"ES256\"}", "{\"iss\":\"i\",\"sub\":\"spiffe://d/x\"}", "");
 	claims = (struct tt_ev_claims){ .token = { use.cred[0].token[0], use.cred[0].token[1] },
 					.length = use.cred[0].length,
-					.class_id = class_of(text, 100),
+					.class_id = class_of(text, strlen(text), NULL),
 					.header_len = (uint16_t)strcspn(text, ".") };
 	claims.payload_len = (uint16_t)(len - claims.header_len - 1);
 	memcpy(claims.text, text, len);
 	assert_int_equal(convert_claims(convert, &claims, &about, &f), 0);
-	assert_int_equal(convert_use(convert, &use, 0, (struct outcome){ 0 }, &info, &u), 0);
+	assert_int_equal(convert_use(convert, &use, 0, (struct outcome){ 0 }, &info, &u), 1);
 	assert_string_equal(about.token_id, u.token_id);
 	assert_string_equal(about.key_id, u.key_id);
 	assert_int_equal(about.length, u.length);

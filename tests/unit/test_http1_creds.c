@@ -29,7 +29,8 @@ static void expect_dress(const struct dress *d, int flags)
 		fail_msg("%s: %zu notes", d->lines, drive.notes_len);
 	expect_cred(0, 0, TOKEN, d->carrier, d->scheme);
 	assert_string_equal(class_name(head_at(0)->cred[0].class_id), "github_pat_classic");
-	assert_int_equal(head_at(0)->cred[0].flags, flags);
+	/* Its checksum is made up; of a user's part it is not told. */
+	assert_int_equal(head_at(0)->cred[0].flags & ~TT_CRED_CHECKSUM_BAD, flags);
 }
 
 static void one_token_one_fingerprint(void **state)
@@ -236,25 +237,21 @@ static void classes(void **state)
 
 	for (uint16_t id = 1; id <= class_count(); id++) {
 		const struct token_class *c = class_get(id);
-		size_t len = c->min_len;
+		int at = sprintf(text, "Authorization: Bearer ");
+		struct tt_class_row row;
 
-		if (len > 2000)
+		/* Quotes are trimmed, and one word may be the scheme again. */
+		if (c->min_len > 2000 || !class_row(id, &row) || c->prefix[0] == TT_CLASS_PATH ||
+		    strcasecmp(c->prefix, "bearer") == 0)
 			continue;
-		for (int shorter = 0; shorter < 2; shorter++) {
-			int at = sprintf(text, "Authorization: Bearer ");
-
-			memset(text + at, 'Z', len - shorter);
-			memcpy(text + at, c->prefix,
-			       strlen(c->prefix) < len - shorter ? strlen(c->prefix) : len - shorter);
-			strcpy(text + at + len - shorter, "\r\n");
-			h1_setup(state);
-			request("/", text);
-			expect_cred_bytes(0, 0, text + at, len - shorter, "authorization",
-					  "bearer");
-			if (!shorter)
-				assert_string_equal(class_name(head_at(0)->cred[0].class_id),
-						    c->name);
-		}
+		fake_of(id, c->min_len, text + at);
+		strcpy(text + at + c->min_len, "\r\n");
+		h1_setup(state);
+		request("/", text);
+		expect_cred_bytes(0, 0, text + at, c->min_len, "authorization", "bearer");
+		assert_string_equal(class_name(head_at(0)->cred[0].class_id), c->name);
+		if (c->checksum)
+			assert_int_equal(head_at(0)->cred[0].flags, TT_CRED_CHECKSUM_OK);
 	}
 }
 

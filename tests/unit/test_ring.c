@@ -194,7 +194,7 @@ static void wrong_credentials(void **state)
 {
 	BAD_USE(ev.cred[0].entry = 1);
 	BAD_USE(ev.cred[0].flags = TT_CRED_UNREADABLE);
-	BAD_USE(ev.cred[0].flags = 4);
+	BAD_USE(ev.cred[0].flags = 16);
 	BAD_USE(ev.cred[0].flags = 0x80);
 	BAD_USE(ev.cred[0] = unreadable(1); ev.cred[0].carrier = 1);
 	BAD_USE(ev.cred[0] = unreadable(1); ev.cred[0].class_id = 1);

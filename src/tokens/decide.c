@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tokens/decide.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct seen {
+	const struct tt_cred *cred;
+	const struct carrier *carrier;
+	const struct scheme *scheme;
+	const char *host;
+};
+
+/* "*.example.com" stands for all below it. */
+static bool host_fits(const char *host, const char *pattern, size_t len)
+{
+	size_t host_len = strlen(host);
+
+	if (len > 2 && pattern[0] == '*') {
+		pattern++;
+		len--;
+		return host_len > len && memcmp(host + host_len - len, pattern, len) == 0;
+	}
+	return host_len == len && memcmp(host, pattern, len) == 0;
+}
+
+static bool carrier_fits(const struct carrier *c, const char *name, size_t len)
+{
+	char whole[64];
+
+	if (!c)
+		return false;
+	snprintf(whole, sizeof(whole), "%s%s", carrier_prefix(c->space), c->name);
+	return strlen(whole) == len && memcmp(whole, name, len) == 0;
+}
+
+/* Does one of the places of "a,@b,$c" fit? */
+static bool where_fits(const struct seen *s, const char *where)
+{
+	if (*where == '!')
+		where++;
+	while (*where) {
+		size_t len = strcspn(where, ",");
+
+		if (*where == '@' ? carrier_fits(s->carrier, where + 1, len - 1) :
+		    *where == '$' ? s->scheme && strlen(s->scheme->name) == len - 1 &&
+					    memcmp(s->scheme->name, where + 1, len - 1) == 0 :
+				    host_fits(s->host, where, len))
+			return true;
+		where += len;
+		where += *where == ',';
+	}
+	return false;
+}
+
+static bool length_fits(const struct seen *s, const struct token_class *c)
+{
+	return s->cred->length >= c->min_len && s->cred->length <= c->max_len;
+}
+
+static bool has_prefix(const struct token_class *c)
+{
+	return c && c->prefix[0];
+}
+
+/* What the kernel said is among those that the row is about. */
+static bool is_told_of(const struct token_class *row, const struct token_class *said)
+{
+	const char *list = row->told_of;
+
+	if (strcmp(list, "*") == 0)
+		return !has_prefix(said) || strcmp(said->name, "generic_sk") == 0;
+	while (said && *list) {
+		size_t len = strcspn(list, ",");
+
+		if (strlen(said->name) == len && memcmp(said->name, list, len) == 0)
+			return true;
+		list += len;
+		list += *list == ',';
+	}
+	return false;
+}
+
+/* A class that place and shape tell together. */
+static const struct token_class *find_told(const struct seen *s, const struct token_class *said)
+{
+	if (has_prefix(said) && strcmp(said->provider, "any") != 0)
+		return NULL;
+	for (uint16_t id = 1; id <= class_count(); id++) {
+		const struct token_class *c = class_get(id);
+
+		if (c->told_of && length_fits(s, c) && is_told_of(c, said) && where_fits(s, c->where))
+			return c;
+	}
+	return NULL;
+}
+
+/* The kernel's row needs a place that this is not: another one of the same prefix may do. */
+static const struct token_class *find_other(const struct seen *s, const struct token_class *said)
+{
+	const struct token_class *plain = NULL;
+
+	for (uint16_t id = 1; id <= class_count(); id++) {
+		const struct token_class *c = class_get(id);
+
+		if (c->told_of || !length_fits(s, c) || strcmp(c->prefix, said->prefix) != 0)
+			continue;
+		if (c->where[0] == '!' && where_fits(s, c->where))
+			return c;
+		if (c->where[0] != '!' && !plain)
+			plain = c;
+	}
+	return plain;
+}
+
+static enum confidence how_sure(const struct seen *s, const struct token_class *c)
+{
+	if (c->told_of || (!has_prefix(c) && strcmp(c->provider, "any") == 0) ||
+	    strcmp(c->name, "generic_sk") == 0)
+		return CONFIDENCE_LOW;
+	if ((s->cred->flags & TT_CRED_CHECKSUM_OK) || where_fits(s, c->where))
+		return CONFIDENCE_HIGH;
+	return CONFIDENCE_MEDIUM;
+}
+
+static const char *kind_of(const struct seen *s, const struct token_class *c)
+{
+	if (c && c->kind[0])
+		return c->kind;
+	return s->carrier ? s->carrier->kind : "";
+}
+
+void class_decide(const struct tt_cred *cred, const struct carrier *carrier, const struct scheme *scheme,
+		  const char *host, struct verdict *ret_verdict)
+{
+	const struct seen s = { cred, carrier, scheme, host };
+	const struct token_class *said = class_get(cred->class_id), *c, *told;
+
+	*ret_verdict = (struct verdict){ .class_name = "", .kind = "" };
+	if (cred->flags & TT_CRED_UNREADABLE)
+		return;
+	c = said;
+	if (c && c->where[0] == '!' && !where_fits(&s, c->where))
+		c = find_other(&s, c);
+	told = find_told(&s, c);
+	if (told)
+		c = told;
+	ret_verdict->kind = kind_of(&s, c);
+	if (!c) {
+		ret_verdict->none = carrier && carrier->space == TT_NAME_PATH;
+		ret_verdict->class_name = carrier && carrier->where[0] && !where_fits(&s, carrier->where) ?
+						  "generic_param" : "opaque";
+		ret_verdict->confidence = CONFIDENCE_LOW;
+		return;
+	}
+	ret_verdict->class_name = c->name;
+	ret_verdict->placeholder = strcmp(c->kind, "placeholder") == 0;
+	ret_verdict->confidence = how_sure(&s, c);
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tokens/decide.c: what host, carrier and scheme add to what the kernel said; tokens/public.c. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "tokens/decide.h"
+#include "tokens/public.h"
+
+static uint16_t row(const char *name, uint32_t len)
+{
+	for (uint16_t id = 1; id <= class_count(); id++) {
+		const struct token_class *c = class_get(id);
+
+		if (!c->told_of && strcmp(c->name, name) == 0 && len >= c->min_len && len <= c->max_len)
+			return id;
+	}
+	fail_msg("no class %s of %u bytes", name, len);
+	return 0;
+}
+
+static const struct carrier *header(const char *name)
+{
+	for (uint16_t id = 1; name && id <= carrier_count(); id++)
+		if (strcmp(carrier_get(id)->name, name) == 0)
+			return carrier_get(id);
+	return NULL;
+}
+
+static const struct scheme *scheme(const char *name)
+{
+	for (uint8_t id = 1; name && id <= scheme_count(); id++)
+		if (strcmp(scheme_get(id)->name, name) == 0)
+			return scheme_get(id);
+	return NULL;
+}
+
+static void decisions(void **state)
+{
+	static const struct {
+		const char *said;
+		uint32_t len;
+		const char *carrier, *scheme, *host, *name, *kind, *confidence;
+	} cases[] = {
+		{"github_pat_fine", 93, "authorization", "bearer", "api.github.com", "github_pat_fine", "api_key",
+		 "high"},
+		{"github_pat_fine", 93, "authorization", "bearer", "xgithub.com", "github_pat_fine", "api_key",
+		 "medium"},
+		{"gcp_auth_key", 52, "x-goog-api-key", NULL, "a.googleapis.com", "gcp_auth_key", "api_key", "high"},
+		{"gcp_auth_key", 52, "x-goog-api-key", NULL, "googleapis.com", "gcp_auth_key", "api_key", "medium"},
+		{"hex32", 32, "dd-api-key", NULL, "", "datadog_api", "api_key", "low"},
+		{"hex32", 32, "x-api-key", NULL, "", "hex32", "api_key", "low"},
+		{"deepseek", 35, "authorization", "bearer", "api.deepseek.com", "deepseek", "api_key", "high"},
+		{"deepseek", 35, "authorization", "bearer", "example.com", "generic_sk", "api_key", "low"},
+		{"okta_ssws", 42, "authorization", "ssws", "acme.okta.com", "okta_ssws", "api_key", "high"},
+		{"okta_ssws", 42, "authorization", "bearer", "example.com", "opaque", "", "low"},
+		{"uuid", 36, "x-consul-token", NULL, "", "consul_token", "service_account", "low"},
+		{"uuid", 36, "authorization", "bearer", "", "uuid", "api_key", "low"},
+		{NULL, 400, "x-amz-security-token", NULL, "", "aws_session_token", "cloud_sts", "low"},
+		{"jwt", 400, "x-amz-security-token", NULL, "", "jwt", "oauth_access", "medium"},
+		{NULL, 30, "authorization", "bearer", "", "opaque", "", "low"},
+		{NULL, 30, "mcp-session-id", NULL, "", "mcp_session", "session", "low"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct tt_cred cred = {.length = cases[i].len};
+		struct verdict v;
+
+		cred.class_id = cases[i].said ? row(cases[i].said, cases[i].len) : 0;
+		class_decide(&cred, header(cases[i].carrier), scheme(cases[i].scheme), cases[i].host, &v);
+		if (strcmp(v.class_name, cases[i].name) != 0 || strcmp(v.kind, cases[i].kind) != 0 ||
+		    strcmp(confidence_name(v.confidence), cases[i].confidence) != 0)
+			fail_msg("%zu: %s %s %s", i, v.class_name, v.kind, confidence_name(v.confidence));
+		assert_false(v.placeholder || v.none);
+	}
+}
+
+static void checksum_and_placeholder(void **state)
+{
+	struct tt_cred cred = {.length = 40, .flags = TT_CRED_CHECKSUM_OK};
+	struct verdict v;
+
+	cred.class_id = row("github_pat_classic", 40);
+	class_decide(&cred, header("authorization"), NULL, "", &v);
+	assert_int_equal(v.confidence, CONFIDENCE_HIGH);
+	cred.flags = TT_CRED_CHECKSUM_BAD;
+	class_decide(&cred, header("authorization"), NULL, "", &v);
+	assert_int_equal(v.confidence, CONFIDENCE_MEDIUM);
+	cred = (struct tt_cred){.length = 9, .class_id = row("placeholder", 9)};
+	class_decide(&cred, header("authorization"), NULL, "", &v);
+	assert_true(v.placeholder);
+	cred = (struct tt_cred){.flags = TT_CRED_UNREADABLE};
+	class_decide(&cred, NULL, NULL, "", &v);
+	assert_string_equal(v.class_name, "");
+	assert_int_equal(v.confidence, CONFIDENCE_NONE);
+}
+
+/* The id is put together here from an account's number, the other way round. */
+static void account_of_a_key(void **state)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+	char id[21] = "AKIA", account[13];
+	uint64_t bits = (123456789012ULL << 7 | 1) << 2;
+
+	for (int i = 13; i >= 4; i--, bits >>= 5)
+		id[i] = digits[bits & 31];
+	memset(id + 14, 'Q', 6);
+	public_aws_account(id, account);
+	assert_string_equal(account, "123456789012");
+	id[0] = 'B';
+	public_aws_account(id, account);
+	assert_string_equal(account, "");
+	id[0] = 'A';
+	id[9] = '1';	/* not base 32 */
+	public_aws_account(id, account);
+	assert_string_equal(account, "");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(decisions),
+		cmocka_unit_test(checksum_and_placeholder),
+		cmocka_unit_test(account_of_a_key),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
