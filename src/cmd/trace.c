@@ -7,9 +7,12 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include <jansson.h>
+
 #include "base/cleanup.h"
 #include "cmd/listing.h"
 #include "sinks/json.h"
+#include "sinks/store_report.h"
 #include "tokens/facts.h"
 
 #define NAME "trace"
@@ -19,11 +22,11 @@ static const char help[] =
 	"       tokentrail trace [OPTIONS] -\n"
 	"\n"
 	"Prints everything that is known of the tokens with these ids on this node: class and sums,\n"
-	"then every place of use. With - the ids come from standard input, one a line. The beginning\n"
-	"of an id is enough, as the live table shows it; a signed_id finds all texts of a JWT that\n"
-	"verify alike. Exit status 1: none of them was seen here.\n"
+	"then what happened to it in order of time, and every place of use. With - the ids come from\n"
+	"standard input, one a line. The beginning of an id is enough, as the live table shows it; a\n"
+	"signed_id finds all texts of a JWT that verify alike. Exit status 1: none was seen here.\n"
 	"\n"
-	"  --json            one JSON object a line: the token, then its uses\n"
+	"  --json            one JSON object a line: the token, its uses, its story\n"
 	"  --limit N         no more than N uses of each token\n"
 	"  --since DURATION  used within 30s, 5m, 2h, 7d\n"
 	"  --class CLASS     only if of this class\n"
@@ -118,6 +121,10 @@ static int print_token(void *arg, const struct token *t)
 	}
 	print_credential(l->out, t);
 	print_claims(l->out, t);
+	if (!t->uses) {
+		fputs("  no use was seen\n", l->out);
+		return 0;
+	}
 	fprintf(l->out, "  first %s, last %s, %" PRIu64 " uses: %" PRIu64 " egress, %" PRIu64
 		" ingress\n", listing_time(t->first_ns, first), listing_time(t->last_ns, last),
 		t->uses, t->egress, t->ingress);
@@ -136,7 +143,104 @@ static int on_use(void *arg, const struct use *u)
 	return listing_json(l, made, line);
 }
 
-/* The inventory row and the places of use of one token, by its whole id. */
+/* ---- the story: what happened to it, in order of time ---- */
+
+struct event {
+	uint64_t time;
+	const char *what;	/* static */
+	char text[512], other[TOKEN_ID_LEN];
+};
+
+struct story {
+	struct event *event;
+	size_t count;
+};
+
+static int add_event(void *arg, const struct story_event *e)
+{
+	struct story *s = arg;
+	struct event *more;
+
+	if (!e->time)
+		return 0;
+	more = reallocarray(s->event, s->count + 1, sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	s->event = more;
+	s->event[s->count] = (struct event){ .time = e->time, .what = e->what };
+	snprintf(s->event[s->count].text, sizeof(more->text), "%s", e->text);
+	snprintf(s->event[s->count++].other, sizeof(more->other), "%s", e->other);
+	return 0;
+}
+
+static int add_times(void *arg, const struct token *t)
+{
+	static const struct {
+		enum fact fact;
+		const char *what, *text;
+	} times[] = {
+		{ FACT_token_issued, "issued", "issued, as it says itself" },
+		{ FACT_listed_time, "listed", "imported with a list of known tokens" },
+		{ FACT_revoked_time, "revoked", "revoked" },
+		{ FACT_token_expires, "expires", "ends" },
+	};
+	int r;
+
+	r = add_event(arg, &(struct story_event){ t->first_ns, "first_use", "used for the first time", "" });
+	for (size_t i = 0; t->facts && i < sizeof(times) / sizeof(times[0]) && r == 0; i++)
+		r = add_event(arg, &(struct story_event){ facts_number(t->facts, times[i].fact), times[i].what,
+							  times[i].text, "" });
+	return r ?: add_event(arg, &(struct story_event){ t->last_ns, "last_use", "used last", "" });
+}
+
+static int by_time(const void *a, const void *b)
+{
+	const struct event *x = a, *y = b;
+
+	return (x->time > y->time) - (x->time < y->time) ?: strcmp(x->what, y->what);
+}
+
+static int print_event(struct listing *l, const char *id, const struct event *e)
+{
+	char time[LISTING_TIME_LEN], *line;
+	json_t *o;
+
+	if (!l->json) {
+		fprintf(l->out, "  %s  %s%s%s\n", listing_time(e->time, time), e->text,
+			e->other[0] ? ": " : "", e->other);
+		return 0;
+	}
+	o = json_pack("{s:s, s:s, s:{s:s}, s:s, s:s}", "type", "story", "@timestamp",
+		      listing_time(e->time, time), "token", "id", id, "event", e->what, "text", e->text);
+	if (o && e->other[0])
+		json_object_set_new(o, "other", json_pack("{s:s}", "id", e->other));
+	line = o ? json_dumps(o, JSON_COMPACT) : NULL;
+	json_decref(o);
+	return line ? listing_json(l, 0, line) : -ENOMEM;
+}
+
+/* A store that was not brought up to date yet has no mints: then it is the uses alone. */
+static int tell_story(struct trace *tr, const char *id)
+{
+	struct store_filter whole = { .token = id };
+	struct story s = { 0 };
+	struct config_error error;
+	int r;
+
+	r = store_query_tokens(tr->l.query, &whole, add_times, &s);
+	if (r == 0) {
+		r = store_report_story(tr->l.store, id, add_event, &s, &error);
+		r = r == -EPROTONOSUPPORT ? 0 : r;
+	}
+	if (s.count)
+		qsort(s.event, s.count, sizeof(*s.event), by_time);
+	for (size_t i = 0; i < s.count && r == 0; i++)
+		r = print_event(&tr->l, id, &s.event[i]);
+	free(s.event);
+	return r;
+}
+
+/* The inventory row, the places of use and the story of one token, by its whole id. */
 static int trace_token(struct trace *tr, const char *id)
 {
 	struct store_filter whole = { .token = id }, uses = tr->l.filter;
@@ -145,9 +249,13 @@ static int trace_token(struct trace *tr, const char *id)
 	uses.token = id;
 	r = store_query_tokens(tr->l.query, &whole, print_token, &tr->l);
 	if (r == 0 && !tr->l.json)
+		r = tell_story(tr, id);
+	if (r == 0 && !tr->l.json)
 		r = listing_use_titles(&tr->l, false);
 	if (r == 0)
 		r = store_query_uses(tr->l.query, &uses, on_use, &tr->l);
+	if (r == 0 && tr->l.json)
+		r = tell_story(tr, id);
 	if (r < 0)
 		return r;
 	listing_end_table(&tr->l);

@@ -252,6 +252,18 @@ def main():
         need_equal(b.errors, [], "errors")
     b.close()
 
+    with case("trace tells a story in order of time"):
+        minted = fake_store.token_id("loop 3")
+        out = run([rig.TOKENTRAIL, "trace", "--json", "--store", store, minted])[1]
+        story = [json.loads(line) for line in out.splitlines()]
+        need_equal([s.get("event", s["type"]) for s in story], ["token", "minted", "expires"], "events")
+        used = report["answers"]["places"]["tokens"][0]["id"]
+        out = run([rig.TOKENTRAIL, "trace", "--json", "--store", store, used])[1]
+        story = [s for s in map(json.loads, out.splitlines()) if s["type"] == "story"]
+        need("first_use" in [s["event"] for s in story] and "last_use" in [s["event"] for s in story], story)
+        need_equal(story, sorted(story, key=lambda s: s["@timestamp"]), "order")
+        need("used for the first time" in run([rig.TOKENTRAIL, "trace", "--store", store, used])[1], "the story on a terminal")
+
     with case("wrong usage"):
         for args, words in ((["--window", "x"], "--window takes a duration"), (["--now", "yesterday"], "--now takes a time"),
                             (["--limit", "0"], "--limit takes a number"), (["x"], "takes no arguments"), (["--json", "--html", "-"], "standard output")):
