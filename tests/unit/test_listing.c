@@ -283,7 +283,7 @@ static void calls_and_unreadable(void **state)
 static void json_is_the_records(void **state)
 {
 	struct use want = old_use;
-	struct token token = { .token_id = ID_OLD, .facts = &old_facts, .key_id = "0123456789abcdef",
+	struct token token = { .token_id = ID_OLD, .facts = &old_facts, .state = TOKEN_EXPIRED, .key_id = "0123456789abcdef",
 			       .class_name = "github_pat", .kind = "api_key", .length = 40,
 			       .first_ns = T0, .last_ns = T0 + 60 * S, .uses = 17, .egress = 17 };
 	char *use_line = NULL, *token_line = NULL, both[4096];
