@@ -115,6 +115,8 @@ __weak __noinline int http_step(__u32 slot)
 		return claims_ask(slot);
 	case H1_HEAD:
 		return http_head(slot);
+	case H1_SPAN:
+		return http_span(slot);
 	default:
 		return http_no_more(slot);
 	}
@@ -250,6 +252,8 @@ __weak __noinline int http_unpark(__u32 slot)
  * all of the call. */
 static __always_inline int http_passes(struct http1 *d, __u64 len)
 {
+	if (d->spans)
+		return 0;
 	if (d->state == H1_S_UNTIL_CLOSE || d->state == H1_S_OPAQUE)
 		return 1;
 	if ((d->state != H1_S_BODY && d->state != H1_S_CHUNK_DATA && d->state != H1_S_H2) ||
@@ -306,6 +310,7 @@ static __always_inline int http_proved(const struct http1 *d)
 /* Bytes that were moved without passing through the program. */
 static __always_inline void http_unreachable(struct http1 *d, const struct http1 *other, __u64 len)
 {
+	d->spans = 0;
 	if (http_is_body(d, len))
 		return;
 	if (http_proved(d) || (d->state == H1_S_START && http_proved(other)))
@@ -322,6 +327,7 @@ static __always_inline void http_gap(struct http1 *d)
 		drop(TT_DROP_gap);
 	d->state = H1_S_LOST;
 	d->split = 0;
+	d->spans = 0;
 }
 
 /* Has this direction to be HTTP/2, since the other one began with the preface and this one begins now? */
@@ -402,6 +408,7 @@ __weak __noinline int http_open(__u32 slot)
 	s->x.remember = 0;	/* this slot's last user may have left it */
 	s->x.skim = 1;
 	claims_restart(&s->w.c);
+	s->x.bodies = c->minting;
 	s->partial.conn = c->id;
 	s->partial.dir = s->dir;
 	s->reader = READ_H1;
@@ -445,6 +452,7 @@ __weak __noinline int http_close(__u32 slot)
 	}
 	if (s->reader != READ_H1) {
 		s->w.d.split = 0;
+		s->w.d.spans = s->x.f.spans;
 		s->w.d.left = s->x.f.state == H2_S_SKIP ? s->x.f.left : 0;
 		kept = bpf_map_lookup_elem(&h2s, &s->partial);
 		if (kept)	/* an update would take a new element each time */
@@ -521,8 +529,8 @@ __weak __noinline int http_piece(__u32 slot, __u32 i)
 }
 
 /*
- * Reads all pieces of a call, which the caller has put into the slot with key and dir, and gives
- * the slot back. The connection has to exist.
+ * Reads all pieces of a call, which the caller has put into the slot with key and dir. The connection has
+ * to exist. Returns how many stretches of bodies are to be read, too.
  */
 __weak __noinline int http_run(__u32 slot)
 {
@@ -530,13 +538,13 @@ __weak __noinline int http_run(__u32 slot)
 
 	if (!s)
 		return 0;
+	s->spans = 0;
 	for (__u32 i = 0; i < PIECES_MAX; i++) {
 		if (i >= s->pieces)
 			break;
 		http_piece(slot, i);
 	}
-	scratch_release(s);
-	return 0;
+	return s->spans;
 }
 
 #endif

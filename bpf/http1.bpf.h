@@ -3,11 +3,11 @@
 #ifndef TT_HTTP1_BPF_H
 #define TT_HTTP1_BPF_H
 
-#include "head.bpf.h"
+#include "mint.bpf.h"
 
 #define LATE_NS 5000000		/* a request so soon after a response that began a row may be its own */
 
-static __always_inline void http_request(struct scratch *s, struct conn *c)
+static __always_inline void http_request(struct scratch *s, struct conn *c, __u32 rule)
 {
 	struct h1_head *h = &s->w.h;
 	__u32 seq = c->sent;
@@ -27,8 +27,13 @@ static __always_inline void http_request(struct scratch *s, struct conn *c)
 		pending |= PENDING_HEAD;
 	if (h->flags & H1_F_CONNECT)
 		pending |= PENDING_CONNECT;
-	if (h->creds) {
+	if (rule) {
+		pending |= PENDING_MINT;
+		mint_asked_for(c, seq, rule);
+	}
+	if (h->creds || rule) {
 		http_fill_use(s, c, seq);
+		s->use.mint = rule;
 		if (!emit(&s->use, sizeof(s->use)))
 			pending |= PENDING_CRED;
 	}
@@ -72,6 +77,21 @@ static __always_inline void http_to_h2(struct scratch *s, struct conn *c, __u32 
 	s->w.d.state = H1_S_UPGRADED;
 }
 
+/* Is the body that follows this head to be read? rule: it is said already, of a request. */
+static __always_inline void http_mint(struct scratch *s, const struct conn *c, __u32 rule)
+{
+	__u32 answer = s->w.d.kind == H1_RESPONSES, seq = answer ? c->answered - 1 : c->sent - 1;
+	__u64 i = seq & (PIPELINE_MAX - 1);
+
+	s->w.d.spans = 0;
+	if (answer && (c->pending[i] & PENDING_MINT) && !c->unpaired && s->w.h.status >= 200)
+		rule = mint_rule_of(c, seq);
+	if (!rule || s->w.d.state >= H1_S_UPGRADED)
+		return;
+	s->w.d.spans = s->w.d.state != H1_S_START;
+	span_begin(s, c, seq, rule, answer ? s->w.h.status : 0, !s->w.d.spans);
+}
+
 /* Whether the response has no body whatever its fields say. */
 static __always_inline int http_response(struct scratch *s, struct conn *c)
 {
@@ -105,19 +125,22 @@ __weak __noinline int http_head(__u32 slot)
 {
 	struct scratch *s = scratch_get(slot);
 	struct conn *c;
-	int no_body = 0;
+	int no_body = 0, rule = 0;
 
 	if (!s)
 		return RUN_STOP;
 	c = bpf_map_lookup_elem(&conns, &s->key);
 	if (!c)
 		return RUN_STOP;
-	if (s->w.d.kind == H1_REQUESTS)
-		http_request(s, c);
-	else
+	if (s->w.d.kind == H1_REQUESTS) {
+		rule = mint_match(slot);
+		http_request(s, c, rule);
+	} else {
 		no_body = http_response(s, c);
+	}
 	if (s->w.d.state < H1_S_UPGRADED)
 		h1_body(&s->w, no_body);
+	http_mint(s, c, rule);
 	return RUN_ON;
 }
 

@@ -6,7 +6,7 @@
 #ifndef TT_HTTP2_BPF_H
 #define TT_HTTP2_BPF_H
 
-#include "head.bpf.h"
+#include "mint.bpf.h"
 
 /* ---- entries of the dynamic tables ---- */
 
@@ -203,11 +203,29 @@ static __always_inline struct conn *h2_stream_of(const struct scratch *s, struct
 	return c;
 }
 
+/* A request for a token, or the answer to one (rule 0: to be found). */
+static __always_inline void h2_mint(struct scratch *s, struct conn *c, __u32 rule)
+{
+	__u32 seq = TT_SEQ_STREAM | s->x.f.stream, status = 0;
+
+	if (rule) {
+		c->minting = 1;
+		s->x.bodies = 1;
+		mint_asked_for(c, seq, rule);
+	} else {
+		rule = mint_rule_of(c, seq);
+		status = s->x.b.status;
+	}
+	if (rule)
+		span_begin(s, c, seq, rule, status, s->x.f.end_stream);
+}
+
 __weak __noinline int h2_request(__u32 slot)
 {
 	struct scratch *s = scratch_get(slot);
 	struct stream_key key = {};
 	struct conn *c;
+	int rule;
 
 	if (!s)
 		return RUN_STOP;
@@ -217,8 +235,12 @@ __weak __noinline int h2_request(__u32 slot)
 	if (!s->x.b.seen)
 		return RUN_ON;	/* trailers */
 	s->w.h.version = 20;
-	if (s->w.h.creds) {
+	rule = mint_match(slot);
+	if (rule)
+		h2_mint(s, c, rule);
+	if (s->w.h.creds || rule) {
 		http_fill_use(s, c, TT_SEQ_STREAM | key.stream);
+		s->use.mint = rule;
 		if (!emit(&s->use, sizeof(s->use)))
 			h2_await(s, c, &key);
 	}
@@ -270,6 +292,8 @@ __weak __noinline int h2_response(__u32 slot)
 		return RUN_STOP;
 	if (b->status && b->status < 200)
 		return RUN_ON;	/* interim (RFC 9110, 15.2) */
+	if (c->minting && b->status)
+		h2_mint(s, c, 0);
 	row = bpf_map_lookup_elem(&streams, &key);
 	done = h2_is_done(s, row);
 	if (!row) {
@@ -453,6 +477,11 @@ __weak __noinline int h2_one(__u32 slot)
 		return h2_settings(slot, 1);
 	case H2_END:
 		return h2_end(slot);
+	case H2_BODY:
+		h2_body(slot, 1);
+		return s->x.f.flags & H2_FLAG_END_STREAM ? h2_end(slot) : RUN_ON;
+	case H2_SPAN:
+		return h2_body(slot, 0);
 	case H2_GONE:
 		return h2_gone_one(slot);
 	default:

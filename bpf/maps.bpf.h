@@ -10,6 +10,7 @@
 #include <bpf/bpf_helpers.h>
 #include <tokentrail/abi.h>
 #include "readers/http2.h"
+#include "readers/mint_work.h"
 
 #define PIPELINE_MAX 64		/* requests outstanding on a connection; power of two */
 
@@ -26,6 +27,7 @@ enum { OUT, IN };		/* index of conn.dir: bytes written, bytes read by this proce
 #define PENDING_CRED 1		/* a use was reported: its status is wanted */
 #define PENDING_HEAD 2
 #define PENDING_CONNECT 4
+#define PENDING_MINT 8		/* a request for a token: `mintings` */
 
 /* A member is written by one direction only, since two threads may write and read at once: sent
  * and pending[] by the requests, answered by the responses. */
@@ -46,7 +48,8 @@ struct conn {
 	__u8 tcp_known[2];	/* tcp_next is */
 	__u8 open[2];		/* Go: calls that were begun and not seen to end */
 	__u8 signs;		/* for candidate: 1 sent, 2 received */
-	__u8 pad2_[3];
+	__u8 minting;		/* HTTP/2: there was a request for a token */
+	__u8 pad2_[2];
 	__u32 tcp_next[2];	/* TCP's sequence number of the next byte of a plain socket */
 	__u32 limit[2];		/* SETTINGS_HEADER_TABLE_SIZE for this direction's table, plus 1; 0 = default */
 	__u32 offer[2];		/* the same, not acknowledged yet */

@@ -7,12 +7,14 @@
 #ifndef TT_READER_BPF_H
 #define TT_READER_BPF_H
 
-#include "http.bpf.h"
+#include "body.bpf.h"
+
+enum { READ_HTTP, READ_BODIES, READERS };	/* which of its programs */
 
 /* A program array takes programs of one type. The monitor fills them. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, READERS);
 	__type(key, __u32);
 	__type(value, __u32);
 } tls_reader __weak SEC(".maps"), sock_reader __weak SEC(".maps");
@@ -55,7 +57,7 @@ static __always_inline int read_call(void *ctx, void *reader, int slot)
 {
 	if (slot < 0)
 		return 0;
-	bpf_tail_call(ctx, reader, 0);
+	bpf_tail_call(ctx, reader, READ_HTTP);
 	return read_failed(slot);
 }
 

@@ -20,6 +20,21 @@ struct piece {
 	__u64 len;
 };
 
+/* Bytes of a body that is to be read, in the program's memory. */
+struct span {
+	__u64 addr;
+	__u32 len;
+	__u32 seq;		/* of its request */
+	__u16 status;
+	__u8 rule;
+	__u8 flags;		/* SPAN_* */
+	__u32 pad_;
+};
+#define SPANS_MAX 64		/* power of two */
+#define SPAN_BEGIN 1		/* rule and status are known from here on */
+#define SPAN_END 2
+#define SPAN_ANSWER 4
+
 /* Which machine goes on. */
 enum {
 	READ_H1, READ_H2,
@@ -49,6 +64,12 @@ struct scratch {
 	__u32 asker;		/* READ_* that goes on when the class is known */
 	struct tt_ev_use use;
 	struct tt_ev_status status;
+	__u32 spans;
+	__u32 mint_rule, mint_status;	/* for span_add() */
+	__u32 mint_set;
+	struct span span[SPANS_MAX];
+	struct mint_body m;
+	struct tt_ev_mint mint;
 };
 
 struct {
@@ -151,6 +172,10 @@ static __always_inline void scratch_release(struct scratch *s)
 		__builtin_memset(&s->x.sip, 0, sizeof(s->x.sip));
 		__builtin_memset(&s->x.b, 0, sizeof(s->x.b));
 		s->used_h2 = 0;
+	}
+	if (s->spans) {
+		asm volatile("" ::: "memory");
+		__builtin_memset(s->m.text, 0, sizeof(s->m.text));
 	}
 	s->owner = 0;
 	asm volatile("" ::: "memory");

@@ -62,7 +62,8 @@ struct h2 {
 	__u8 promise;		/* the block under way is of a PUSH_PROMISE */
 	__u8 end_stream;	/* the block under way ends its stream */
 	__u8 got, want;		/* bytes of a header or of the fields before a payload */
-	__u8 bytes[12];
+	__u8 bytes[11];
+	__u8 spans;		/* the DATA frame under way is of interest: H2_SPAN */
 };
 
 enum h2_state {
@@ -165,6 +166,9 @@ enum h2_result {
 	H2_END,		/* the frame's stream ends without a header block, or is reset */
 	H2_GONE,	/* no stream above x->setting of the other direction will be answered: the x->part-th
 			 * one of them; x->found = there was one */
+	H2_BODY,	/* a DATA frame with x->span_len bytes begins (only if x->bodies): set x->f.spans if they are
+			 * of interest and not 0; ends its stream as with H2_END if x->f.flags says so */
+	H2_SPAN,	/* x->span_len bytes of such a frame lie at x->span_at; x->span_end: it was the last one */
 	H2_BAD,		/* no HTTP/2, or not any more; the reason is in x->reason */
 };
 #define H2_ASK_STATIC 5		/* w->ask: the name at index x->block.value of the static table */
@@ -187,6 +191,9 @@ struct h2_work {
 	__u32 gone;
 	__u32 at;		/* in a chunk */
 	__u32 memo_at, memo_left;
+	__u32 span_at, span_len;
+	__u8 span_end;
+	__u8 bodies;		/* bodies of this connection may be of interest */
 	__u8 found;
 	__u8 dir;		/* which direction of the connection: tells their unseen entries apart */
 	__u8 remember;		/* this string goes into the memo */

@@ -15,6 +15,8 @@
  *     H1_HEAD    a head is complete: take it, then call h1_body()
  *     H1_CLAIMS  w->c.ev.token looks like a JWT: if its claims are not known yet, claims_step() until
  *                that has an answer (claims.h); call again
+ *     H1_SPAN    w->span_len bytes of the body lie at w->span_at (only if d.spans); with H1_S_START
+ *                the body is over. Call again
  *     H1_H2      the direction goes on as HTTP/2: readers/http2.h has to take over at w->pos;
  *                w->d.digits says how (enum h2_beginning)
  *     H1_BAD     not HTTP/1, or a head that can't be followed; the reason is in w->reason.
@@ -34,16 +36,27 @@
 
 /* ---- bodies ---- */
 
+/* So many bytes of the body are passed over. */
+static __always_inline int h1_span(struct h1_work *w, __u32 take)
+{
+	w->span_at = w->pos;
+	w->span_len = take;
+	w->pos += take;
+	if (w->d.spans && take)
+		return H1_SPAN;
+	return w->pos < w->total ? H1_NEXT : H1_FILL;
+}
+
 /* Skips what is left of a body or chunk without looking at it. */
-static __always_inline void h1_skip_left(struct h1_work *w)
+static __always_inline int h1_skip_left(struct h1_work *w)
 {
 	__u64 have = w->total - w->pos;
 	__u64 take = w->d.left < have ? w->d.left : have;
 
-	w->pos += take;
 	w->d.left -= take;
 	if (!w->d.left)
 		w->d.state = w->d.state == H1_S_BODY ? H1_S_START : H1_S_CHUNK_END;
+	return h1_span(w, take);
 }
 
 static __always_inline int h1_chunk_size(struct h1_work *w, __u8 c)
@@ -95,7 +108,8 @@ static __always_inline int h1_trailer(struct h1_work *w, __u8 c)
 		w->d.state = H1_S_START;
 	else if (c != '\r')
 		w->d.state = H1_S_TRAILER_LINE;
-	return H1_NEXT;
+	w->span_len = 0;
+	return c == '\n' && w->d.spans ? H1_SPAN : H1_NEXT;
 }
 
 static __always_inline int h1_trailer_line(struct h1_work *w, __u8 c)
@@ -156,6 +170,7 @@ static __always_inline void h1_resume(struct http1 *d)
 {
 	d->state = H1_S_START;
 	d->left = 0;
+	d->spans = 0;
 }
 
 /* ---- the step ---- */
@@ -258,11 +273,11 @@ static __always_inline int h1_step(struct h1_work *w)
 	__u32 off = w->pos - w->base, have = w->fill - off;
 	__u64 word;
 
-	if (w->d.state == H1_S_BODY || w->d.state == H1_S_CHUNK_DATA) {
-		h1_skip_left(w);
-		return w->pos < w->total ? H1_NEXT : H1_FILL;
-	}
-	if (w->d.state == H1_S_UNTIL_CLOSE || w->d.state >= H1_S_OPAQUE) {
+	if (w->d.state == H1_S_BODY || w->d.state == H1_S_CHUNK_DATA)
+		return h1_skip_left(w);
+	if (w->d.state == H1_S_UNTIL_CLOSE)
+		return h1_span(w, w->total - w->pos);
+	if (w->d.state >= H1_S_OPAQUE) {
 		w->pos = w->total;
 		return H1_FILL;
 	}

@@ -18,7 +18,7 @@
 #define H1_RUN_MAX 20		/* so many token characters in a row are taken for a secret */
 #define H1_HEX_MAX 16
 
-enum h1_result { H1_NEXT, H1_FILL, H1_ASK, H1_NOTE, H1_HEAD, H1_BAD, H1_H2, H1_CLAIMS };
+enum h1_result { H1_NEXT, H1_FILL, H1_ASK, H1_NOTE, H1_HEAD, H1_BAD, H1_H2, H1_CLAIMS, H1_SPAN };
 
 /* How HTTP/2 begins; with H1_H2 in http1.digits. */
 enum h2_beginning {
@@ -84,7 +84,8 @@ struct http1 {
 	__u8 kind;		/* enum h1_kind */
 	__u8 digits;		/* of a chunk size; enum h2_beginning */
 	__u8 split;		/* a head is parked */
-	__u8 pad_[4];
+	__u8 spans;		/* the body under way is of interest: H1_SPAN, H2_SPAN */
+	__u8 pad_[3];
 };
 
 /* What is known of a head while it is read. */
@@ -185,6 +186,7 @@ struct h1_work {
 	__u32 ask_len;
 	__u32 reason;		/* enum tt_drop, with H1_NOTE and H1_BAD */
 	__u32 head_at;		/* where in the input the head began; 0 = in an earlier one */
+	__u32 span_at, span_len;	/* with H1_SPAN: of the input */
 	struct h1_answer answer;
 	__u64 seen[2];		/* shape.h: characters of the credential */
 	__u32 seen_from;	/* from where on, plus 1; 0 = not looked at */

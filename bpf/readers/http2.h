@@ -143,6 +143,7 @@ static __always_inline void h2_begin(struct h2_work *x, enum h2_beginning how, _
 	f->whole = 0;
 	f->split = 0;
 	f->promise = 0;
+	f->spans = 0;
 	f->upgraded = how == H2_FROM_UPGRADE;
 	if (how == H2_FROM_FRAME) {
 		f->table.max = HPACK_KEEP_MAX;	/* how large the encoder's is nobody says here */
@@ -211,12 +212,25 @@ static __always_inline void h2_skip(struct h2_work *x)
 static __always_inline int h2_skipping(struct h2_work *x)
 {
 	__u32 have = x->total - x->pos;
+	__u8 spans;
 
 	if (!have)
 		return H2_FILL;
-	h2_take(x, have < x->f.left ? have : x->f.left);
+	x->span_end = 0;
+	x->span_at = x->pos;
+	x->span_len = have < x->f.left ? have : x->f.left;
+	h2_take(x, x->span_len);
+	spans = x->f.spans;
+	if (!x->f.left) {
+		x->span_end = x->f.flags & H2_FLAG_END_STREAM;
+		x->f.spans = 0;
+		if (x->f.type == H2_DATA) {
+			x->f.left = x->f.pad;
+			x->f.pad = 0;
+		}
+	}
 	h2_skip(x);
-	return H2_NEXT;
+	return spans ? H2_SPAN : H2_NEXT;
 }
 
 /* A header block begins. */
@@ -256,6 +270,18 @@ static __always_inline int h2_headers(struct h1_work *w, struct h2_work *x)
 	return H2_NEXT;
 }
 
+/* The payload of a DATA frame begins, on a connection where it may be of interest. */
+static __always_inline int h2_data(struct h2_work *x)
+{
+	x->span_len = x->f.left;
+	if (!x->f.left) {
+		x->f.left = x->f.pad;
+		x->f.pad = 0;
+	}
+	h2_skip(x);
+	return H2_BODY;
+}
+
 static __always_inline int h2_prefix(struct h2_work *x)
 {
 	struct h2 *f = &x->f;
@@ -264,6 +290,8 @@ static __always_inline int h2_prefix(struct h2_work *x)
 	if (f->pad > f->left)
 		return h2_bad(x, TT_DROP_bad_frame);
 	f->left -= f->pad;
+	if (f->type == H2_DATA)
+		return h2_data(x);
 	f->state = H2_S_BLOCK;
 	return H2_NEXT;
 }
@@ -316,6 +344,12 @@ static __always_inline int h2_other_frame(struct h2_work *x)
 	if (f->type == H2_GOAWAY) {
 		h2_want(x, H2_S_GOAWAY, 4);
 		return H2_NEXT;
+	}
+	if (f->type == H2_DATA && x->bodies) {
+		if (!(f->flags & H2_FLAG_PADDED))
+			return h2_data(x);
+		h2_want(x, H2_S_PREFIX, 1);
+		return f->left ? H2_NEXT : h2_bad(x, TT_DROP_bad_frame);
 	}
 	h2_skip(x);
 	if (f->type == H2_SETTINGS_FRAME)

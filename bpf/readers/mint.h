@@ -147,7 +147,7 @@ static __always_inline int mint_step(struct h1_work *w, struct mint_body *m)
 
 	if (m->state == M_CRED_ASKED || m->state == M_J_NAMED || m->state == M_X_NAMED || m->state == M_F_NAMED)
 		return mint_asked(w, m);
-	if (m->ended && off >= w->fill)
+	if (m->ended && w->pos >= w->total)
 		return mint_end(w, m);
 	if (m->state == M_OVER)
 		return M_STOP;

@@ -85,7 +85,7 @@ struct mint_body {
 	__u8 run, run_digits, hex, wide, wide_digits, wide_letters;
 	__u8 creds;
 	__u8 flags;		/* TT_MINT_* */
-	__u8 ended;		/* no more bytes will come */
+	__u8 ended;		/* no more bytes will come than those of this piece */
 	__u8 pad_[6];
 	struct tt_mint_cred cred[TT_MINT_CREDS_MAX];
 	__u8 text[TT_MINT_TEXT_LEN];	/* unfinished ones too: masked while parked */

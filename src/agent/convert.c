@@ -177,10 +177,55 @@ void convert_host(const uint8_t *host, size_t len, char *to, size_t size)
 			*p = (char)(*p - 'A' + 'a');
 }
 
+int convert_id(struct convert *c, const uint64_t token[static 2], uint32_t length,
+	       char ret_id[static TOKEN_ID_LEN])
+{
+	const __u64 words[2] = { token[0], token[1] };
+
+	return id_of(c, words, length, ret_id);
+}
+
+uint64_t convert_time(const struct convert *c, uint64_t boot_ns)
+{
+	return boot_ns + c->boot_to_real_ns;
+}
+
+int convert_credential(struct convert *c, const struct tt_cred *cred, struct use *ret_use)
+{
+	int r;
+
+	r = id_of(c, cred->token, cred->length, ret_use->token_id);
+	if (r < 0)
+		return r;
+	ret_use->carrier[0] = 0;
+	return set_credential(ret_use, cred);
+}
+
 int convert_use(struct convert *c, const struct tt_ev_use *ev, size_t i, struct outcome outcome,
 		const struct process_info *info, struct use *ret_use)
 {
+	struct use u;
+	int r;
+
+	r = convert_request(c, ev, outcome, info, &u);
+	if (r == 0)
+		r = convert_credential(c, &ev->cred[i], &u);
+	if (r <= 0)
+		return r;
+	set_public(&u, ev, i);
+	*ret_use = u;
+	return 1;
+}
+
+int convert_request(struct convert *c, const struct tt_ev_use *ev, struct outcome outcome,
+		    const struct process_info *info, struct use *ret_use)
+{
 	struct use u = {
+		.class_name = "",
+		.kind = "",
+		.scheme = "",
+		.confidence = "",
+		.checksum = "",
 		.dir = ev->dir,
 		.tls = ev->tls,
 		.version = ev->version,
@@ -189,11 +234,7 @@ int convert_use(struct convert *c, const struct tt_ev_use *ev, size_t i, struct 
 		.grpc_status = outcome.has_grpc ? outcome.grpc_status : 0,
 		.count = 1,
 	};
-	int r;
 
-	r = id_of(c, ev->cred[i].token, ev->cred[i].length, u.token_id);
-	if (r < 0)
-		return r;
 	memcpy(u.key_id, c->key_id, sizeof(u.key_id));
 	u.first_ns = u.last_ns = ev->h.time_ns + c->boot_to_real_ns;
 	use_set_text(u.method, sizeof(u.method), ev->method, ev->method_len);
@@ -205,11 +246,8 @@ int convert_use(struct convert *c, const struct tt_ev_use *ev, size_t i, struct 
 	if (!(ev->flags & TT_USE_HOST_CUT))
 		convert_host(ev->host, ev->host_len, u.server_address, sizeof(u.server_address));
 	set_ends(&u, &ev->h.tuple);
-	if (!set_credential(&u, &ev->cred[i]))
-		return 0;
-	set_public(&u, ev, i);
 	*ret_use = u;
-	return 1;
+	return 0;
 }
 
 int convert_claims(struct convert *c, const struct tt_ev_claims *ev, struct token *ret_about,

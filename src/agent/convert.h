@@ -34,6 +34,16 @@ int convert_use(struct convert *c, const struct tt_ev_use *ev, size_t i, struct 
  * facts, empty so far, are the caller's to end. 0, -ENOMEM or -EIO. */
 int convert_claims(struct convert *c, const struct tt_ev_claims *ev, struct token *ret_about,
 		   struct facts *f);
+/* The same without a credential: who, where, when. */
+int convert_request(struct convert *c, const struct tt_ev_use *ev, struct outcome outcome,
+		    const struct process_info *info, struct use *ret_use);
+/* Adds a credential's members to what convert_request() made; the host tells one class from another. 1, 0 and
+ * -EIO as of convert_use(). */
+int convert_credential(struct convert *c, const struct tt_cred *cred, struct use *ret_use);
+/* token.id of a fingerprint. 0 or -EIO. */
+int convert_id(struct convert *c, const uint64_t token[static 2], uint32_t length,
+	       char ret_id[static TOKEN_ID_LEN]);
+uint64_t convert_time(const struct convert *c, uint64_t boot_ns);	/* CLOCK_REALTIME */
 
 /* The host of a Host field value: no port, no brackets, lower case. */
 void convert_host(const uint8_t *host, size_t len, char *to, size_t size);

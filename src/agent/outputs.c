@@ -142,6 +142,16 @@ void outputs_token(struct outputs *o, const struct token *t)
 	}
 }
 
+void outputs_mint(struct outputs *o, const struct mint *m)
+{
+	for (size_t i = 0; i < o->count; i++) {
+		int r = o->sinks[i].ops->mint(o->sinks[i].self, m);
+
+		if (r < 0)
+			failed(&o->sinks[i], "mint", r);
+	}
+}
+
 void outputs_loss(struct outputs *o, const struct loss *l)
 {
 	for (size_t i = 0; i < o->count; i++) {

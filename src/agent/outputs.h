@@ -27,6 +27,7 @@ void outputs_done(struct outputs *o);
 
 void outputs_use(struct outputs *o, const struct use *u);
 void outputs_token(struct outputs *o, const struct token *t);
+void outputs_mint(struct outputs *o, const struct mint *m);
 void outputs_coverage(struct outputs *o, const struct coverage *c);
 void outputs_loss(struct outputs *o, const struct loss *l);
 bool outputs_recall(struct outputs *o, struct token *t, struct facts *ret_facts);	/* sinks/sink.h */

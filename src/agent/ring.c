@@ -50,7 +50,7 @@ static bool use_ok(const struct tt_ev_use *ev)
 		return false;
 	if (ev->flags & ~(TT_USE_PATH_CUT | TT_USE_HOST_CUT | TT_USE_MORE_CREDS))
 		return false;
-	if (ev->creds < 1 || ev->creds > TT_CREDS_MAX)
+	if ((ev->creds < 1 && !ev->mint) || ev->creds > TT_CREDS_MAX)
 		return false;
 	for (size_t i = 0; i < ev->creds; i++)
 		if (!cred_ok(&ev->cred[i]))
@@ -95,6 +95,21 @@ static bool claims_ok(const struct tt_ev_claims *ev, size_t len)
 	return !(ev->flags & (TT_CLAIMS_LONG | TT_CLAIMS_JWE)) && ev->text[ev->header_len] == '.';
 }
 
+/* Texts fill their place exactly. */
+static bool mint_ok(const struct tt_ev_mint *ev)
+{
+	size_t at = 0;
+
+	if ((ev->part != TT_MINT_REQUEST && ev->part != TT_MINT_ANSWER) || !ev->rule ||
+	    ev->creds > TT_MINT_CREDS_MAX || ev->text_len > TT_MINT_TEXT_LEN || ev->status > 999)
+		return false;
+	if (ev->part == TT_MINT_REQUEST ? ev->status != 0 : ev->status < 100)
+		return false;
+	while (at + 2 <= ev->text_len)
+		at += 2 + ev->text[at + 1];
+	return at == ev->text_len;
+}
+
 static bool record(const struct ring_ops *ops, void *ctx, const void *bytes, size_t len)
 {
 	const struct tt_ev_hdr *h = bytes;
@@ -123,6 +138,11 @@ static bool record(const struct ring_ops *ops, void *ctx, const void *bytes, siz
 		if (len < offsetof(struct tt_ev_claims, text) || !claims_ok(bytes, len))
 			return false;
 		ops->claims(ctx, bytes);
+		return true;
+	case TT_EV_MINT:
+		if (len != sizeof(struct tt_ev_mint) || !mint_ok(bytes))
+			return false;
+		ops->mint(ctx, bytes);
 		return true;
 	default:
 		return false;

@@ -15,6 +15,7 @@ struct ring_ops {
 	void (*status)(void *ctx, const struct tt_ev_status *ev);
 	void (*close)(void *ctx, const struct tt_ev_status *ev);
 	void (*claims)(void *ctx, const struct tt_ev_claims *ev);	/* as long as its text */
+	void (*mint)(void *ctx, const struct tt_ev_mint *ev);
 };
 
 /* One record, from the ring or from a test. The bytes need no alignment beyond 8. */

@@ -33,6 +33,7 @@
 #include "agent/findings.h"
 #include "agent/fold.h"
 #include "agent/outputs.h"
+#include "agent/minting.h"
 #include "agent/pair.h"
 #include "agent/profile.h"
 #include "agent/ring.h"
@@ -68,6 +69,7 @@ struct agent {
 	struct config config;
 	struct ring *ring;
 	struct pair *pair;
+	struct minting *minting;
 	struct process_cache *processes;
 	struct convert *convert;
 	struct cover *cover;
@@ -99,17 +101,47 @@ static void on_use(void *ctx, const struct tt_ev_use *ev)
 	struct agent *a = ctx;
 
 	process_want(a->processes, &ev->h, a->now_ns);
-	pair_use(a->pair, ev, a->now_ns);
+	if (ev->mint)
+		minting_use(a->minting, ev, a->now_ns);
+	if (ev->creds)
+		pair_use(a->pair, ev, a->now_ns);
 }
 
 static void on_status(void *ctx, const struct tt_ev_status *ev)
 {
-	pair_status(((struct agent *)ctx)->pair, ev);
+	struct agent *a = ctx;
+
+	pair_status(a->pair, ev);
+	minting_status(a->minting, ev, a->now_ns);
 }
 
 static void on_close(void *ctx, const struct tt_ev_status *ev)
 {
-	pair_close(((struct agent *)ctx)->pair, ev);
+	struct agent *a = ctx;
+
+	pair_close(a->pair, ev);
+	minting_close(a->minting, ev, a->now_ns);
+}
+
+static void on_body(void *ctx, const struct tt_ev_mint *ev)
+{
+	struct agent *a = ctx;
+
+	minting_body(a->minting, ev, a->now_ns);
+}
+
+static int on_mint_facts(void *ctx, const struct token *about, const struct facts *f)
+{
+	return inventory_facts(((struct agent *)ctx)->inventory, about, f);
+}
+
+static void on_mint(void *ctx, const struct mint *m)
+{
+	struct agent *a = ctx;
+
+	if (mint_facts(m, on_mint_facts, a) < 0)
+		log_limited(LOG_LEVEL_WARNING, "no memory for what is known of a minted token");
+	outputs_mint(&a->outputs, m);
 }
 
 static void on_claims(void *ctx, const struct tt_ev_claims *ev)
@@ -474,6 +506,7 @@ static int drain(struct agent *a)
 static void tick(struct agent *a)
 {
 	pair_tick(a->pair, a->now_ns);
+	minting_tick(a->minting, a->now_ns);
 	process_tick(a->processes, a->now_ns);
 	fold_tick(a->fold, a->now_ns);
 	inventory_tick(a->inventory, a->now_ns);
@@ -543,6 +576,7 @@ static int finish(struct agent *a)
 	pair_flush(a->pair);
 	await_answers(a);
 	process_flush(a->processes);
+	minting_flush(a->minting, a->now_ns);
 	fold_flush(a->fold);
 	inventory_flush(a->inventory);
 	cover_flush(a->cover, a->now_ns);
@@ -577,6 +611,9 @@ static int make_tables(struct agent *a)
 		r = convert_new(a->params.publish, a->params.key_id, &a->convert);
 	if (r == 0)
 		r = inventory_new(c->tokens, INVENTORY_INTERVAL_NS, on_token, a, &a->inventory);
+	if (r == 0)
+		r = minting_new(c->pending, c->status_wait_ms * NS_PER_MS, a->convert, a->processes, on_mint,
+				a, &a->minting);
 	if (r == 0)
 		r = fold_new(c->fold_rows, 0, on_folded, a, &a->fold);
 	if (r == 0)
@@ -633,7 +670,7 @@ static int open_loop(struct agent *a)
 /* Root's last moments: the blob is the monitor's own, the ring needs bpf(2). */
 static int start_as_root(struct agent *a)
 {
-	static const struct ring_ops ring_ops = { on_use, on_status, on_close, on_claims };
+	static const struct ring_ops ring_ops = { on_use, on_status, on_close, on_claims, on_body };
 	int r;
 
 	r = blob_read(SPAWN_FD_BLOB, &a->params, &a->config);
@@ -697,6 +734,7 @@ static void done(struct agent *a)
 	findings_free(a->findings);
 	fold_free(a->fold);
 	inventory_free(a->inventory);
+	minting_free(a->minting);
 	convert_free(a->convert);
 	cover_free(a->cover);
 	process_free(a->processes);

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "monitor/kernel.h"
 #include "tokens/class.h"
+#include "tokens/mint_rules.h"
 #include "tokens/names.h"
 #include "tokentrail.skel.h"
 
@@ -96,6 +97,7 @@ static void pick_variants(struct bpf_sensor *sensor)
 			set_multi(bpf_sensor_entry(sensor, hook));
 		set_multi(bpf_sensor_return(sensor));
 		set_multi(skel->progs.tls_read); /* as those that call it */
+		set_multi(skel->progs.tls_bodies);
 	}
 	sensor->socket_events = kernel_try_raw_tracepoint("sock_send_length") == 0;
 	bpf_program__set_autoload(skel->progs.sock_send, sensor->socket_events);
@@ -103,12 +105,15 @@ static void pick_variants(struct bpf_sensor *sensor)
 	bpf_program__set_autoload(skel->progs.sys_exit, !sensor->socket_events);
 }
 
-static int fill_reader(struct bpf_map *array, struct bpf_program *reader)
+/* In the order of bpf/reader.bpf.h. */
+static int fill_reader(struct bpf_map *array, const struct bpf_program *http, const struct bpf_program *bodies)
 {
-	uint32_t first = 0;
-	int fd = bpf_program__fd(reader);
+	int fds[] = {bpf_program__fd(http), bpf_program__fd(bodies)};
 
-	return bpf_map_update_elem(bpf_map__fd(array), &first, &fd, BPF_ANY) < 0 ? -errno : 0;
+	for (uint32_t i = 0; i < 2; i++)
+		if (bpf_map_update_elem(bpf_map__fd(array), &i, &fds[i], BPF_ANY) < 0)
+			return -errno;
+	return 0;
 }
 
 static int fill_readers(struct bpf_sensor *sensor)
@@ -116,8 +121,10 @@ static int fill_readers(struct bpf_sensor *sensor)
 	struct tokentrail *skel = sensor->skel;
 	int r;
 
-	r = fill_reader(skel->maps.tls_reader, skel->progs.tls_read);
-	return r < 0 ? r : fill_reader(skel->maps.sock_reader, skel->progs.sock_read);
+	r = fill_reader(skel->maps.tls_reader, skel->progs.tls_read, skel->progs.tls_bodies);
+	if (r < 0)
+		return r;
+	return fill_reader(skel->maps.sock_reader, skel->progs.sock_read, skel->progs.sock_bodies);
 }
 
 static int put_class(const struct tt_class_key *key, const struct tt_class_val *val, void *data)
@@ -148,13 +155,43 @@ static int put_name(const struct tt_name_key *key, const struct tt_name_val *val
 	return bpf_map_update_elem(*fd, key, val, BPF_NOEXIST) < 0 ? -errno : 0;
 }
 
+static int put_mint_rule(uint32_t id, const struct tt_mint_rule *rule, void *data)
+{
+	const struct tokentrail *skel = data;
+
+	return bpf_map_update_elem(bpf_map__fd(skel->maps.mint_rules), &id, rule, BPF_ANY) < 0 ? -errno : 0;
+}
+
+static int put_mint_key(uint64_t key, const struct tt_mint_key_val *val, void *data)
+{
+	const struct tokentrail *skel = data;
+
+	return bpf_map_update_elem(bpf_map__fd(skel->maps.mint_keys), &key, val, BPF_NOEXIST) < 0 ? -errno : 0;
+}
+
+static int put_mint_member(const struct tt_mint_member_key *key, const struct tt_mint_member_val *val, void *data)
+{
+	const struct tokentrail *skel = data;
+
+	return bpf_map_update_elem(bpf_map__fd(skel->maps.mint_members), key, val, BPF_NOEXIST) < 0 ? -errno : 0;
+}
+
+static int fill_mints(struct bpf_sensor *sensor)
+{
+	const struct mint_tables to = {put_mint_rule, put_mint_key, put_mint_member, sensor->skel};
+
+	return mint_tables_each(&to);
+}
+
 static int fill_tables(struct bpf_sensor *sensor)
 {
 	int names = bpf_map__fd(sensor->skel->maps.names);
 	int r;
 
 	r = fill_classes(sensor);
-	return r < 0 ? r : names_each(put_name, &names);
+	if (r >= 0)
+		r = names_each(put_name, &names);
+	return r < 0 ? r : fill_mints(sensor);
 }
 
 static int size_maps(struct bpf_sensor *sensor, const struct config *config)

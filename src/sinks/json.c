@@ -550,6 +550,86 @@ int json_coverage_sum(const char *node, uint64_t time_ns, enum coverage_kind kin
 	return dump(o, r, ret_line);
 }
 
+/* ---- mints ---- */
+
+static int put_words(json_t *o, const char *key, const char *text)
+{
+	json_t *list;
+	int r = 0;
+
+	if (!*text)
+		return 0;
+	list = json_array();
+	while (*text) {
+		size_t n = strcspn(text, " ");
+
+		if (n)
+			r |= json_array_append_new(list, json_stringn(text, n));
+		text += n + (text[n] == ' ');
+	}
+	return r | json_object_set_new(o, key, list);
+}
+
+static int put_mint_token(json_t *list, const struct mint_token *t)
+{
+	json_t *o = json_object();
+	int r;
+
+	r = put_text(o, "id", t->id);
+	r |= put_text(o, "class", t->class_name);
+	r |= put_text(o, "kind", t->kind);
+	r |= put_known(o, "length", t->length);
+	r |= put_text(o, "part", mint_part(t->part));
+	r |= put_text(o, "role", t->role);
+	return r | json_array_append_new(list, o);
+}
+
+static int put_asked_and_granted(json_t *o, const struct mint *m)
+{
+	json_t *asked = json_object(), *granted = json_object();
+	int r;
+
+	r = put_words(asked, "scopes", m->requested_scopes);
+	r |= put_text(asked, "audience", m->audience);
+	r |= put_known(asked, "life", m->requested_s);
+	r |= put_object(o, "requested", asked);
+	r |= put_words(granted, "scopes", m->scopes);
+	r |= put_time(granted, "expires", m->expires_ns);
+	r |= put_text(granted, "token_type", m->token_type);
+	r |= put_text(granted, "issued_token_type", m->issued_type);
+	r |= put_text(granted, "key_id", m->key_id);
+	r |= put_text(granted, "account", m->account);
+	return r | put_object(o, "granted", granted);
+}
+
+int json_mint(const char *node, const struct mint *m, char **ret_line)
+{
+	_cleanup_json_ json_t *o = json_object();
+	json_t *issuer = json_object(), *tokens = json_array();
+	int r;
+
+	r = put_head(o, "mint", m->time_ns, node);
+	r |= put_text(o, "action", mint_action(m->action));
+	r |= put_text(o, "method", m->method);
+	r |= put_text(o, "outcome", mint_outcome(m));
+	r |= put_text(issuer, "key", m->issuer);
+	r |= put_object(o, "issuer", issuer);
+	r |= put_text(o, "grant", m->grant);
+	r |= put_text(o, "client_id", m->client_id);
+	r |= put_text(o, "subject", m->subject);
+	r |= put_asked_and_granted(o, m);
+	r |= put_text(o, "error", m->error);
+	r |= put_text(o, "note", m->note);
+	for (size_t i = 0; i < m->tokens; i++)
+		r |= put_mint_token(tokens, &m->token[i]);
+	r |= json_object_set_new(o, "tokens", tokens);
+	r |= put_text(o, "direction", use_direction(m->request.dir));
+	r |= put_process(o, &m->request);
+	r |= put_http(o, &m->request);
+	r |= put_where(o, &m->request);
+	return dump(o, r, ret_line);
+}
+
 /* ---- sink ---- */
 
 struct json_sink {
@@ -685,6 +765,15 @@ static int json_sink_token(void *sink, const struct token *t)
 	return add_line(s, r, line);
 }
 
+static int json_sink_mint(void *sink, const struct mint *m)
+{
+	struct json_sink *s = sink;
+	char *line = NULL;
+	int r = json_mint(s->node, m, &line);
+
+	return add_line(s, r, line);
+}
+
 static int json_sink_loss(void *sink, const struct loss *l)
 {
 	struct json_sink *s = sink;
@@ -752,6 +841,7 @@ static const struct sink_ops json_ops = {
 	.name = "json",
 	.use = json_sink_use,
 	.token = json_sink_token,
+	.mint = json_sink_mint,
 	.loss = json_sink_loss,
 	.coverage = json_sink_coverage,
 	.tick = json_sink_tick,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The Kafka sink. Every record goes into a spool on disk first and leaves it when Kafka has
- * acknowledged it. Four lanes (losses, coverage, tokens, uses), each with its own topic and spool, so that a
+ * acknowledged it. Five lanes (losses, coverage, mints, tokens, uses), each with its own topic and spool, so that a
  * topic that is refused holds up nobody else:
  *
  *   use() -> spool -> at most WINDOW records with librdkafka -> delivery report -> spool_ack()
@@ -37,7 +37,7 @@
 #define AWAY_MS 2000 /* records unacknowledged for so long without a broker: say so */
 #define MS 1000000ULL
 
-enum { LANE_LOSS, LANE_COVERAGE, LANE_TOKENS, LANE_USES, LANES };
+enum { LANE_LOSS, LANE_COVERAGE, LANE_MINTS, LANE_TOKENS, LANE_USES, LANES };
 
 /* Its name under the prefix, message and share of the disk, in percent. */
 static const struct {
@@ -47,7 +47,8 @@ static const struct {
 	[LANE_LOSS] = {"loss", "tokentrail.v1.Loss", 5},
 	[LANE_COVERAGE] = {"coverage", "tokentrail.v1.Coverage", 5},
 	[LANE_TOKENS] = {"tokens", "tokentrail.v1.Token", 15},
-	[LANE_USES] = {"uses", "tokentrail.v1.Use", 75},
+	[LANE_MINTS] = {"mints", "tokentrail.v1.Mint", 10},
+	[LANE_USES] = {"uses", "tokentrail.v1.Use", 65},
 };
 
 struct kafka {
@@ -261,6 +262,18 @@ static int kafka_token(void *sink, const struct token *t)
 				 record_token(t, k->link.node, bytes, sizeof(bytes)));
 }
 
+static int kafka_mint(void *sink, const struct mint *m)
+{
+	const struct mint_token *parent = mint_token_of(m, MINT_PART_PARENT, NULL);
+	char key[MINT_ISSUER_LEN + TOKEN_ID_LEN];
+	struct kafka *k = sink;
+	uint8_t bytes[RECORD_MAX];
+
+	snprintf(key, sizeof(key), "%s/%s", m->issuer, parent ? parent->id : "");
+	return kafka_lane_append(&k->lanes[LANE_MINTS], key, bytes,
+				 record_mint(m, k->link.node, bytes, sizeof(bytes)));
+}
+
 static int kafka_loss(void *sink, const struct loss *loss)
 {
 	struct kafka *k = sink;
@@ -335,6 +348,7 @@ static const struct sink_ops kafka_ops = {
 	.name = "kafka",
 	.use = kafka_use,
 	.token = kafka_token,
+	.mint = kafka_mint,
 	.loss = kafka_loss,
 	.coverage = kafka_coverage,
 	.tick = kafka_tick,

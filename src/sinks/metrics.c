@@ -17,6 +17,7 @@
 
 struct metrics {
 	uint64_t uses[TT_DIR_INGRESS + 1][TT_TLS_MAX];
+	uint64_t mints[MINT_KIND_CHECK + 1][3];	/* ok, failed, unknown */
 	struct metrics_counters counters;
 	const struct coverage_totals *totals;
 	const struct sink *kafka;
@@ -112,6 +113,21 @@ static void put_uses(FILE *f, const struct metrics *s)
 			label(f, '{', "direction", use_direction(both[d]));
 			label(f, ',', "tls_library", use_tls_library(i));
 			fprintf(f, "} %" PRIu64 "\n", s->uses[both[d]][i]);
+		}
+	}
+}
+
+static void put_mints(FILE *f, const struct metrics *s)
+{
+	static const char *const outcomes[] = { "ok", "failed", "unknown" };
+
+	head(f, METRIC_mints);
+	for (int action = 0; action <= MINT_KIND_CHECK; action++) {
+		for (int i = 0; i < 3; i++) {
+			fputs(metrics[METRIC_mints].name, f);
+			label(f, '{', "action", mint_action(action));
+			label(f, ',', "outcome", outcomes[i]);
+			fprintf(f, "} %" PRIu64 "\n", s->mints[action][i]);
 		}
 	}
 }
@@ -218,6 +234,7 @@ int metrics_sink_page(void *sink, char **ret_text, size_t *ret_len)
 		return -ENOMEM;
 	put_sensor(f, s);
 	put_uses(f, s);
+	put_mints(f, s);
 	if (s->totals) {
 		put_node(f, &s->totals->node);
 		put_workloads(f, s->totals);
@@ -241,6 +258,15 @@ static int metrics_use(void *sink, const struct use *u)
 
 	if ((unsigned int)u->dir <= TT_DIR_INGRESS && (unsigned int)u->tls < TT_TLS_MAX)
 		s->uses[u->dir][u->tls] += u->count;
+	return 0;
+}
+
+static int metrics_mint(void *sink, const struct mint *m)
+{
+	struct metrics *s = sink;
+	int outcome = m->succeeded ? 0 : m->request.status ? 1 : 2;
+
+	s->mints[m->action][outcome]++;
 	return 0;
 }
 
@@ -285,6 +311,7 @@ static const struct sink_ops metrics_ops = {
 	.name = "metrics",
 	.use = metrics_use,
 	.token = metrics_token,
+	.mint = metrics_mint,
 	.loss = metrics_loss,
 	.coverage = metrics_coverage,
 	.tick = metrics_tick,

@@ -13,6 +13,7 @@
 
 #include "tokentrail/v1/coverage.pb-c.h"
 #include "tokentrail/v1/loss.pb-c.h"
+#include "tokentrail/v1/mint.pb-c.h"
 #include "tokentrail/v1/token.pb-c.h"
 #include "tokentrail/v1/use.pb-c.h"
 #include "tokens/facts.h"
@@ -148,14 +149,14 @@ struct list {
 	size_t parts;
 };
 
-static char **split(struct list *l, const char *list, size_t *ret_parts)
+static char **split_at(struct list *l, const char *list, char separator, size_t *ret_parts)
 {
 	char *rest = l->text, *end;
 
 	l->parts = 0;
 	snprintf(l->text, sizeof(l->text), "%s", list);
 	while (*rest && l->parts < LIST_PARTS) {
-		end = strchr(rest, FACTS_LIST_SEPARATOR);
+		end = strchr(rest, separator);
 		l->part[l->parts++] = rest;
 		if (!end)
 			break;
@@ -164,6 +165,11 @@ static char **split(struct list *l, const char *list, size_t *ret_parts)
 	}
 	*ret_parts = l->parts;
 	return l->part;
+}
+
+static char **split(struct list *l, const char *list, size_t *ret_parts)
+{
+	return split_at(l, list, FACTS_LIST_SEPARATOR, ret_parts);
 }
 
 enum {
@@ -255,6 +261,96 @@ int record_token(const struct token *t, const char *node, uint8_t *to, size_t si
 	row.privilege = m.known.privilege ? &m.privilege : NULL;
 	row.listed = m.known.listed ? &m.listed : NULL;
 	return pack(&row.base, to, size);
+}
+
+static void set_mint_tokens(Tokentrail__V1__Mint *mint, const struct mint *m, Tokentrail__V1__MintToken *to,
+			    Tokentrail__V1__MintToken **list)
+{
+	for (size_t i = 0; i < m->tokens; i++) {
+		tokentrail__v1__mint_token__init(&to[i]);
+		to[i].id = text(m->token[i].id);
+		to[i].class_ = text(m->token[i].class_name);
+		to[i].kind = text(m->token[i].kind);
+		to[i].length = m->token[i].length;
+		to[i].part = text(mint_part(m->token[i].part));
+		to[i].role = text(m->token[i].role);
+		list[i] = &to[i];
+	}
+	mint->n_tokens = m->tokens;
+	mint->tokens = list;
+}
+
+int record_mint(const struct mint *m, const char *node, uint8_t *to, size_t size)
+{
+	const struct use *u = &m->request;
+	Tokentrail__V1__Mint mint = TOKENTRAIL__V1__MINT__INIT;
+	Tokentrail__V1__Node on = TOKENTRAIL__V1__NODE__INIT;
+	Tokentrail__V1__MintIssuer issuer = TOKENTRAIL__V1__MINT_ISSUER__INIT;
+	Tokentrail__V1__MintRequested requested = TOKENTRAIL__V1__MINT_REQUESTED__INIT;
+	Tokentrail__V1__MintGranted granted = TOKENTRAIL__V1__MINT_GRANTED__INIT;
+	Tokentrail__V1__User user = TOKENTRAIL__V1__USER__INIT;
+	Tokentrail__V1__Process process = TOKENTRAIL__V1__PROCESS__INIT;
+	Tokentrail__V1__Container container = TOKENTRAIL__V1__CONTAINER__INIT;
+	Tokentrail__V1__Http http = TOKENTRAIL__V1__HTTP__INIT;
+	Tokentrail__V1__Server server = TOKENTRAIL__V1__SERVER__INIT;
+	Tokentrail__V1__Client client = TOKENTRAIL__V1__CLIENT__INIT;
+	Tokentrail__V1__Peer peer = TOKENTRAIL__V1__PEER__INIT;
+	Tokentrail__V1__Tls tls = TOKENTRAIL__V1__TLS__INIT;
+	Tokentrail__V1__MintToken tokens[MINT_TOKENS_MAX], *list[MINT_TOKENS_MAX];
+	struct list asked, got;
+
+	on.name = text(node);
+	issuer.key = text(m->issuer);
+	requested.scopes = split_at(&asked, m->requested_scopes, ' ', &requested.n_scopes);
+	requested.audience = text(m->audience);
+	requested.life = m->requested_s;
+	granted.scopes = split_at(&got, m->scopes, ' ', &granted.n_scopes);
+	granted.expires = m->expires_ns;
+	granted.token_type = text(m->token_type);
+	granted.issued_token_type = text(m->issued_type);
+	granted.key_id = text(m->key_id);
+	granted.account = text(m->account);
+	user.id = u->uid;
+	process.pid = u->pid;
+	process.name = text(u->process_name);
+	process.executable = text(u->executable);
+	process.user = &user;
+	container.id = text(u->container_id);
+	http.version = text(use_http_version(u->version));
+	http.method = text(u->method);
+	http.path = text(u->path);
+	http.status = u->status;
+	server.address = text(u->server_address);
+	server.port = u->server_port;
+	client.ip = text(u->client_ip);
+	client.port = u->client_port;
+	peer.ip = text(u->peer_ip);
+	peer.port = u->peer_port;
+	tls.library = text(use_tls_library(u->tls));
+
+	mint.timestamp = m->time_ns;
+	mint.node = &on;
+	mint.action = text(mint_action(m->action));
+	mint.method = text(m->method);
+	mint.outcome = text(mint_outcome(m));
+	mint.issuer = &issuer;
+	mint.grant = text(m->grant);
+	mint.client_id = text(m->client_id);
+	mint.subject = text(m->subject);
+	mint.requested = requested.n_scopes || *m->audience || m->requested_s ? &requested : NULL;
+	mint.granted = m->succeeded && m->action == MINT_KIND_MINT ? &granted : NULL;
+	mint.error = text(m->error);
+	mint.note = text(m->note);
+	set_mint_tokens(&mint, m, tokens, list);
+	mint.direction = text(use_direction(u->dir));
+	mint.process = &process;
+	mint.container = *u->container_id ? &container : NULL;
+	mint.http = &http;
+	mint.server = *u->server_address || u->server_port ? &server : NULL;
+	mint.client = *u->client_ip || u->client_port ? &client : NULL;
+	mint.peer = *u->peer_ip || u->peer_port ? &peer : NULL;
+	mint.tls = &tls;
+	return pack(&mint.base, to, size);
 }
 
 int record_loss(const struct loss *l, const char *node, uint8_t *to, size_t size)

@@ -12,12 +12,14 @@
 #include <stdint.h>
 
 #include "tokens/coverage.h"
+#include "tokens/mint.h"
 #include "tokens/use.h"
 
 struct sink_ops {
 	const char *name;
 	int (*use)(void *sink, const struct use *u);		/* one (folded) use */
 	int (*token)(void *sink, const struct token *t);	/* a new or changed inventory row */
+	int (*mint)(void *sink, const struct mint *m);		/* a request for a token, or about one */
 	int (*loss)(void *sink, const struct loss *l);
 	int (*coverage)(void *sink, const struct coverage *c);
 	/* What it keeps of the token with t->token_id: first_ns, last_ns, uses, egress, ingress, facts. False:

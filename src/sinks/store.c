@@ -23,6 +23,7 @@
 #include "base/lru.h"
 #include "sinks/store_coverage.h"
 #include "sinks/store_facts.h"
+#include "sinks/store_mints.h"
 #include "sinks/store_schema.h"
 #include "sinks/store_workloads.h"
 #include "tokens/workload.h"
@@ -68,6 +69,7 @@ struct store_sink {
 	struct store_coverage *coverage;
 	struct store_facts *facts;
 	struct store_workloads *workloads;
+	struct store_mints *mints;
 	uint64_t tried_ns;	/* tick's clock */
 	uint64_t hour;		/* since 1970; that it was there in it is written */
 	uint64_t idle_s;	/* UINT64_MAX: nobody said */
@@ -311,6 +313,8 @@ static int prepare(struct store_sink *s)
 		r = prepare_recall(s);
 	if (r == SQLITE_OK)
 		r = store_facts_prepare(s->facts, s->db);
+	if (r == SQLITE_OK)
+		r = store_mints_prepare(s->mints, s->db);
 	return r == SQLITE_OK ? store_workloads_prepare(s->workloads, s->db) : r;
 }
 
@@ -326,6 +330,7 @@ static void store_close(struct store_sink *s)
 	sqlite3_finalize(s->known);
 	sqlite3_finalize(s->known_facts);
 	s->known = s->known_facts = NULL;
+	store_mints_finalize(s->mints);
 	sqlite3_close(s->db);
 	s->db = NULL;
 }
@@ -658,6 +663,21 @@ static int write_watched(struct store_sink *s)
 	return r;
 }
 
+static int write_mints(struct store_sink *s)
+{
+	int r;
+
+	r = limit_pages(s, true);
+	if (r == SQLITE_OK)
+		r = run_sql(s->db, "BEGIN IMMEDIATE");
+	if (r != SQLITE_OK)
+		return r;
+	r = end_transaction(s, store_mints_write(s->mints));
+	if (r == SQLITE_OK)
+		store_mints_clear(s->mints);
+	return r;
+}
+
 /* Writes what waits; what can't be written goes on waiting. */
 static void store_flush(struct store_sink *s)
 {
@@ -676,6 +696,8 @@ static void store_flush(struct store_sink *s)
 		r = write_watched(s);
 	if (r == SQLITE_OK && (store_facts_waiting(s->facts) || store_workloads_waiting(s->workloads)))
 		r = write_facts(s);
+	if (r == SQLITE_OK && store_mints_waiting(s->mints))
+		r = write_mints(s);
 	/* Uses first: where there is no room for them, there is none for this. */
 	if (r == SQLITE_OK && store_coverage_waiting(s->coverage))
 		r = write_coverage(s);
@@ -821,6 +843,11 @@ static int store_loss(void *sink, const struct loss *l)
 	return 0;
 }
 
+static int store_mint(void *sink, const struct mint *m)
+{
+	return store_mints_add(((struct store_sink *)sink)->mints, m);
+}
+
 static int store_coverage(void *sink, const struct coverage *c)
 {
 	return store_coverage_add(((struct store_sink *)sink)->coverage, c);
@@ -882,6 +909,7 @@ static void give_up(struct store_sink *s)
 	}
 	store_coverage_give_up(s->coverage);
 	store_facts_give_up(s->facts);
+	store_mints_give_up(s->mints);
 }
 
 static int store_finish(void *sink, uint64_t limit_ms)
@@ -905,6 +933,7 @@ static void store_free(void *sink)
 	store_coverage_free(s->coverage);
 	store_facts_free(s->facts);
 	store_workloads_free(s->workloads);
+	store_mints_free(s->mints);
 	free(s->path);
 	free(s->node);
 	free(s);
@@ -914,6 +943,7 @@ static const struct sink_ops store_ops = {
 	.name = "store",
 	.use = store_use,
 	.token = store_token,
+	.mint = store_mint,
 	.loss = store_loss,
 	.coverage = store_coverage,
 	.recall = store_recall,
@@ -935,7 +965,8 @@ static int store_new(const char *path, uint64_t max_bytes, const char *node,
 	s->node = strdup(node);
 	if (!s->path || !s->node || lru_init(&s->pending) < 0 ||
 	    store_coverage_new(max_bytes, &s->coverage) < 0 || store_facts_new(&s->facts) < 0 ||
-	    store_workloads_new(&s->workloads) < 0) {
+	    store_workloads_new(&s->workloads) < 0 ||
+	    store_mints_new(max_bytes, &s->mints) < 0) {
 		store_free(s);
 		return -ENOMEM;
 	}

@@ -214,6 +214,12 @@ static int table_loss(void *sink, const struct loss *l)
 	return 0;
 }
 
+/* What was minted shows when it is used. */
+static int table_mint(void *sink, const struct mint *m)
+{
+	return 0;
+}
+
 /* The status line has its sum. */
 static int table_coverage(void *sink, const struct coverage *c)
 {
@@ -604,6 +610,7 @@ static const struct sink_ops table_ops = {
 	.name = "table",
 	.use = table_use,
 	.token = table_token,
+	.mint = table_mint,
 	.loss = table_loss,
 	.coverage = table_coverage,
 	.tick = table_tick,

@@ -38,10 +38,11 @@ struct rig {
 	struct bpf_sensor *sensor;
 	struct attach *attach;
 	struct ring *ring;
-	size_t uses, statuses, closes, claims;
+	size_t uses, statuses, closes, claims, mints;
 	struct tt_ev_use use[RIG_EVENTS];
 	struct tt_ev_status status[RIG_EVENTS], closed[RIG_EVENTS];
 	struct tt_ev_claims claim[RIG_CLAIMS];
+	struct tt_ev_mint mint[RIG_EVENTS];
 };
 
 static uint64_t rig_processes;	/* limits.coverage of the next sensor; 0 = the default */
@@ -62,6 +63,14 @@ static void rig_on_status(void *ctx, const struct tt_ev_status *ev)
 
 	if (ev->h.tgid == (uint32_t)getpid() && r->statuses < RIG_EVENTS)
 		r->status[r->statuses++] = *ev;
+}
+
+static void rig_on_mint(void *ctx, const struct tt_ev_mint *ev)
+{
+	struct rig *r = ctx;
+
+	if (ev->h.tgid == (uint32_t)getpid() && r->mints < RIG_EVENTS)
+		r->mint[r->mints++] = *ev;
 }
 
 static void rig_on_close(void *ctx, const struct tt_ev_status *ev)
@@ -85,7 +94,7 @@ static void rig_on_claims(void *ctx, const struct tt_ev_claims *ev)
 /* Without plain sockets, those of everything else on this machine don't fill the ring. */
 static void rig_start_with(struct rig *r, bool plain)
 {
-	static const struct ring_ops ops = { rig_on_use, rig_on_status, rig_on_close, rig_on_claims };
+	static const struct ring_ops ops = { rig_on_use, rig_on_status, rig_on_close, rig_on_claims, rig_on_mint };
 	struct bpf_error e;
 	int ret;
 

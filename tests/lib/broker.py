@@ -8,7 +8,7 @@ import subprocess
 import rig
 
 HERE = os.path.dirname(os.path.realpath(__file__))
-TOPICS = ("tokentrail.uses", "tokentrail.tokens", "tokentrail.coverage", "tokentrail.loss")
+TOPICS = ("tokentrail.uses", "tokentrail.tokens", "tokentrail.mints", "tokentrail.coverage", "tokentrail.loss")
 
 
 class Broker:

@@ -567,6 +567,7 @@ static inline void h2d_unpark(struct h2_drive *v, int dir, size_t len)
 	v->x.dir = dir;
 	v->x.remember = 0;
 	v->x.skim = v->skim;
+	v->x.bodies = 0;
 	v->x.f = s->f;
 	if (!h2_in_block(&s->f))
 		return;

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 
-MESSAGES = {"uses": "Use", "tokens": "Token", "coverage": "Coverage", "loss": "Loss"}
+MESSAGES = {"uses": "Use", "tokens": "Token", "mints": "Mint", "coverage": "Coverage", "loss": "Loss"}
 ESCAPES = {"n": 10, "r": 13, "t": 9}
 WORDS = {"true": True, "false": False}
 

@@ -143,9 +143,12 @@ static inline void mint_drive_all(struct mint_drive *v, const void *bytes, size_
 {
 	for (size_t at = 0, n; at < len; at += n) {
 		n = most && most < len - at ? most : len - at;
+		/* The end is told with the last piece or, as chunks have it, after it. */
+		v->body.ended = at + n == len && (most & 1) == 0;
 		mint_drive_run(v, (const uint8_t *)bytes + at, n);
 	}
-	mint_drive_end(v);
+	if (!v->body.ended)
+		mint_drive_end(v);
 }
 
 static inline void mint_drive_sip(const struct mint_drive *v, const void *bytes, size_t len, __u64 ret_id[2])

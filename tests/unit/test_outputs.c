@@ -17,7 +17,7 @@
 enum kind { JSON, TABLE, STORE, KAFKA, METRICS, KINDS };
 
 struct fake {
-	int opened, freed, use, token, loss, coverage, tick, finish;
+	int opened, freed, use, token, mint, loss, coverage, tick, finish;
 	int refuse_open, answer;
 	uint64_t limit_ms;
 	char path[64];
@@ -76,7 +76,13 @@ static void fake_free(void *sink)
 	((struct fake *)sink)->freed++;
 }
 
-static const struct sink_ops ops = { "fake",	fake_use,    fake_token,  fake_loss,
+static int fake_mint(void *sink, const struct mint *m)
+{
+	((struct fake *)sink)->mint++;
+	return 0;
+}
+
+static const struct sink_ops ops = { "fake",	fake_use,    fake_token,  fake_mint, fake_loss,
 				     fake_coverage, NULL,	 fake_tick,   fake_finish,
 				     fake_free };
 
@@ -181,6 +187,7 @@ static void all_get_everything(void **state)
 	const struct token t = { .uses = 1 };
 	const struct loss l = { .count = 1 };
 	const struct coverage c = { .pid = 1 };
+	const struct mint m = { .method = "oauth" };
 
 	assert_int_equal(outputs_open(&o, &config, "n", metrics_fd), 0);
 	assert_int_equal(o.count, 4);
@@ -192,6 +199,7 @@ static void all_get_everything(void **state)
 	outputs_token(&o, &t);
 	outputs_loss(&o, &l);
 	outputs_coverage(&o, &c);
+	outputs_mint(&o, &m);
 	outputs_tick(&o, 5);
 	assert_int_equal(outputs_finish(&o, 1000), -EIO);
 	outputs_done(&o);
@@ -202,6 +210,7 @@ static void all_get_everything(void **state)
 		assert_int_equal(fakes[i].token, want);
 		assert_int_equal(fakes[i].loss, want);
 		assert_int_equal(fakes[i].coverage, want);
+		assert_int_equal(fakes[i].mint, want);
 		assert_int_equal(fakes[i].tick, want);
 		assert_int_equal(fakes[i].finish, want);
 		assert_int_equal(fakes[i].freed, want);

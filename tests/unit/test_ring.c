@@ -13,7 +13,7 @@
 #include "agent/ring.h"
 #include "sinks/sink.h"
 
-static unsigned int uses, statuses, closes, claims;
+static unsigned int uses, statuses, closes, claims, mints;
 
 static void on_use(void *ctx, const struct tt_ev_use *ev)
 {
@@ -37,11 +37,17 @@ static void on_claims(void *ctx, const struct tt_ev_claims *ev)
 	claims++;
 }
 
-static const struct ring_ops ops = { on_use, on_status, on_close, on_claims };
+static void on_mint(void *ctx, const struct tt_ev_mint *ev)
+{
+	assert_int_equal(ev->rule, 3);
+	mints++;
+}
+
+static const struct ring_ops ops = { on_use, on_status, on_close, on_claims, on_mint };
 
 static int setup(void **state)
 {
-	uses = statuses = closes = claims = 0;
+	uses = statuses = closes = claims = mints = 0;
 	agent_drops[TT_DROP_bad_record] = 0;
 	return 0;
 }

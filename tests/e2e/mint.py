@@ -1,0 +1,217 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Mints: answers of token endpoints are read, and each minted token is joined with its use.
+
+An OAuth endpoint of this test's own sends every shape of answer (length, chunks, pieces, until the connection
+ends, plain and through TLS), metadata services' and Vault's and Kubernetes' shapes; none of a token's bytes
+is in the records.
+"""
+import http.server
+import json
+import os
+import ssl
+import sys
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
+import rig  # noqa: E402
+
+LIFE = 600
+answers = {}  # path -> (status, content type, body)
+
+
+class Issuer(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def answer(self):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        url = urllib.parse.urlsplit(self.path)
+        status, body = answers.get(url.path, (200, b"ok"))
+        how = self.headers.get("X-How", "length")
+        self.send_response(status)
+        if how == "chunks":
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            for i in range(0, len(body), 40):
+                part = body[i:i + 40]
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+            self.wfile.write(b"0\r\n\r\n")
+            return
+        if how == "close":
+            self.send_header("Connection", "close")
+            self.close_connection = True
+        else:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        step = 11 if how == "pieces" else len(body) or 1
+        for i in range(0, len(body), step):
+            self.wfile.write(body[i:i + step])
+
+    do_GET = do_POST = do_PUT = do_DELETE = answer
+
+    def log_message(self, *_):
+        pass
+
+
+def ask(base, path, method="GET", body=None, headers=None, context=None):
+    request = urllib.request.Request(base + path, method=method, data=body, headers=headers or {})
+    try:
+        with urllib.request.urlopen(request, timeout=10, context=context) as answer:
+            return answer.read()
+    except urllib.error.HTTPError as e:
+        return e.read()
+
+
+def oauth(access, **more):
+    return json.dumps({"access_token": access, "token_type": "Bearer", "expires_in": LIFE, **more}).encode()
+
+
+def parts(mint, part):
+    return {t["role"]: t["id"] for t in mint["tokens"] if t["part"] == part}
+
+
+def mints_of(sensor, token, part="minted"):
+    found = [m for m in sensor.records("mint") if token in [t["id"] for t in m["tokens"] if t["part"] == part]]
+    return {m["direction"]: m for m in found}
+
+
+def both(sensor, token, part="minted"):
+    """The records of the two ends."""
+    return rig.wait_until(lambda: (lambda m: m if len(m) == 2 else None)(mints_of(sensor, token, part)), 10,
+                          f"a record of both ends ({part})")
+
+
+def seconds(text):
+    return time.mktime(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")) - time.timezone
+
+
+def shapes(sensor, base, context=None):
+    for how in ("length", "chunks", "pieces", "close"):
+        with rig.case(f"{'TLS' if context else 'plain'}, {how}: an access token is joined with its use"):
+            access, refresh, secret = rig.random_text(900), rig.random_text(40), rig.random_text(30)
+            answers["/oauth/token"] = (200, oauth(access, refresh_token=refresh, scope="read write"))
+            body = urllib.parse.urlencode({"grant_type": "client_credentials", "client_id": "cart",
+                                           "client_secret": secret, "scope": "read write admin"}).encode()
+            ask(base, "/oauth/token", "POST", body, {"X-How": how}, context)
+            ask(base, "/api/items", headers={"Authorization": f"Bearer {access}"}, context=context)
+            ids = dict(zip(("access", "refresh", "secret"), sensor.ids([access, refresh, secret])))
+            for m in both(sensor, ids["access"]).values():
+                rig.need_equal(parts(m, "minted"), {"access": ids["access"], "refresh": ids["refresh"]}, "minted")
+                rig.need_equal(parts(m, "parent"), {"body:client_secret": ids["secret"]}, "parents")
+                rig.need_equal((m["method"], m["outcome"], m["grant"], m["client_id"]),
+                               ("oauth", "ok", "client_credentials", "cart"), "what it was")
+                rig.need_equal((m["requested"]["scopes"], m["granted"]["scopes"]),
+                               (["read", "write", "admin"], ["read", "write"]), "scopes")
+                rig.need(abs(seconds(m["granted"]["expires"]) - time.time() - LIFE) < 30, "expiry")
+                rig.need(m["issuer"]["key"].endswith("/oauth/token"), "issuer")
+            rig.need(sensor.wait_uses(ids["access"], 2), "its use")
+            known = [t for t in sensor.records("token") if t["token"]["id"] == ids["access"]][-1]
+            rig.need_equal(known["minted"]["parent"], ids["secret"], "the token's parent")
+
+
+def other_shapes(sensor, base):
+    jwt = ".".join(rig.random_text(n) for n in (30, 200, 80))
+    cases = [  # name, method, path, answer, token, role, method's name
+        ("Azure's instance metadata", "GET", "/metadata/identity/oauth2/token?resource=https://management.azure.com/",
+         {"access_token": jwt + "a", "expires_in": "600", "expires_on": str(int(time.time()) + LIFE)}, jwt + "a", "access",
+         "azure_imds"),
+        ("GCP's metadata", "GET", "/computeMetadata/v1/instance/service-accounts/default/token",
+         {"access_token": "ya" + "29." + jwt, "expires_in": LIFE}, "ya" + "29." + jwt, "access", "gcp_metadata_token"),
+        ("AWS's instance metadata", "GET", "/latest/meta-data/iam/security-credentials/reader",
+         {"AccessKeyId": "ASIA" + "A2B3C4D5E6F7G2H3", "SecretAccessKey": rig.random_text(40), "Token": jwt + "b",
+          "Expiration": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + LIFE))}, jwt + "b", "session",
+         "aws_imds_role"),
+        ("an ECS task's role", "GET", "/v2/credentials/3f2504e0-4f89-41d3-9a0c-0305e82c3301",
+         {"Token": jwt + "c", "Expiration": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + LIFE))},
+         jwt + "c", "session", "aws_ecs"),
+        ("Kubernetes' TokenRequest", "POST", "/api/v1/namespaces/shop/serviceaccounts/cart/token",
+         {"status": {"token": jwt + "d", "expirationTimestamp":
+                     time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + LIFE))}}, jwt + "d", "access",
+         "kubernetes_token"),
+        ("Vault's login", "POST", "/v1/auth/kubernetes/login",
+         {"auth": {"client_token": "hv" + "s." + rig.random_text(90), "lease_duration": LIFE, "policies": ["a"]}}, None,
+         "access", "vault_auth"),
+        ("a GitHub app's token", "POST", "/app/installations/4711/access_tokens",
+         {"token": "gh" + "s_" + rig.random_text(36), "expires_at":
+          time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + LIFE))}, None, "access", "github_app"),
+    ]
+    for name, method, path, answer, token, role, rule in cases:
+        with rig.case(f"{name}: token and expiry"):
+            token = token or answer.get("token") or answer["auth"]["client_token"]
+            answers[path.split("?")[0]] = (200, json.dumps(answer).encode())
+            ask(base, path, method, b"{}" if method == "POST" else None)
+            for m in both(sensor, sensor.ids([token])[0]).values():
+                rig.need_equal((m["method"], list(parts(m, "minted"))), (rule, [role]), "rule and role")
+                rig.need(abs(seconds(m["granted"]["expires"]) - time.time() - LIFE) < 30, "expiry")
+
+
+def life_of_a_token(sensor, base):
+    with rig.case("IMDSv2: a token alone, then used"):
+        token = rig.random_text(54) + "=="
+        answers["/latest/api/token"] = (200, token.encode())
+        ask(base, "/latest/api/token", "PUT", b"", {"X-aws-ec2-metadata-token-ttl-seconds": "21600"})
+        found = both(sensor, sensor.ids([token])[0])
+        rig.need_equal(found["egress"]["method"], "aws_imds_token", "method")
+    with rig.case("a refresh leads from token to token, a revocation ends it"):
+        first, second, access = (rig.random_text(40) for _ in range(3))
+        ids = dict(zip(("first", "second", "access"), sensor.ids([first, second, access])))
+        answers["/oauth/token"] = (200, oauth(access, refresh_token=second))
+        ask(base, "/oauth/token", "POST", f"grant_type=refresh_token&refresh_token={first}".encode())
+        both(sensor, ids["second"])
+        answers["/oauth/revoke"] = (200, b"")
+        ask(base, "/oauth/revoke", "POST", f"token={access}".encode())
+        rig.need_equal(both(sensor, ids["access"], "revoked")["egress"]["action"], "revoke", "action")
+
+        def tokens():
+            return {t["token"]["id"]: t for t in sensor.records("token")}
+        rig.need_equal(tokens()[ids["second"]]["minted"]["previous"], ids["first"], "previous")
+        rig.wait_until(lambda: "revoked" in tokens()[ids["access"]], 10, "the token is told revoked")
+    with rig.case("a refused mint counts; another POST /token is none"):
+        before = len(sensor.records("mint"))
+        answers["/oauth/token"] = (400, b'{"error":"invalid_grant"}')
+        ask(base, "/oauth/token", "POST", b"grant_type=authorization_code&code=" + rig.random_text(20).encode())
+        answers["/shop/token"] = (200, b'{"items":[1,2,3]}')
+        ask(base, "/shop/token", "POST", b'{"add":4}')
+        rig.wait_until(lambda: len(sensor.records("mint")) >= before + 2, 10, "two records")
+        time.sleep(1)
+        new = sensor.records("mint")[before:]
+        rig.need_equal([(m["outcome"], m["error"], m["http"]["status"]) for m in new],
+                       [("failed", "invalid_grant", 400)] * 2, "records")
+    with rig.case("a compressed answer is told of, and counted"):
+        before = len(sensor.records("mint"))
+        answers["/oauth/token"] = (200, b"\x1f\x8b\x08\x00" + os.urandom(60))
+        ask(base, "/oauth/token", "POST", b"grant_type=client_credentials")
+        rig.wait_until(lambda: len(sensor.records("mint")) >= before + 2, 10, "two records")
+        rig.need_equal({m["note"] for m in sensor.records("mint")[before:]}, {"compressed"}, "note")
+
+
+def main():
+    rig.need_root()
+    d = rig.work_dir("mint")
+    authority = rig.Authority(d)
+    sensor = rig.Sensor(d)
+    plain = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Issuer)
+    secure = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Issuer)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority.cert, authority.key)
+    secure.socket = context.wrap_socket(secure.socket, server_side=True)
+    for server in (plain, secure):
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    base = f"http://127.0.0.1:{plain.server_port}"
+    shapes(sensor, base)
+    shapes(sensor, f"https://localhost:{secure.server_port}", ssl.create_default_context(cafile=authority.ca))
+    other_shapes(sensor, base)
+    life_of_a_token(sensor, base)
+    with rig.case("nothing was lost"):
+        sensor.stop()
+        losses = {k: v for k, v in sensor.losses().items() if k.startswith(("mint_", "bad_record"))}
+        rig.need_equal({k: v for k, v in losses.items() if k != "mint_compressed"}, {}, "losses")
+        rig.need(losses.get("mint_compressed", 0) >= 1, "mint_compressed is counted")
+    rig.finish()
+
+
+main()
