@@ -269,7 +269,7 @@ static void calls_and_unreadable(void **state)
 				     "that was never seen, fleet key unknown\n  first "), out);
 	assert_null(strstr(out, "class"));
 	assert_int_equal(RUN(trace, "", "--store", path, ID_OLD, "--json"), CMD_OK);
-	assert_int_equal(lines(out), 4);
+	assert_int_equal(lines(out), 6);	/* the token, three uses, and its first and last in the story */
 	assert_non_null(strstr(out, "\"rpc\":{\"system\":\"grpc\",\"grpc\":{\"status_code\":16}}"));
 	assert_non_null(strstr(out, "\"rpc\":{\"system\":\"grpc\",\"grpc\":{\"status_code\":0}}"));
 	assert_non_null(strstr(out, "\"mcp\":{\"method\":{\"name\":\"tools/call\"},\"name\":\"search\"}"));
@@ -298,7 +298,10 @@ static void json_is_the_records(void **state)
 	assert_string_equal(out, both);
 	assert_int_equal(RUN(trace, "", "--json", "--store", store, ID_OLD), CMD_OK);
 	snprintf(both, sizeof(both), "%s\n%s\n", token_line, use_line);
-	assert_string_equal(out, both);
+	assert_int_equal(strncmp(out, both, strlen(both)), 0);
+	assert_int_equal(lines(out), 2 + 3);	/* and its story: the first use, the last, its end */
+	assert_non_null(strstr(out, "\n{\"type\":\"story\",\"@timestamp\":\"2023-11-14T22:13:20Z\",\"token\":"
+				    "{\"id\":\"" ID_OLD "\"},\"event\":\"first_use\","));
 	free(use_line);
 	free(token_line);
 }
@@ -375,7 +378,9 @@ static void trace_plain(void **state)
 	assert_non_null(strstr(out, ID_OLD "\n  class github_pat, kind api_key, 40 bytes, fleet key "
 				    "0123456789abcdef\n  issuer https://i.test\n  subject svc-a\n  audience one two\n"
 				    "  signed id " ID_SIGNED "\n  expires 2023-11-14T23:13:20Z (exp)\n  first 2023-11-14T22:13:20Z, last "
-				    "2023-11-14T22:14:20Z, 17 uses: 17 egress, 0 ingress\nLAST "));
+				    "2023-11-14T22:14:20Z, 17 uses: 17 egress, 0 ingress\n"
+				    "  2023-11-14T22:13:20Z  used for the first time\n"
+				    "  2023-11-14T22:14:20Z  used last\n  2023-11-14T23:13:20Z  ends\nLAST "));
 	assert_non_null(strstr(out, "/usr/bin/curl(321)"));
 	assert_null(strstr(out, ID_NEW));
 	assert_int_equal(RUN(trace, "", "--store", store, ID_SIGNED), CMD_OK);	/* by what was signed */
