@@ -199,11 +199,26 @@ static uint64_t seconds_of(const uint8_t *text, size_t len)
 	return text[i] == 'm' ? n * 60 : text[i] == 'h' ? n * 3600 : 0;
 }
 
+/* Of what AWS STS does: AssumeRole and its like, GetSessionToken, GetFederationToken, GetWebIdentityToken,
+ * GetDelegatedAccessToken; not GetCallerIdentity and the others that only tell something. */
+static bool action_mints(const uint8_t *action, size_t len)
+{
+	static const char assume[] = "Assume", get[] = "Get", token[] = "Token";
+
+	if (len >= strlen(assume) && !memcmp(action, assume, strlen(assume)))
+		return true;
+	return len >= strlen(get) + strlen(token) && !memcmp(action, get, strlen(get)) &&
+	       !memcmp(action + len - strlen(token), token, strlen(token));
+}
+
 static void set_asked(struct mint *to, enum mint_meaning meaning, const uint8_t *text, size_t len)
 {
 	switch (meaning) {
-	case MINT_GRANT:
 	case MINT_ACTION:
+		to->other = !action_mints(text, len);
+		set_once(to->grant, text, len);
+		break;
+	case MINT_GRANT:
 		set_once(to->grant, text, len);
 		break;
 	case MINT_CLIENT:
@@ -335,6 +350,8 @@ static const char *note_of(const struct mint *to, const struct waiting *w)
 /* The head alone does not always say that this is what it looks like. */
 static bool believed(const struct mint *to, const struct mint_rule *rule)
 {
+	if (to->other)
+		return false;
 	if (rule->sure || mint_token_of(to, MINT_PART_MINTED, NULL) || to->grant[0])
 		return true;
 	if (mint_token_of(to, MINT_PART_REVOKED, NULL) || mint_token_of(to, MINT_PART_CHECKED, NULL))

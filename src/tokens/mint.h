@@ -37,6 +37,7 @@ struct mint {
 	bool succeeded;		/* a status of 200 to 299, and of a check that the token is good */
 	struct use request;	/* who, where and its outcome; no token */
 	char grant[MINT_TEXT_LEN];	/* grant_type, Action */
+	bool other;		/* the Action is one that mints nothing */
 	char client_id[MINT_TEXT_LEN];
 	char subject[MINT_TEXT_LEN];	/* whom it is for: subject, role, service account */
 	char audience[MINT_TEXT_LEN];	/* requested audience or resource */

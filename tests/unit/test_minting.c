@@ -202,6 +202,35 @@ static void refused(void **state)
 	assert_int_equal(mints, 1);
 }
 
+/* One host, one path: only the Action tells a mint from a question. */
+static void actions(void **state)
+{
+	static const struct {
+		const char *action;
+		size_t mints;
+	} list[] = {
+		{ "AssumeRole", 1 }, { "AssumeRoleWithWebIdentity", 1 }, { "GetSessionToken", 1 },
+		{ "GetWebIdentityToken", 1 }, { "GetCallerIdentity", 0 }, { "GetAccessKeyInfo", 0 },
+		{ "DecodeAuthorizationMessage", 0 }, { "GetToke", 0 }, { "Token", 0 },
+	};
+	struct tt_ev_use ev = head("aws_sts", "/");
+	size_t before;
+
+	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
+		struct tt_ev_mint asked = body("aws_sts", TT_MINT_REQUEST, 0);
+		struct tt_ev_mint answer = body("aws_sts", TT_MINT_ANSWER, 200);
+
+		before = mints;
+		text(&asked, "Action", list[i].action);
+		text(&answer, "Arn", "arn:aws:sts::123456789012:x");
+		minting_use(minting, &ev, 0);
+		minting_body(minting, &asked, 0);
+		minting_body(minting, &answer, 0);
+		if (mints - before != list[i].mints)
+			fail_msg("%s: %zu", list[i].action, mints - before);
+	}
+}
+
 static int revoked(void *ctx, const struct token *about, const struct facts *f)
 {
 	int *n = ctx;
@@ -277,6 +306,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_refresh, setup, teardown),
 		cmocka_unit_test_setup_teardown(refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(actions, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_revocation, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_answer, setup, teardown),
 		cmocka_unit_test_setup_teardown(limits, setup, teardown),
