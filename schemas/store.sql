@@ -346,7 +346,8 @@ CREATE TABLE mint_token (
 ) WITHOUT ROWID;
 CREATE INDEX mint_token_token ON mint_token (token);
 
--- Mints by who asked where, in buckets of five minutes: what rates are told from. Kept when rows of `mint` go.
+-- Mints by who asked where, in buckets of five minutes: what rates are told from. Sent requests only, in `hour` too:
+-- an issuer on this node is not who mints. Kept when rows of `mint` go.
 CREATE TABLE mint_rate (
 	issuer TEXT NOT NULL,
 	executable TEXT NOT NULL,

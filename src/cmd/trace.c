@@ -89,9 +89,11 @@ static void print_claims(FILE *to, const struct token *t)
 		{ FACT_token_roles, "roles" }, { FACT_token_signed_id, "signed id" }, { FACT_token_notes, "notes" },
 	};
 	char end[LISTING_TIME_LEN];
+	const char *rule;
 
 	if (!t->facts)
 		return;
+	rule = facts_text(t->facts, FACT_token_expiry_rule);
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		const char *text = facts_text(t->facts, texts[i].fact);
 
@@ -103,9 +105,9 @@ static void print_claims(FILE *to, const struct token *t)
 		fputc('\n', to);
 	}
 	if (facts_number(t->facts, FACT_token_expires))
-		fprintf(to, "  expires %s (%s)\n",
-			listing_time(facts_number(t->facts, FACT_token_expires), end),
-			facts_text(t->facts, FACT_token_expiry_rule));
+		fprintf(to, "  expires %s%s%s%s\n",
+			listing_time(facts_number(t->facts, FACT_token_expires), end), *rule ? " (" : "",
+			rule, *rule ? ")" : "");
 }
 
 static int print_token(void *arg, const struct token *t)

@@ -176,12 +176,14 @@ static int write_token(struct store_mints *s, const struct mint *m, const struct
 			       bind_number(st, 5, t->length));
 }
 
+/* Only of who asks: the issuer that answers is no service that mints, and with both on one node each mint
+ * would count twice. */
 static int write_sums(struct store_mints *s, const struct mint *m)
 {
 	sqlite3_stmt *st = s->statements[RATE];
 	int r;
 
-	if (m->action != MINT_KIND_MINT)
+	if (m->action != MINT_KIND_MINT || m->request.dir != TT_DIR_EGRESS)
 		return SQLITE_OK;
 	r = run(st, bind_text(st, 1, m->issuer) | bind_text(st, 2, m->request.executable) |
 			    bind_user(st, 3, m->request.uid) | bind_text(st, 4, m->request.container_id) |

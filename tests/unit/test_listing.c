@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <sqlite3.h>
+
 #include <cmocka.h>
 #include <jansson.h>
 
@@ -373,6 +375,8 @@ static void coverage_sums(void **state)
 
 static void trace_plain(void **state)
 {
+	sqlite3 *db;
+
 	assert_int_equal(RUN(trace, "", "--store", store, ID_NONE, ID_OLD), CMD_OK);
 	assert_non_null(strstr(out, ID_NONE "\n  not seen here\n"));
 	assert_non_null(strstr(out, ID_OLD "\n  class github_pat, kind api_key, 40 bytes, fleet key "
@@ -387,6 +391,12 @@ static void trace_plain(void **state)
 	assert_non_null(strstr(out, ID_OLD "\n  class github_pat"));
 	assert_int_equal(RUN(trace, "", "--store", store, "tt1_newa"), CMD_OK);
 	assert_non_null(strstr(out, ID_NEW "\n"));
+	/* An end of which nobody knows the rule. */
+	assert_int_equal(sqlite3_open(store, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "UPDATE fact SET token_expiry_rule = ''", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	assert_int_equal(RUN(trace, "", "--store", store, ID_OLD), CMD_OK);
+	assert_non_null(strstr(out, "\n  expires 2023-11-14T23:13:20Z\n"));
 }
 
 static void trace_from_standard_input(void **state)

@@ -67,6 +67,14 @@ static void rows_and_sums(void **state)
 	assert_int_equal(number("SELECT count(*) FROM mints WHERE minted = 'tt1_a' AND parents = 'tt1_b'"), 10);
 	assert_int_equal(number("SELECT mints * 100 + failed FROM mint_rate"), 1401);
 	assert_int_equal(number("SELECT mints * 100 + failed_mints FROM hour"), 1401);
+	m.request.dir = TT_DIR_INGRESS;	/* the issuer's end of one */
+	m.time_ns = 2000;
+	assert_int_equal(store_mints_add(store, &m), 0);
+	assert_int_equal(store_mints_write(store), SQLITE_OK);
+	store_mints_clear(store);
+	assert_int_equal(number("SELECT count(*) FROM mint WHERE time = 2000"), 1);
+	assert_int_equal(number("SELECT mints * 100 + failed FROM mint_rate"), 1401);
+	assert_int_equal(number("SELECT mints * 100 + failed_mints FROM hour"), 1401);
 	assert_int_equal(number("SELECT count(*) FROM token WHERE uses = 0 AND first = 0"), 2);
 	assert_int_equal(number("SELECT count(*) FROM token WHERE class = 'jwt'"), 1);
 }
