@@ -2,6 +2,7 @@
 #include "tokens/facts.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,6 +66,17 @@ static bool has_element(const char *list, const char *element)
 	return false;
 }
 
+/* What a list had no room for is told by its name, so that nobody takes the rest for all of it. */
+static int note_cut(struct facts *f, enum fact list)
+{
+	char note[64];
+
+	if (list == FACT_token_notes)
+		return 0;
+	snprintf(note, sizeof(note), "cut_%s", fact_infos[list].name);
+	return facts_add(f, FACT_token_notes, note, strlen(note));
+}
+
 int facts_add(struct facts *f, enum fact list, const void *bytes, size_t len)
 {
 	char element[FACTS_TEXT_MAX + 1], all[FACTS_LIST_MAX + 1];
@@ -73,8 +85,10 @@ int facts_add(struct facts *f, enum fact list, const void *bytes, size_t len)
 
 	use_set_text(element, sizeof(element), bytes, len);
 	size = strlen(element);
-	if (!size || used + size + 1 > FACTS_LIST_MAX || has_element(old, element))
+	if (!size || has_element(old, element))
 		return 0;
+	if (used + size + 1 > FACTS_LIST_MAX)
+		return note_cut(f, list);
 	memcpy(all, old, used);
 	if (used)
 		all[used++] = FACTS_LIST_SEPARATOR;

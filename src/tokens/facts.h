@@ -5,7 +5,8 @@
  * takes the place of an earlier one of the same name. One that is not known is "" or 0.
  *
  * Texts are valid UTF-8 without control characters: the setters see to that. One that is too long
- * is cut; a list drops what does not fit any more, elements it has already, and empty ones.
+ * is cut; a list drops what does not fit any more (token.notes then has "cut_" and the list's name), elements
+ * it has already, and empty ones.
  */
 #ifndef TT_TOKENS_FACTS_H
 #define TT_TOKENS_FACTS_H

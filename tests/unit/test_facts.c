@@ -87,6 +87,12 @@ static void lists(void **state)
 	}
 	assert_in_range(strlen(facts_text(&f, FACT_token_scopes)), FACTS_LIST_MAX - 16, FACTS_LIST_MAX);
 	assert_null(strstr(facts_text(&f, FACT_token_scopes), "scope-999"));
+	assert_string_equal(facts_text(&f, FACT_token_notes), "cut_scopes");
+	for (int i = 0; i < 1000; i++) {
+		snprintf(element, sizeof(element), "note-%d", i);
+		add(&f, FACT_token_notes, element);
+	}
+	assert_in_range(strlen(facts_text(&f, FACT_token_notes)), FACTS_LIST_MAX - 16, FACTS_LIST_MAX);
 	facts_done(&f);
 }
 
