@@ -167,7 +167,7 @@ __weak __noinline int body_park(__u32 slot, __u32 i)
 
 static __always_inline void body_texts(struct tt_ev_mint *e, const struct mint_body *m)
 {
-	__u64 n = m->text_len;
+	__u64 n = mint_texts_len(m);
 
 	H1_MASK(n, 2 * TT_MINT_TEXT_LEN - 1);
 	if (n > TT_MINT_TEXT_LEN)

@@ -216,6 +216,17 @@ static __always_inline void mint_text_end(struct mint_body *m)
 	m->text[i] = len - 2;
 }
 
+/* Bytes of the texts that are whole: of one that the body's end cut off nobody knows whether it is a secret. */
+static __always_inline __u32 mint_texts_len(const struct mint_body *m)
+{
+	__u64 i = m->text_at + 1;
+
+	H1_MASK(i, TT_MINT_TEXT_LEN - 1);
+	if (m->text_len <= m->text_at)
+		return m->text_len;
+	return m->text_len - m->text_at < 2 || !m->text[i] ? m->text_at : m->text_len;
+}
+
 /* ---- values ---- */
 
 static __always_inline void mint_value_start(struct h1_work *w, struct mint_body *m)

@@ -224,6 +224,30 @@ static void test_long(void **state)
 	assert_int_equal(v.body.creds, 0);
 }
 
+/* A body that ends anywhere: the texts that are told are whole, one behind the other. */
+static void test_cut_texts(void **state)
+{
+	static const char bytes[] = "{\"token_type\":\"Bearer\",\"access_token\":\"" T1 "\",\"scope\":\"read write\","
+				    "\"expires_in\":\"3600\"}";
+	static struct mint_drive v;
+	uint8_t set = set_of("oauth", false);
+
+	for (size_t len = 0; len < sizeof(bytes); len++) {
+		size_t at = 0, end;
+
+		mint_drive_begin(&v, &tables, set, 0);
+		mint_drive_all(&v, bytes, len, 0);
+		end = mint_texts_len(&v.body);
+		assert_true(end <= v.body.text_len);
+		while (at + 2 <= end) {
+			assert_true(v.body.text[at + 1] > 0);
+			at += 2 + v.body.text[at + 1];
+		}
+		assert_int_equal(at, end);
+	}
+	assert_int_equal(v.body.flags, TT_MINT_WHOLE);
+}
+
 /* Which words of public texts go out as they are. */
 static void test_words(void **state)
 {
@@ -272,6 +296,7 @@ int main(void)
 		cmocka_unit_test(test_bodies),
 		cmocka_unit_test(test_plain),
 		cmocka_unit_test(test_long),
+		cmocka_unit_test(test_cut_texts),
 		cmocka_unit_test(test_words),
 	};
 
