@@ -111,7 +111,8 @@ def unsigned(sensor, authority, nginx):
 
 def other_shapes(sensor, authority, nginx):
     with rig.case("an installation token with a JWT in it is that, and no JWT"):
-        token = "ghs" + "_1234567_" + jwt({"iss": "x", "sub": "hidden-subject"})
+        # About 520 bytes, as GitHub's are.
+        token = "ghs" + "_1234567_" + jwt({"iss": "x", "sub": "hidden-subject", "pad": "x" * 240})
         use(authority, nginx, token)
         uses = sensor.wait_uses(sensor.ids([token])[0], 1)
         rig.need_equal({u["token"]["class"] for u in uses}, {"github_app_installation"}, "class")
