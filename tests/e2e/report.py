@@ -139,6 +139,9 @@ def main():
         need_equal([u for u in b.requests if not u.startswith(("file:", "data:"))], [], "requests")
         need(b.js("document.title").startswith("Tokens in use on worker-17"), b.js("document.title"))
         need_equal(b.js("document.querySelectorAll('img, iframe, object, embed').length"), 0, "elements from texts")
+        for wrong in ("[object", "undefined", "NaN"):
+            need_equal(b.js(f"document.querySelector('main').textContent.split('{wrong}').length - 1"), 0, f"'{wrong}' on the page")
+        need(b.js("document.querySelectorAll('.bars svg').length") > 3, "bars of the first answer")
         need(b.js("[...document.querySelectorAll('#coverage li')].some((l) => l.textContent.includes('</script><script>'))"),
              "the hostile text is shown as text")
 
