@@ -25,6 +25,7 @@
 #include "sinks/store_facts.h"
 #include "sinks/store_mints.h"
 #include "sinks/store_schema.h"
+#include "sinks/store_statement.h"
 #include "sinks/store_workloads.h"
 #include "tokens/workload.h"
 
@@ -124,37 +125,26 @@ static const char *const statement_sql[STATEMENTS] = {
 
 /* ---- binding and running ---- */
 
-/* Texts live until the statement was run: nothing is copied. */
-static int bind_text(sqlite3_stmt *st, int i, const char *text)
-{
-	return sqlite3_bind_text(st, i, text ? text : "", -1, SQLITE_STATIC);
-}
-
-static int bind_number(sqlite3_stmt *st, int i, uint64_t n)
-{
-	return sqlite3_bind_int64(st, i, n > INT64_MAX ? INT64_MAX : (sqlite3_int64)n);
-}
-
 static int bind_use_key(sqlite3_stmt *st, const struct use *u)
 {
 	int r;
 
-	r = bind_text(st, 1, u->token_id);
-	r |= bind_text(st, 2, use_direction(u->dir));
-	r |= bind_text(st, 3, u->process_name);
-	r |= bind_text(st, 4, u->executable);
-	r |= sqlite3_bind_int64(st, 5, u->uid == UINT32_MAX ? -1 : (sqlite3_int64)u->uid);
-	r |= bind_text(st, 6, u->container_id);
-	r |= bind_text(st, 7, u->carrier);
-	r |= bind_text(st, 8, u->scheme);
-	r |= bind_text(st, 9, u->method);
-	r |= bind_text(st, 10, u->path);
-	r |= bind_number(st, 11, u->status);
-	r |= bind_text(st, 12, u->server_address);
-	r |= bind_number(st, 13, u->server_port);
-	r |= bind_text(st, 14, u->peer_ip);
-	r |= bind_number(st, 15, u->peer_port);
-	r |= bind_number(st, 16, u->tls);
+	r = statement_text(st, 1, u->token_id);
+	r |= statement_text(st, 2, use_direction(u->dir));
+	r |= statement_text(st, 3, u->process_name);
+	r |= statement_text(st, 4, u->executable);
+	r |= statement_user(st, 5, u->uid);
+	r |= statement_text(st, 6, u->container_id);
+	r |= statement_text(st, 7, u->carrier);
+	r |= statement_text(st, 8, u->scheme);
+	r |= statement_text(st, 9, u->method);
+	r |= statement_text(st, 10, u->path);
+	r |= statement_number(st, 11, u->status);
+	r |= statement_text(st, 12, u->server_address);
+	r |= statement_number(st, 13, u->server_port);
+	r |= statement_text(st, 14, u->peer_ip);
+	r |= statement_number(st, 15, u->peer_port);
+	r |= statement_number(st, 16, u->tls);
 	return r;
 }
 
@@ -162,12 +152,12 @@ static int bind_use(sqlite3_stmt *st, const struct use *u)
 {
 	int r = bind_use_key(st, u);
 
-	r |= bind_number(st, 17, u->count);
-	r |= bind_number(st, 18, u->first_ns);
-	r |= bind_number(st, 19, u->last_ns);
-	r |= bind_number(st, 20, u->pid);
-	r |= bind_text(st, 21, u->client_ip);
-	r |= bind_number(st, 22, u->version);
+	r |= statement_number(st, 17, u->count);
+	r |= statement_number(st, 18, u->first_ns);
+	r |= statement_number(st, 19, u->last_ns);
+	r |= statement_number(st, 20, u->pid);
+	r |= statement_text(st, 21, u->client_ip);
+	r |= statement_number(st, 22, u->version);
 	return r;
 }
 
@@ -176,8 +166,8 @@ static int bind_call(sqlite3_stmt *st, const struct use *u)
 	int r = bind_use(st, u);
 
 	r |= sqlite3_bind_int(st, 23, u->has_grpc ? u->grpc_status : -1);
-	r |= bind_text(st, 24, u->mcp_method);
-	r |= bind_text(st, 25, u->mcp_name);
+	r |= statement_text(st, 24, u->mcp_method);
+	r |= statement_text(st, 25, u->mcp_name);
 	return r;
 }
 
@@ -185,16 +175,16 @@ static int bind_token(sqlite3_stmt *st, const struct use *u)
 {
 	int r;
 
-	r = bind_text(st, 1, u->token_id);
-	r |= bind_text(st, 2, u->key_id);
-	r |= bind_text(st, 3, u->class_name);
-	r |= bind_text(st, 4, u->kind);
-	r |= bind_number(st, 5, u->length);
-	r |= bind_number(st, 6, u->first_ns);
-	r |= bind_number(st, 7, u->last_ns);
-	r |= bind_number(st, 8, u->count);
-	r |= bind_number(st, 9, u->dir == TT_DIR_EGRESS ? u->count : 0);
-	r |= bind_number(st, 10, u->dir == TT_DIR_INGRESS ? u->count : 0);
+	r = statement_text(st, 1, u->token_id);
+	r |= statement_text(st, 2, u->key_id);
+	r |= statement_text(st, 3, u->class_name);
+	r |= statement_text(st, 4, u->kind);
+	r |= statement_number(st, 5, u->length);
+	r |= statement_number(st, 6, u->first_ns);
+	r |= statement_number(st, 7, u->last_ns);
+	r |= statement_number(st, 8, u->count);
+	r |= statement_number(st, 9, u->dir == TT_DIR_EGRESS ? u->count : 0);
+	r |= statement_number(st, 10, u->dir == TT_DIR_INGRESS ? u->count : 0);
 	return r;
 }
 
@@ -203,18 +193,8 @@ static int bind_new_token(sqlite3_stmt *st, const struct use *u)
 	int r = bind_token(st, u);
 
 	r |= sqlite3_bind_int(st, 11, !u->unreadable);
-	r |= bind_number(st, 12, u->entry);
+	r |= statement_number(st, 12, u->entry);
 	return r;
-}
-
-/* Runs a statement that returns no rows. SQLITE_OK or SQLite's code. */
-static int run(sqlite3_stmt *st, int bound)
-{
-	int r = bound == SQLITE_OK ? sqlite3_step(st) : SQLITE_NOMEM;
-
-	sqlite3_reset(st);
-	sqlite3_clear_bindings(st);
-	return r == SQLITE_DONE ? SQLITE_OK : r;
 }
 
 static int run_sql(sqlite3 *db, const char *sql)
@@ -271,7 +251,7 @@ static int set_node(struct store_sink *s)
 			       "ON CONFLICT (name) DO UPDATE SET value = ?1 WHERE value <> ?1",
 			       -1, &st, NULL);
 	if (r == SQLITE_OK)
-		r = run(st, bind_text(st, 1, s->node));
+		r = statement_run(st, statement_text(st, 1, s->node));
 	sqlite3_finalize(st);
 	return r;
 }
@@ -285,7 +265,7 @@ static int set_idle(struct store_sink *s)
 		return SQLITE_OK;
 	r = sqlite3_prepare_v2(s->db, "INSERT OR REPLACE INTO meta VALUES ('idle', ?1)", -1, &st, NULL);
 	if (r == SQLITE_OK)
-		r = run(st, bind_number(st, 1, s->idle_s));
+		r = statement_run(st, statement_number(st, 1, s->idle_s));
 	sqlite3_finalize(st);
 	return r;
 }
@@ -432,21 +412,21 @@ static int write_times(struct store_sink *s, const struct use *u, bool grow)
 	uint64_t day = u->last_ns / DAY_NS, hour = u->last_ns / HOUR_NS;
 	int r;
 
-	r = run(st[DAY_UPDATE], bind_text(st[DAY_UPDATE], 1, u->token_id) |
-		bind_number(st[DAY_UPDATE], 2, day) | bind_number(st[DAY_UPDATE], 3, u->count));
+	r = statement_run(st[DAY_UPDATE], statement_text(st[DAY_UPDATE], 1, u->token_id) |
+		statement_number(st[DAY_UPDATE], 2, day) | statement_number(st[DAY_UPDATE], 3, u->count));
 	if (r == SQLITE_OK && grow && sqlite3_changes(s->db) == 0) {
-		r = run(st[DAY_INSERT], bind_text(st[DAY_INSERT], 1, u->token_id) |
-			bind_number(st[DAY_INSERT], 2, day) | bind_number(st[DAY_INSERT], 3, u->count));
+		r = statement_run(st[DAY_INSERT], statement_text(st[DAY_INSERT], 1, u->token_id) |
+			statement_number(st[DAY_INSERT], 2, day) | statement_number(st[DAY_INSERT], 3, u->count));
 		if (r == SQLITE_OK && day > DAYS_KEPT)
-			r = run(st[DAY_OLD], bind_text(st[DAY_OLD], 1, u->token_id) |
-				bind_number(st[DAY_OLD], 2, day - DAYS_KEPT));
+			r = statement_run(st[DAY_OLD], statement_text(st[DAY_OLD], 1, u->token_id) |
+				statement_number(st[DAY_OLD], 2, day - DAYS_KEPT));
 	}
 	if (r == SQLITE_OK)
-		r = run(st[HOUR_UPDATE], bind_number(st[HOUR_UPDATE], 1, hour) |
-			bind_number(st[HOUR_UPDATE], 2, u->count));
+		r = statement_run(st[HOUR_UPDATE], statement_number(st[HOUR_UPDATE], 1, hour) |
+			statement_number(st[HOUR_UPDATE], 2, u->count));
 	if (r == SQLITE_OK && grow && sqlite3_changes(s->db) == 0)
-		r = run(st[HOUR_INSERT], bind_number(st[HOUR_INSERT], 1, hour) |
-			bind_number(st[HOUR_INSERT], 2, u->count));
+		r = statement_run(st[HOUR_INSERT], statement_number(st[HOUR_INSERT], 1, hour) |
+			statement_number(st[HOUR_INSERT], 2, u->count));
 	return r;
 }
 
@@ -460,18 +440,18 @@ static int write_row(struct store_sink *s, struct pending *p, bool grow)
 	sqlite3_stmt *make = st[call ? CALL_INSERT : USE_INSERT];
 	int r;
 
-	r = run(update, bind(update, &p->u));
+	r = statement_run(update, bind(update, &p->u));
 	if (r == SQLITE_OK && sqlite3_changes(s->db) == 0) {
 		if (!grow)
 			return SQLITE_OK;
 		insert = true;
-		r = run(make, bind(make, &p->u));
+		r = statement_run(make, bind(make, &p->u));
 	}
 	if (r == SQLITE_OK)
-		r = run(st[TOKEN_UPDATE], bind_token(st[TOKEN_UPDATE], &p->u));
+		r = statement_run(st[TOKEN_UPDATE], bind_token(st[TOKEN_UPDATE], &p->u));
 	/* A token with uses has a row; only a new use can belong to a new token. */
 	if (r == SQLITE_OK && insert && sqlite3_changes(s->db) == 0)
-		r = run(st[TOKEN_INSERT], bind_new_token(st[TOKEN_INSERT], &p->u));
+		r = statement_run(st[TOKEN_INSERT], bind_new_token(st[TOKEN_INSERT], &p->u));
 	if (r == SQLITE_OK)
 		r = write_times(s, &p->u, grow);
 	p->written = r == SQLITE_OK;
@@ -485,12 +465,12 @@ static int write_losses(struct store_sink *s)
 
 	for (size_t i = 0; i < s->loss_count && r == SQLITE_OK; i++) {
 		const struct pending_loss *l = &s->losses[i];
-		int bound = bind_text(st, 1, l->reason);
+		int bound = statement_text(st, 1, l->reason);
 
-		bound |= bind_number(st, 2, l->added);
-		bound |= bind_number(st, 3, l->first_ns);
-		bound |= bind_number(st, 4, l->last_ns);
-		r = run(st, bound);
+		bound |= statement_number(st, 2, l->added);
+		bound |= statement_number(st, 3, l->first_ns);
+		bound |= statement_number(st, 4, l->last_ns);
+		r = statement_run(st, bound);
 	}
 	return r;
 }
@@ -518,6 +498,14 @@ static void settle(struct store_sink *s, bool committed)
 	}
 }
 
+/* grow: rows may be added, not only updated. */
+static int begin_transaction(struct store_sink *s, bool grow)
+{
+	int r = limit_pages(s, grow);
+
+	return r == SQLITE_OK ? run_sql(s->db, "BEGIN IMMEDIATE") : r;
+}
+
 /* SQLite ends the transaction by itself after some errors, not after others. */
 static int end_transaction(struct store_sink *s, int r)
 {
@@ -534,9 +522,7 @@ static int write_batch(struct store_sink *s, bool grow, size_t rows)
 	struct lru_node *n;
 	int r;
 
-	r = limit_pages(s, grow);
-	if (r == SQLITE_OK)
-		r = run_sql(s->db, "BEGIN IMMEDIATE");
+	r = begin_transaction(s, grow);
 	if (r != SQLITE_OK)
 		return r;
 	for (n = s->pending.oldest; n && rows && r == SQLITE_OK; n = n->newer, rows--)
@@ -612,9 +598,7 @@ static int write_coverage(struct store_sink *s)
 {
 	int r;
 
-	r = limit_pages(s, true);
-	if (r == SQLITE_OK)
-		r = run_sql(s->db, "BEGIN IMMEDIATE");
+	r = begin_transaction(s, true);
 	if (r != SQLITE_OK)
 		return r;
 	r = end_transaction(s, store_coverage_write(s->coverage));
@@ -627,9 +611,7 @@ static int write_facts(struct store_sink *s)
 {
 	int r;
 
-	r = limit_pages(s, true);
-	if (r == SQLITE_OK)
-		r = run_sql(s->db, "BEGIN IMMEDIATE");
+	r = begin_transaction(s, true);
 	if (r != SQLITE_OK)
 		return r;
 	r = store_facts_write(s->facts);
@@ -657,7 +639,7 @@ static int write_watched(struct store_sink *s)
 		return SQLITE_OK;
 	r = limit_pages(s, true);
 	if (r == SQLITE_OK)
-		r = run(st, bind_number(st, 1, hour) | bind_number(st, 2, 0));
+		r = statement_run(st, statement_number(st, 1, hour) | statement_number(st, 2, 0));
 	if (r == SQLITE_OK)
 		s->hour = hour;
 	return r;
@@ -667,9 +649,7 @@ static int write_mints(struct store_sink *s)
 {
 	int r;
 
-	r = limit_pages(s, true);
-	if (r == SQLITE_OK)
-		r = run_sql(s->db, "BEGIN IMMEDIATE");
+	r = begin_transaction(s, true);
 	if (r != SQLITE_OK)
 		return r;
 	r = end_transaction(s, store_mints_write(s->mints));

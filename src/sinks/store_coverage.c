@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sinks/store_coverage.h"
+#include "sinks/store_statement.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -94,22 +95,12 @@ void store_coverage_finalize(struct store_coverage *s)
 
 /* ---- writing ---- */
 
-static int bind_text(sqlite3_stmt *st, int i, const char *text)
-{
-	return sqlite3_bind_text(st, i, text, -1, SQLITE_STATIC);
-}
-
-static int bind_number(sqlite3_stmt *st, int i, uint64_t n)
-{
-	return sqlite3_bind_int64(st, i, n > INT64_MAX ? INT64_MAX : (sqlite3_int64)n);
-}
-
 static int bind_process(sqlite3_stmt *st, const struct coverage *c)
 {
 	int r;
 
-	r = bind_number(st, 1, c->pid);
-	r |= bind_number(st, 2, c->start_ns);
+	r = statement_number(st, 1, c->pid);
+	r |= statement_number(st, 2, c->start_ns);
 	return r;
 }
 
@@ -117,13 +108,13 @@ static int bind_who(sqlite3_stmt *st, const struct coverage *c)
 {
 	int r = bind_process(st, c);
 
-	r |= bind_number(st, 3, c->started_ns);
-	r |= bind_text(st, 4, c->process_name);
-	r |= bind_text(st, 5, c->executable);
-	r |= sqlite3_bind_int64(st, 6, c->uid == UINT32_MAX ? -1 : (sqlite3_int64)c->uid);
-	r |= bind_text(st, 7, c->container_id);
-	r |= bind_text(st, 8, coverage_kind_name(c->workload_kind));
-	r |= bind_text(st, 9, c->workload);
+	r |= statement_number(st, 3, c->started_ns);
+	r |= statement_text(st, 4, c->process_name);
+	r |= statement_text(st, 5, c->executable);
+	r |= statement_user(st, 6, c->uid);
+	r |= statement_text(st, 7, c->container_id);
+	r |= statement_text(st, 8, coverage_kind_name(c->workload_kind));
+	r |= statement_text(st, 9, c->workload);
 	return r;
 }
 
@@ -137,10 +128,10 @@ static int bind_row(sqlite3_stmt *st, const struct coverage *c)
 	int r = bind_who(st, c);
 
 	for (int i = 0; i < 16; i++)
-		r |= bind_number(st, 10 + i, numbers[i]);
-	r |= bind_text(st, 26, coverage_status_name(c->status));
-	r |= bind_text(st, 27, coverage_reason(c->reason));
-	r |= bind_number(st, 28, c->time_ns);
+		r |= statement_number(st, 10 + i, numbers[i]);
+	r |= statement_text(st, 26, coverage_status_name(c->status));
+	r |= statement_text(st, 27, coverage_reason(c->reason));
+	r |= statement_number(st, 28, c->time_ns);
 	return r;
 }
 
@@ -149,26 +140,17 @@ static int bind_library(sqlite3_stmt *st, const struct coverage *c, size_t i)
 	const struct coverage_library *l = &c->library[i];
 	int r = bind_process(st, c);
 
-	r |= bind_number(st, 3, i);
-	r |= bind_text(st, 4, use_tls_library(l->tls));
-	r |= bind_text(st, 5, l->version);
-	r |= bind_text(st, 6, l->path);
-	r |= bind_text(st, 7, coverage_how(l->how));
-	r |= bind_number(st, 8, l->since_ns);
-	r |= bind_number(st, 9, l->probes);
-	r |= bind_number(st, 10, l->refused);
-	r |= bind_text(st, 11, coverage_reason(coverage_library_reason(l)));
-	r |= bind_number(st, 12, l->used);
+	r |= statement_number(st, 3, i);
+	r |= statement_text(st, 4, use_tls_library(l->tls));
+	r |= statement_text(st, 5, l->version);
+	r |= statement_text(st, 6, l->path);
+	r |= statement_text(st, 7, coverage_how(l->how));
+	r |= statement_number(st, 8, l->since_ns);
+	r |= statement_number(st, 9, l->probes);
+	r |= statement_number(st, 10, l->refused);
+	r |= statement_text(st, 11, coverage_reason(coverage_library_reason(l)));
+	r |= statement_number(st, 12, l->used);
 	return r;
-}
-
-static int run(sqlite3_stmt *st, int bound)
-{
-	int r = bound == SQLITE_OK ? sqlite3_step(st) : SQLITE_NOMEM;
-
-	sqlite3_reset(st);
-	sqlite3_clear_bindings(st);
-	return r == SQLITE_DONE ? SQLITE_OK : r;
 }
 
 static int write_process(struct store_coverage *s, const struct coverage *c)
@@ -176,12 +158,12 @@ static int write_process(struct store_coverage *s, const struct coverage *c)
 	sqlite3_stmt **st = s->statements;
 	int r;
 
-	r = run(st[ROW], bind_row(st[ROW], c));
+	r = statement_run(st[ROW], bind_row(st[ROW], c));
 	if (r == SQLITE_OK)
-		r = run(st[NO_LIBRARIES], bind_process(st[NO_LIBRARIES], c));
+		r = statement_run(st[NO_LIBRARIES], bind_process(st[NO_LIBRARIES], c));
 	for (size_t i = 0; i < c->libraries && r == SQLITE_OK; i++)
 		if (c->library[i].tls)
-			r = run(st[LIBRARY], bind_library(st[LIBRARY], c, i));
+			r = statement_run(st[LIBRARY], bind_library(st[LIBRARY], c, i));
 	return r;
 }
 
@@ -193,9 +175,9 @@ int store_coverage_write(struct store_coverage *s)
 	for (struct lru_node *n = s->pending.oldest; n && r == SQLITE_OK; n = n->newer)
 		r = write_process(s, &lru_entry(n, struct pending, node)->c);
 	if (r == SQLITE_OK)
-		r = run(st[OLD_LIBRARIES], sqlite3_bind_int64(st[OLD_LIBRARIES], 1, s->rows_max));
+		r = statement_run(st[OLD_LIBRARIES], sqlite3_bind_int64(st[OLD_LIBRARIES], 1, s->rows_max));
 	if (r == SQLITE_OK)
-		r = run(st[OLD], sqlite3_bind_int64(st[OLD], 1, s->rows_max));
+		r = statement_run(st[OLD], sqlite3_bind_int64(st[OLD], 1, s->rows_max));
 	return r;
 }
 

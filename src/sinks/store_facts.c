@@ -4,6 +4,7 @@
  * go apart: a column that store.sql lacks is an error when the store is opened.
  */
 #include "sinks/store_facts.h"
+#include "sinks/store_statement.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -161,34 +162,15 @@ int store_facts_read(struct sqlite3_stmt *st, struct facts *ret_facts)
 
 /* ---- writing ---- */
 
-static int bind_text(sqlite3_stmt *st, int i, const char *text)
-{
-	return sqlite3_bind_text(st, i, text, -1, SQLITE_STATIC);
-}
-
-static int bind_number(sqlite3_stmt *st, int i, uint64_t n)
-{
-	return sqlite3_bind_int64(st, i, n > INT64_MAX ? INT64_MAX : (sqlite3_int64)n);
-}
-
-static int run(sqlite3_stmt *st, int bound)
-{
-	int r = bound == SQLITE_OK ? sqlite3_step(st) : SQLITE_NOMEM;
-
-	sqlite3_reset(st);
-	sqlite3_clear_bindings(st);
-	return r == SQLITE_DONE ? SQLITE_OK : r;
-}
-
 static int bind_token(sqlite3_stmt *st, const struct pending *p)
 {
 	int r;
 
-	r = bind_text(st, 1, p->t.token_id);
-	r |= bind_text(st, 2, p->t.key_id);
-	r |= bind_text(st, 3, p->class_name);
-	r |= bind_text(st, 4, p->kind);
-	r |= bind_number(st, 5, p->t.length);
+	r = statement_text(st, 1, p->t.token_id);
+	r |= statement_text(st, 2, p->t.key_id);
+	r |= statement_text(st, 3, p->class_name);
+	r |= statement_text(st, 4, p->kind);
+	r |= statement_number(st, 5, p->t.length);
 	return r;
 }
 
@@ -196,19 +178,19 @@ static int bind_class(sqlite3_stmt *st, const struct pending *p)
 {
 	int r;
 
-	r = bind_text(st, 1, p->t.token_id);
-	r |= bind_text(st, 2, p->class_name);
-	r |= bind_text(st, 3, p->kind);
+	r = statement_text(st, 1, p->t.token_id);
+	r |= statement_text(st, 2, p->class_name);
+	r |= statement_text(st, 3, p->kind);
 	return r;
 }
 
 static int bind_facts(sqlite3_stmt *st, const struct pending *p)
 {
-	int r = bind_text(st, 1, p->t.token_id);
+	int r = statement_text(st, 1, p->t.token_id);
 
 	for (int i = 0; i < FACTS; i++)
-		r |= is_text(i) ? bind_text(st, i + 2, facts_text(&p->facts, i)) :
-				  bind_number(st, i + 2, facts_number(&p->facts, i));
+		r |= is_text(i) ? statement_text(st, i + 2, facts_text(&p->facts, i)) :
+				  statement_number(st, i + 2, facts_number(&p->facts, i));
 	return r;
 }
 
@@ -217,10 +199,10 @@ static int write_facts(struct store_facts *s, const struct pending *p)
 	sqlite3_stmt **st = s->statements;
 	int r;
 
-	r = run(st[TOKEN], bind_token(st[TOKEN], p));
+	r = statement_run(st[TOKEN], bind_token(st[TOKEN], p));
 	if (r == SQLITE_OK)
-		r = run(st[CLASS], bind_class(st[CLASS], p));
-	return r == SQLITE_OK ? run(st[FACT], bind_facts(st[FACT], p)) : r;
+		r = statement_run(st[CLASS], bind_class(st[CLASS], p));
+	return r == SQLITE_OK ? statement_run(st[FACT], bind_facts(st[FACT], p)) : r;
 }
 
 int store_facts_write(struct store_facts *s)

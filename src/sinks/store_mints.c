@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sinks/store_mints.h"
+#include "sinks/store_statement.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -95,70 +96,46 @@ void store_mints_finalize(struct store_mints *s)
 
 /* ---- writing ---- */
 
-static int bind_text(sqlite3_stmt *st, int i, const char *text)
-{
-	return sqlite3_bind_text(st, i, text ? text : "", -1, SQLITE_STATIC);
-}
-
-static int bind_number(sqlite3_stmt *st, int i, uint64_t n)
-{
-	return sqlite3_bind_int64(st, i, n > INT64_MAX ? INT64_MAX : (sqlite3_int64)n);
-}
-
-static int bind_user(sqlite3_stmt *st, int i, uint32_t uid)
-{
-	return sqlite3_bind_int64(st, i, uid == UINT32_MAX ? -1 : (sqlite3_int64)uid);
-}
-
-static int run(sqlite3_stmt *st, int bound)
-{
-	int r = bound == SQLITE_OK ? sqlite3_step(st) : SQLITE_NOMEM;
-
-	sqlite3_reset(st);
-	sqlite3_clear_bindings(st);
-	return r == SQLITE_DONE ? SQLITE_OK : r;
-}
-
 static int bind_request(sqlite3_stmt *st, const struct use *u)
 {
-	int r = bind_number(st, 6, u->status);
+	int r = statement_number(st, 6, u->status);
 
-	r |= bind_text(st, 7, use_direction(u->dir));
-	r |= bind_text(st, 8, u->process_name);
-	r |= bind_text(st, 9, u->executable);
-	r |= bind_user(st, 10, u->uid);
-	r |= bind_text(st, 11, u->container_id);
-	r |= bind_number(st, 12, u->pid);
-	r |= bind_text(st, 13, u->method);
-	r |= bind_text(st, 14, u->path);
-	r |= bind_text(st, 15, u->server_address);
-	r |= bind_number(st, 16, u->server_port);
-	r |= bind_text(st, 17, u->peer_ip);
-	r |= bind_number(st, 18, u->peer_port);
-	r |= bind_text(st, 19, u->client_ip);
-	r |= bind_number(st, 20, u->tls);
-	r |= bind_number(st, 21, u->version);
+	r |= statement_text(st, 7, use_direction(u->dir));
+	r |= statement_text(st, 8, u->process_name);
+	r |= statement_text(st, 9, u->executable);
+	r |= statement_user(st, 10, u->uid);
+	r |= statement_text(st, 11, u->container_id);
+	r |= statement_number(st, 12, u->pid);
+	r |= statement_text(st, 13, u->method);
+	r |= statement_text(st, 14, u->path);
+	r |= statement_text(st, 15, u->server_address);
+	r |= statement_number(st, 16, u->server_port);
+	r |= statement_text(st, 17, u->peer_ip);
+	r |= statement_number(st, 18, u->peer_port);
+	r |= statement_text(st, 19, u->client_ip);
+	r |= statement_number(st, 20, u->tls);
+	r |= statement_number(st, 21, u->version);
 	return r;
 }
 
 static int write_row(struct store_mints *s, const struct mint *m)
 {
 	sqlite3_stmt *st = s->statements[ROW];
-	int r = bind_number(st, 1, m->time_ns);
+	int r = statement_number(st, 1, m->time_ns);
 
-	r |= bind_text(st, 2, mint_action(m->action));
-	r |= bind_text(st, 3, m->method);
-	r |= bind_text(st, 4, m->issuer);
-	r |= bind_text(st, 5, m->grant);
+	r |= statement_text(st, 2, mint_action(m->action));
+	r |= statement_text(st, 3, m->method);
+	r |= statement_text(st, 4, m->issuer);
+	r |= statement_text(st, 5, m->grant);
 	r |= bind_request(st, &m->request);
-	r |= bind_text(st, 22, m->client_id);
-	r |= bind_text(st, 23, m->subject);
-	r |= bind_text(st, 24, m->audience);
-	r |= bind_text(st, 25, m->requested_scopes);
-	r |= bind_text(st, 26, m->scopes);
-	r |= bind_number(st, 27, m->expires_ns);
-	r |= bind_text(st, 28, *m->note ? m->note : m->error);
-	return run(st, r);
+	r |= statement_text(st, 22, m->client_id);
+	r |= statement_text(st, 23, m->subject);
+	r |= statement_text(st, 24, m->audience);
+	r |= statement_text(st, 25, m->requested_scopes);
+	r |= statement_text(st, 26, m->scopes);
+	r |= statement_number(st, 27, m->expires_ns);
+	r |= statement_text(st, 28, *m->note ? m->note : m->error);
+	return statement_run(st, r);
 }
 
 static int write_token(struct store_mints *s, const struct mint *m, const struct mint_token *t, int64_t number)
@@ -166,14 +143,14 @@ static int write_token(struct store_mints *s, const struct mint *m, const struct
 	sqlite3_stmt *st = s->statements[TOKEN];
 	int r;
 
-	r = run(st, sqlite3_bind_int64(st, 1, number) | bind_text(st, 2, t->id) |
-			    bind_text(st, 3, mint_part(t->part)) | bind_text(st, 4, t->role));
+	r = statement_run(st, sqlite3_bind_int64(st, 1, number) | statement_text(st, 2, t->id) |
+			    statement_text(st, 3, mint_part(t->part)) | statement_text(st, 4, t->role));
 	if (r != SQLITE_OK)
 		return r;
 	st = s->statements[ABOUT];
-	return run(st, bind_text(st, 1, t->id) | bind_text(st, 2, m->request.key_id) |
-			       bind_text(st, 3, t->class_name) | bind_text(st, 4, t->kind) |
-			       bind_number(st, 5, t->length));
+	return statement_run(st, statement_text(st, 1, t->id) | statement_text(st, 2, m->request.key_id) |
+			       statement_text(st, 3, t->class_name) | statement_text(st, 4, t->kind) |
+			       statement_number(st, 5, t->length));
 }
 
 /* Only of who asks: the issuer that answers is no service that mints, and with both on one node each mint
@@ -185,14 +162,14 @@ static int write_sums(struct store_mints *s, const struct mint *m)
 
 	if (m->action != MINT_KIND_MINT || m->request.dir != TT_DIR_EGRESS)
 		return SQLITE_OK;
-	r = run(st, bind_text(st, 1, m->issuer) | bind_text(st, 2, m->request.executable) |
-			    bind_user(st, 3, m->request.uid) | bind_text(st, 4, m->request.container_id) |
-			    bind_number(st, 5, m->time_ns / BUCKET_NS) | sqlite3_bind_int(st, 6, m->succeeded) |
+	r = statement_run(st, statement_text(st, 1, m->issuer) | statement_text(st, 2, m->request.executable) |
+			    statement_user(st, 3, m->request.uid) | statement_text(st, 4, m->request.container_id) |
+			    statement_number(st, 5, m->time_ns / BUCKET_NS) | sqlite3_bind_int(st, 6, m->succeeded) |
 			    sqlite3_bind_int(st, 7, !m->succeeded));
 	if (r != SQLITE_OK)
 		return r;
 	st = s->statements[HOUR];
-	return run(st, bind_number(st, 1, m->time_ns / HOUR_NS) | sqlite3_bind_int(st, 2, m->succeeded) |
+	return statement_run(st, statement_number(st, 1, m->time_ns / HOUR_NS) | sqlite3_bind_int(st, 2, m->succeeded) |
 			       sqlite3_bind_int(st, 3, !m->succeeded));
 }
 
@@ -213,9 +190,9 @@ int store_mints_write(struct store_mints *s)
 	for (struct pending *p = s->first; p && r == SQLITE_OK; p = p->next)
 		r = write_one(s, &p->m);
 	if (r == SQLITE_OK)
-		r = run(s->statements[OLD_TOKENS], sqlite3_bind_int64(s->statements[OLD_TOKENS], 1, s->rows_max));
+		r = statement_run(s->statements[OLD_TOKENS], sqlite3_bind_int64(s->statements[OLD_TOKENS], 1, s->rows_max));
 	if (r == SQLITE_OK)
-		r = run(s->statements[OLD], sqlite3_bind_int64(s->statements[OLD], 1, s->rows_max));
+		r = statement_run(s->statements[OLD], sqlite3_bind_int64(s->statements[OLD], 1, s->rows_max));
 	return r;
 }
 

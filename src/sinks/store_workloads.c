@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "sinks/store_statement.h"
 #include "sinks/store_workloads.h"
 
 #include <errno.h>
@@ -158,31 +159,23 @@ size_t store_workloads_waiting(const struct store_workloads *s)
 	return s->waiting;
 }
 
-static int bind_text(sqlite3_stmt *st, int i, const char *text)
-{
-	return sqlite3_bind_text(st, i, text, -1, SQLITE_STATIC);
-}
-
 static int write_row(sqlite3_stmt *st, const struct row *row)
 {
 	const struct workload *w = row->work;
 	int r;
 
-	r = bind_text(st, 1, row->executable);
+	r = statement_text(st, 1, row->executable);
 	r |= sqlite3_bind_int64(st, 2, row->user);
-	r |= bind_text(st, 3, row->container);
-	r |= bind_text(st, 4, w->kind);
-	r |= bind_text(st, 5, w->name);
-	r |= bind_text(st, 6, w->namespace);
-	r |= bind_text(st, 7, w->pod);
-	r |= bind_text(st, 8, w->service_account);
-	r |= bind_text(st, 9, w->unit);
-	r |= bind_text(st, 10, w->evidence);
+	r |= statement_text(st, 3, row->container);
+	r |= statement_text(st, 4, w->kind);
+	r |= statement_text(st, 5, w->name);
+	r |= statement_text(st, 6, w->namespace);
+	r |= statement_text(st, 7, w->pod);
+	r |= statement_text(st, 8, w->service_account);
+	r |= statement_text(st, 9, w->unit);
+	r |= statement_text(st, 10, w->evidence);
 	r |= sqlite3_bind_int64(st, 11, (sqlite3_int64)row->last_ns);
-	r = r == SQLITE_OK ? sqlite3_step(st) : SQLITE_NOMEM;
-	sqlite3_reset(st);
-	sqlite3_clear_bindings(st);
-	return r == SQLITE_DONE ? SQLITE_OK : r;
+	return statement_run(st, r);
 }
 
 int store_workloads_write(struct store_workloads *s)
