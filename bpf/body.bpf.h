@@ -34,21 +34,11 @@ struct {
 
 static __always_inline int body_fill(struct scratch *s)
 {
-	__u32 n = s->w.total - s->w.pos;
+	int r = http_load(s);
 
-	if (s->w.pos >= s->w.total)
-		return RUN_STOP;
-	if (n > H1_WINDOW)
-		n = H1_WINDOW;
-	s->w.base = s->w.pos;
-	s->w.fill = n;
-	H1_MASK(n, 2 * H1_WINDOW - 1);
-	if (n > H1_WINDOW)
-		return RUN_STOP;
-	if (!bpf_probe_read_user(s->w.buf, n, (void *)(s->addr + s->w.pos)))
-		return RUN_ON;
+	if (r != RUN_FAULT)
+		return r;
 	mint_over(&s->m, TT_MINT_INCOMPLETE);
-	drop(TT_DROP_user_fault);
 	return RUN_STOP;
 }
 

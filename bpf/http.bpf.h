@@ -15,8 +15,10 @@
 
 /* ---- the loop ---- */
 
-/* Loads the next window. */
-static __always_inline int http_fill(struct scratch *s)
+#define RUN_FAULT 2	/* of http_load(): the program's bytes can't be read */
+
+/* Loads the next window, of a head or a body. */
+static __always_inline int http_load(struct scratch *s)
 {
 	__u32 n;
 
@@ -32,8 +34,17 @@ static __always_inline int http_fill(struct scratch *s)
 		return RUN_STOP;
 	if (!bpf_probe_read_user(s->w.buf, n, (void *)(s->addr + s->w.pos)))
 		return RUN_ON;
-	s->w.d.state = H1_S_LOST;
 	drop(TT_DROP_user_fault);
+	return RUN_FAULT;
+}
+
+static __always_inline int http_fill(struct scratch *s)
+{
+	int r = http_load(s);
+
+	if (r != RUN_FAULT)
+		return r;
+	s->w.d.state = H1_S_LOST;
 	return RUN_STOP;
 }
 
