@@ -19,6 +19,7 @@ import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 import rig  # noqa: E402
+from mints import both, parts, seconds  # noqa: E402
 
 LIFE = 600
 answers = {}  # path -> (status, content type, body)
@@ -68,25 +69,6 @@ def ask(base, path, method="GET", body=None, headers=None, context=None):
 
 def oauth(access, **more):
     return json.dumps({"access_token": access, "token_type": "Bearer", "expires_in": LIFE, **more}).encode()
-
-
-def parts(mint, part):
-    return {t["role"]: t["id"] for t in mint["tokens"] if t["part"] == part}
-
-
-def mints_of(sensor, token, part="minted"):
-    found = [m for m in sensor.records("mint") if token in [t["id"] for t in m["tokens"] if t["part"] == part]]
-    return {m["direction"]: m for m in found}
-
-
-def both(sensor, token, part="minted"):
-    """The records of the two ends."""
-    return rig.wait_until(lambda: (lambda m: m if len(m) == 2 else None)(mints_of(sensor, token, part)), 10,
-                          f"a record of both ends ({part})")
-
-
-def seconds(text):
-    return time.mktime(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")) - time.timezone
 
 
 def shapes(sensor, base, context=None):

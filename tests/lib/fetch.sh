@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Fetches what the tests need beyond packages, once: kernels for tests/vm (Debian's packages), the
-# broker of the Kafka tests (Maven), and the HTTP/2 and gRPC peers, which are built here. Kept under
+# broker of the Kafka tests (Maven), and the HTTP/2 and gRPC peers and SDKs, which are built here. Kept under
 # $TOKENTRAIL_CACHE, else the user's cache folder.
 set -euo pipefail
 

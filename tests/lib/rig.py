@@ -207,9 +207,9 @@ def need_unprivileged(pid):
 # ---- TLS ----
 
 class Authority:
-    """A private CA and one server certificate for localhost, 127.0.0.1 and ::1."""
+    """A private CA and one server certificate for localhost, 127.0.0.1, ::1 and further names."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, names=()):
         self.ca = os.path.join(directory, "ca.crt")
         self.cert = os.path.join(directory, "server.crt")
         self.key = os.path.join(directory, "server.key")
@@ -217,7 +217,7 @@ class Authority:
         csr = os.path.join(directory, "server.csr")
         ext = os.path.join(directory, "ext")
         with open(ext, "w", encoding="ascii") as f:
-            f.write("subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1\n")
+            f.write(",".join(["subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1", *(f"DNS:{n}" for n in names)]))
         run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3", "-subj",
              "/CN=tokentrail-test-ca", "-keyout", ca_key, "-out", self.ca])
         run(["openssl", "req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost",
@@ -261,20 +261,22 @@ http {{
 
 class Nginx:
     """An unchanged nginx with a TLS and a plain listener on 127.0.0.1, keep-alive without limit. With
-    http2 the plain one speaks nothing but HTTP/2, and the body of an answer is the client's port."""
+    http2 the plain one speaks nothing but HTTP/2, and the body of an answer is the client's port. `place` is
+    a netns.Namespace; its TLS listener has the usual port there."""
 
-    def __init__(self, directory, authority, workers=1, env=None, http2=False, more=""):
+    def __init__(self, directory, authority, workers=1, env=None, http2=False, more="", place=None):
         self.dir = tempfile.mkdtemp(prefix="nginx-", dir=directory)
-        self.tls, self.plain = free_port(), free_port()
+        self.tls, self.plain = 443 if place else free_port(), free_port()
+        open_port = place.listening if place else listening
         conf = os.path.join(self.dir, "nginx.conf")
         with open(conf, "w", encoding="ascii") as f:
             f.write(NGINX_CONF.format(dir=self.dir, workers=workers, tls=self.tls,
                                       plain=self.plain, cert=authority.cert, key=authority.key,
                                       http2="http2" if http2 else "", more=more,
                                       body="$remote_port" if http2 else "ok"))
-        self.process = spawn(["nginx", "-p", self.dir, "-e", f"{self.dir}/error.log", "-c", conf,
-                              "-g", "daemon off;"], env=env)
-        wait_until(lambda: listening(self.tls) and listening(self.plain), 10, "nginx listens")
+        self.process = spawn([*(place.prefix if place else ()), "nginx", "-p", self.dir,
+                              "-e", f"{self.dir}/error.log", "-c", conf, "-g", "daemon off;"], env=env)
+        wait_until(lambda: open_port(self.tls) and open_port(self.plain), 10, "nginx listens")
         self.workers = wait_until(lambda: children(self.process.pid), 5, "nginx has workers")
 
     def errors(self):
@@ -285,11 +287,12 @@ class Nginx:
         end(self.process)
 
 
-def listening(port):
-    """On 127.0.0.1, by a socket of either family."""
-    for table, address in (("tcp", "0100007F"), ("tcp6", "0000000000000000FFFF00000100007F")):
-        with open(f"/proc/net/{table}", encoding="ascii") as f:
-            if any(line.split()[1] == f"{address}:{port:04X}" and line.split()[3] == "0A" for line in f):
+def listening(port, address="127.0.0.1", pid="self"):
+    """By a socket of either family, in the network namespace of a process."""
+    word = bytes(reversed(socket.inet_aton(address))).hex().upper()
+    for table, there in (("tcp", word), ("tcp6", f"0000000000000000FFFF0000{word}")):
+        with open(f"/proc/{pid}/net/{table}", encoding="ascii") as f:
+            if any(line.split()[1] == f"{there}:{port:04X}" and line.split()[3] == "0A" for line in f):
                 return True
     return False
 

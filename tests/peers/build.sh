@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Builds the HTTP/2 and gRPC peers of tests/e2e/http2*.py and rustls.py, each once for one state of its sources.
+# Builds the HTTP/2 and gRPC peers and the SDKs of tests/e2e, each once for one state of its sources.
 #   build.sh             what can be built here; a missing toolchain is said, and its tests skip
 #   build.sh NAME...     only these, of the folders here
 # Kept in $TOKENTRAIL_CACHE/peers, else the user's cache folder. Versions are pinned beside the sources.
@@ -112,10 +112,14 @@ build_rust_ask() {
 	rm -r "$1/target" "$1/src"
 }
 
-build_wheels() {
+build_wheels() { # OUT [FOLDER]
 	python3 -m venv "$1"
 	"$1/bin/pip" install -q --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \
-		-r "$here/wheels/requirements.txt"
+		-r "$here/${2:-wheels}/requirements.txt"
+}
+
+build_cloud() {
+	build_wheels "$1" cloud
 }
 
 # OpenSSL 1.1 as built for musl (in a Python wheel), and ../lib/brief.c with it.
@@ -141,7 +145,7 @@ version_of() { # NAME: of its tool; without one, or with an old one, its peers c
 	bun) npm --version ;;
 	musl) musl-gcc -dumpversion ;;
 	# The requirements.txt have no wheels for later ones.
-	python | boringssl | dotnet | wheels) python3 -c 'import platform, sys; print(platform.python_version() if sys.version_info < (3, 14) else "")' ;;
+	python | boringssl | dotnet | wheels | cloud) python3 -c 'import platform, sys; print(platform.python_version() if sys.version_info < (3, 14) else "")' ;;
 	esac
 }
 
@@ -174,6 +178,7 @@ tool[go_std]=go least[go_std]=1.26
 tool[rustls]=cargo least[rustls]=1.88
 tool[rust_ask]=cargo least[rust_ask]=1.88
 tool[wheels]=python3 least[wheels]=3.11
+tool[cloud]=python3 least[cloud]=3.11
 tool[musl]=musl-gcc least[musl]=4
 tool[dotnet]=python3 least[dotnet]=3.11
 tool[netty]=mvn least[netty]=17
