@@ -57,6 +57,11 @@ size_t class_count(void)
 	return token_classes_count;
 }
 
+const struct token_class *class_told(size_t i)
+{
+	return i < token_told_count ? &token_classes[token_told[i] - 1] : NULL;
+}
+
 static size_t ids_end(void)
 {
 	return token_classes_count + (size_t)(now + 1) * CLASSES_ADDED_MAX;

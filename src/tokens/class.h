@@ -33,6 +33,8 @@ struct token_class {
 /* Row of a class id; NULL for 0 and for ids that no row has. */
 const struct token_class *class_get(uint16_t id);
 size_t class_count(void);	/* the built-in ones have ids 1..class_count() */
+/* The i-th of those with told_of; NULL: there are no more. */
+const struct token_class *class_told(size_t i);
 
 /*
  * What is added from here on, classes and carriers, takes the place of what was added before. Ids depend

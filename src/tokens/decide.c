@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tokens/decide.h"
 
-#include <stdio.h>
 #include <string.h>
 
 struct seen {
@@ -26,12 +25,11 @@ static bool host_fits(const char *host, const char *pattern, size_t len)
 
 static bool carrier_fits(const struct carrier *c, const char *name, size_t len)
 {
-	char whole[64];
+	const char *before = c ? carrier_prefix(c->space) : "";
+	size_t skip = strlen(before);
 
-	if (!c)
-		return false;
-	snprintf(whole, sizeof(whole), "%s%s", carrier_prefix(c->space), c->name);
-	return strlen(whole) == len && memcmp(whole, name, len) == 0;
+	return c && len >= skip && memcmp(before, name, skip) == 0 && strlen(c->name) == len - skip &&
+	       memcmp(c->name, name + skip, len - skip) == 0;
 }
 
 /* Does one of the places of "a,@b,$c" fit? */
@@ -84,14 +82,13 @@ static bool is_told_of(const struct token_class *row, const struct token_class *
 /* A class that place and shape tell together. */
 static const struct token_class *find_told(const struct seen *s, const struct token_class *said)
 {
+	const struct token_class *c;
+
 	if (has_prefix(said) && strcmp(said->provider, "any") != 0)
 		return NULL;
-	for (uint16_t id = 1; id <= class_count(); id++) {
-		const struct token_class *c = class_get(id);
-
-		if (c->told_of && length_fits(s, c) && is_told_of(c, said) && where_fits(s, c->where))
+	for (size_t i = 0; (c = class_told(i)); i++)
+		if (length_fits(s, c) && is_told_of(c, said) && where_fits(s, c->where))
 			return c;
-	}
 	return NULL;
 }
 

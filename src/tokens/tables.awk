@@ -90,6 +90,8 @@ function class_row(    len, key) {
 		($4 ~ /^=/ ? text(substr($4, 2)) : "NULL") ", " $5 ", " $6 ", " text(chars($7)) ", " \
 		marks($8) ", " ($9 == "-" ? "TT_CHECKSUM_NONE" : "TT_CHECKSUM_" toupper($9)) ", " \
 		text($10 == "-" ? "" : $10) ", " text($11 == "-" ? "" : $11) ", " text($12) "},"
+	if ($4 ~ /^=/)
+		told[++told_rows] = "\t" class_rows ","
 }
 
 function carrier_row(    key) {
@@ -113,7 +115,7 @@ function carrier_row(    key) {
 }
 
 function table(type, name, rows, count,    i) {
-	printf "\nconst struct %s %s[] = {\n", type, name
+	printf "\nconst %s %s[] = {\n", type, name
 	for (i = 1; i <= count; i++)
 		print rows[i]
 	printf "};\nconst size_t %s_count = %d;\n", name, count
@@ -158,7 +160,8 @@ END {
 	print "#include \"tokens/tables.h\"\n"
 	print "_Static_assert(TT_PREFIX_LEN == 24, \"tables.awk repeats this limit\");"
 	print "_Static_assert(CARRIER_NAME_MAX == 48, \"tables.awk repeats this limit\");"
-	table("token_class", "token_classes", classes, class_rows)
-	table("carrier", "token_carriers", carriers, carrier_rows)
-	table("scheme", "token_schemes", schemes, scheme_rows)
+	table("struct token_class", "token_classes", classes, class_rows)
+	table("uint16_t", "token_told", told, told_rows)
+	table("struct carrier", "token_carriers", carriers, carrier_rows)
+	table("struct scheme", "token_schemes", schemes, scheme_rows)
 }

@@ -12,6 +12,8 @@
 
 extern const struct token_class token_classes[];
 extern const size_t token_classes_count;
+extern const uint16_t token_told[];	/* ids of those with told_of */
+extern const size_t token_told_count;
 extern const struct carrier token_carriers[];
 extern const size_t token_carriers_count;
 extern const struct scheme token_schemes[];

@@ -57,6 +57,18 @@ static bool same_class_elsewhere(uint16_t id, size_t len)
 	return false;
 }
 
+/* The list of those that user space tells has them all, in the order of their rows. */
+static void test_told(void **state)
+{
+	size_t i = 0;
+
+	for (uint16_t id = 1; id <= class_count(); id++)
+		if (class_get(id)->told_of)
+			assert_ptr_equal(class_told(i++), class_get(id));
+	assert_true(i > 0);
+	assert_null(class_told(i));
+}
+
 /* Each row has a fake that is told to be of its class, at its shortest and longest. */
 static void test_every_row(void **state)
 {
@@ -424,6 +436,7 @@ static void test_own_classes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_told),
 		cmocka_unit_test(test_every_row),    cmocka_unit_test(test_near_misses),
 		cmocka_unit_test(test_prefixes),     cmocka_unit_test(test_github_installation),
 		cmocka_unit_test(test_traps),	     cmocka_unit_test(test_order),
