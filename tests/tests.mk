@@ -2,7 +2,7 @@
 # Everything about testing; Makefile includes this. The suites are run by tests/run.sh.
 #   make test          unit tests only: no privileges, no network
 #   make check         all of them; installs what they need; the last line has the counts
-#   make scale                      a million tokens, with the memory that is stated
+#   make scale scale-sensor         a million tokens, with the memory that is stated
 #   make vm-check bench fuzz        ONLY='*/canary.py' limits check to some test programs
 
 BPF_TESTS := $(patsubst tests/bpf/%.c,build/tests/bpf/%,$(wildcard tests/bpf/test_*.c))
@@ -14,7 +14,7 @@ HPACK_TOOLS := $(addprefix build/tests/tools/hpack/,plan encode_nghttp2 encode_g
 
 JOBS ?= $(shell nproc)
 
-.PHONY: deps deps-build deps-demo deps-test test check fuzz bench scale vm-check tools unit-tests
+.PHONY: deps deps-build deps-demo deps-test test check fuzz bench scale scale-sensor vm-check tools unit-tests
 deps-build:
 	@tests/lib/deps.sh build
 deps-demo:
@@ -87,6 +87,10 @@ fuzz: $(FUZZERS)
 SCALE := 1000000 100000
 scale: build/tests/bench/scale
 	$(Q)d=$$(mktemp -d) && build/tests/bench/scale $(SCALE) "$$d"; r=$$?; rm -rf "$$d"; exit $$r
+
+# The same through the whole sensor, by as many requests; a quarter of an hour, 4 GiB of disk.
+scale-sensor: all tools
+	@tests/e2e/million.py $(SCALE)
 
 build/tests/bench/scale: tests/bench/scale.c $(B)/libtokentrail.a $(HDR)
 	@mkdir -p $(@D)

@@ -5,9 +5,11 @@
  * read, so N requests are in flight. A request whose answer does not arrive whole is a failure.
  *
  *   loadgen [-t] [-c CONNECTIONS] [-n REQUESTS] [-d SECONDS] [-r PER_SECOND] [-p PATH] PORT <TOKENS
+ *   loadgen -e [-t] [-c CONNECTIONS] [-p PATH] PORT <TOKENS
  *
- * -t: TLS. Without -n and -d it runs until SIGTERM. Tokens come on standard input, one a line, and
- * are never printed. Prints one JSON object.
+ * -t: TLS. Without -n and -d it runs until SIGTERM. -e: one request for each token, as they come; a
+ * token "." ends a round early and prints how many requests are done. Tokens come on standard input, one
+ * a line, and are never printed. Prints one JSON object.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -36,7 +38,7 @@ struct conn {
 };
 
 static struct {
-	bool tls;
+	bool tls, each;
 	unsigned int connections;
 	unsigned long requests;	/* 0 = no limit */
 	double seconds, rate;	/* 0 = no limit */
@@ -110,16 +112,17 @@ static void conn_close(struct conn *c)
 	c->fd = -1;
 }
 
-static int conn_prepare(struct conn *c, unsigned int i)
+/* token NULL: none. */
+static int conn_prepare(struct conn *c, const char *token)
 {
 	int n;
 
-	c->fd = -1;
-	if (token_count)
+	free(c->request);
+	if (token)
 		n = asprintf(&c->request,
 			     "GET %s HTTP/1.1\r\nHost: localhost:%d\r\nUser-Agent: loadgen\r\n"
 			     "Authorization: Bearer %s\r\nAccept: */*\r\n\r\n",
-			     opt.path, opt.port, tokens[i % token_count]);
+			     opt.path, opt.port, token);
 	else
 		n = asprintf(&c->request, "GET %s HTTP/1.1\r\nHost: localhost:%d\r\n\r\n",
 			     opt.path, opt.port);
@@ -217,6 +220,43 @@ static void load(struct conn *conns)
 	}
 }
 
+/* False: there are no more tokens. */
+static bool fill_round(struct conn *conns, unsigned int *ret_count, bool *ret_tell)
+{
+	char line[8192];
+
+	*ret_count = 0;
+	*ret_tell = false;
+	while (*ret_count < opt.connections) {
+		if (!fgets(line, sizeof(line), stdin))
+			return false;
+		line[strcspn(line, "\r\n")] = '\0';
+		if (!strcmp(line, ".")) {
+			*ret_tell = true;
+			break;
+		}
+		if (conn_prepare(&conns[*ret_count], line) < 0)
+			return false;
+		++*ret_count;
+	}
+	return true;
+}
+
+static void load_each(struct conn *conns)
+{
+	unsigned int count;
+	bool more, tell;
+
+	do {
+		more = fill_round(conns, &count, &tell);
+		round_of(conns, count);
+		if (tell) {
+			printf("%lu\n", done);
+			fflush(stdout);
+		}
+	} while (more && !stopping());
+}
+
 static void report(double seconds)
 {
 	struct rusage u;
@@ -239,8 +279,9 @@ static int parse(int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "tc:n:d:r:p:")) != -1) {
+	while ((c = getopt(argc, argv, "etc:n:d:r:p:")) != -1) {
 		switch (c) {
+		case 'e': opt.each = true; break;
 		case 't': opt.tls = true; break;
 		case 'c': opt.connections = strtoul(optarg, NULL, 10); break;
 		case 'n': opt.requests = strtoul(optarg, NULL, 10); break;
@@ -262,27 +303,33 @@ int main(int argc, char **argv)
 	double began;
 
 	if (parse(argc, argv) < 0) {
-		fputs("usage: loadgen [-t] [-c N] [-n N] [-d S] [-r RATE] [-p PATH] PORT <TOKENS\n", stderr);
+		fputs("usage: loadgen [-e] [-t] [-c N] [-n N] [-d S] [-r RATE] [-p PATH] PORT <TOKENS\n", stderr);
 		return 2;
 	}
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&stop_signals);
 	sigaddset(&stop_signals, SIGTERM);
 	sigprocmask(SIG_BLOCK, &stop_signals, NULL);
-	read_tokens();
+	if (!opt.each)
+		read_tokens();
 	ctx = SSL_CTX_new(TLS_client_method());
 	conns = calloc(opt.connections, sizeof(*conns));
 	if (!ctx || !conns)
 		return 3;
-	for (unsigned int i = 0; i < opt.connections; i++)
-		if (conn_prepare(&conns[i], i) < 0)
+	for (unsigned int i = 0; i < opt.connections; i++) {
+		conns[i].fd = -1;
+		if (conn_prepare(&conns[i], token_count ? tokens[i % token_count] : NULL) < 0)
 			return 3;
+	}
 	/* Handshakes are no part of what is measured. */
 	for (unsigned int i = 0; i < opt.connections; i++)
 		if (conn_open(&conns[i]) < 0)
 			conn_close(&conns[i]);
 	began = now();
-	load(conns);
+	if (opt.each)
+		load_each(conns);
+	else
+		load(conns);
 	report(now() - began);
 	return failed ? 1 : 0;
 }
