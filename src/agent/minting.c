@@ -560,12 +560,37 @@ static const char *kind_of(const struct mint_token *t)
 	return strcmp(t->role, "session") == 0 ? "cloud_sts" : "oauth_access";
 }
 
+/*
+ * What an answer says of its access token holds for the refresh token but for the end, and not for an ID token
+ * beside it (OpenID Connect Core, 3.1.3.3): that is for the client, and says of itself when it ends.
+ */
+static bool answer_is_of(const struct mint *m, const struct mint_token *t)
+{
+	return strcmp(t->role, "id") != 0 || !mint_token_of(m, MINT_PART_MINTED, "access");
+}
+
+static int set_granted(struct facts *f, const struct mint *m, const struct mint_token *t)
+{
+	uint64_t expires = strcmp(t->role, "refresh") == 0 ? m->refresh_expires_ns : m->expires_ns;
+	int r;
+
+	r = set(f, FACT_token_subject, m->subject);
+	r |= add_words(f, FACT_token_audience, m->audience);
+	r |= add_words(f, FACT_token_scopes, *m->scopes ? m->scopes : m->requested_scopes);
+	r |= set(f, FACT_token_public_id, m->key_id);
+	r |= set(f, FACT_token_account, m->account);
+	if (expires) {
+		facts_set_number(f, FACT_token_expires, expires);
+		r |= set(f, FACT_token_expiry_rule, "expires_in");
+	}
+	return r;
+}
+
 static int set_minted(struct facts *f, const struct mint *m, const struct mint_token *t)
 {
 	const struct mint_token *parent = parent_of(m), *previous = mint_token_of(m, MINT_PART_PARENT,
 										   "body:refresh_token");
 	bool refresh = strcmp(t->role, "refresh") == 0;
-	uint64_t expires = refresh ? m->refresh_expires_ns : m->expires_ns;
 	int r;
 
 	facts_set_number(f, FACT_minted_time, m->time_ns);
@@ -577,15 +602,8 @@ static int set_minted(struct facts *f, const struct mint *m, const struct mint_t
 	r |= set(f, FACT_minted_parent, parent ? parent->id : "");
 	r |= set(f, FACT_minted_previous, refresh && previous && strcmp(previous->id, t->id) ? previous->id : "");
 	r |= set(f, FACT_token_client_id, m->client_id);
-	r |= set(f, FACT_token_subject, m->subject);
-	r |= add_words(f, FACT_token_audience, m->audience);
-	r |= add_words(f, FACT_token_scopes, *m->scopes ? m->scopes : m->requested_scopes);
-	r |= set(f, FACT_token_public_id, m->key_id);
-	r |= set(f, FACT_token_account, m->account);
-	if (expires) {
-		facts_set_number(f, FACT_token_expires, expires);
-		r |= set(f, FACT_token_expiry_rule, "expires_in");
-	}
+	if (answer_is_of(m, t))
+		r |= set_granted(f, m, t);
 	return r < 0 ? -ENOMEM : 0;
 }
 

@@ -89,6 +89,20 @@ build_bun() {
 	npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$1"
 }
 
+# An OpenID provider and its clients; the scripts stand beside their packages, where Node looks for these.
+build_oauth() {
+	cp "$here"/oauth/* "$1"
+	npm ci --silent --no-audit --no-fund --ignore-scripts --prefix "$1"
+}
+
+build_oauth_go() {
+	(cd "$here/oauth_go" && GOFLAGS='-mod=readonly -buildvcs=false' go build -o "$1/client" .)
+}
+
+build_sdks() {
+	build_wheels "$1" sdks
+}
+
 build_boringssl() {
 	python3 -m venv "$1"
 	"$1/bin/pip" install -q --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \
@@ -138,14 +152,15 @@ build_musl() {
 
 version_of() { # NAME: of its tool; without one, or with an old one, its peers can't be built
 	case $1 in
-	go | go_std) go version | sed -n 's/^go version go\([0-9.]*\).*/\1/p' ;;
+	go | go_std | oauth_go) go version | sed -n 's/^go version go\([0-9.]*\).*/\1/p' ;;
 	rust | rustls | rust_ask) cargo --version | sed -n 's/^cargo \([0-9.]*\).*/\1/p' ;;
 	java) javac -version 2>&1 | sed -n 's/^javac \([0-9.]*\).*/\1/p' ;;
 	netty | conscrypt) mvn -v 2>/dev/null | sed -n 's/^Java version: \([0-9.]*\).*/\1/p' ;;
 	bun) npm --version ;;
+	oauth) node --version | tr -d v ;;
 	musl) musl-gcc -dumpversion ;;
 	# The requirements.txt have no wheels for later ones.
-	python | boringssl | dotnet | wheels | cloud) python3 -c 'import platform, sys; print(platform.python_version() if sys.version_info < (3, 14) else "")' ;;
+	python | boringssl | dotnet | wheels | cloud | sdks) python3 -c 'import platform, sys; print(platform.python_version() if sys.version_info < (3, 14) else "")' ;;
 	esac
 }
 
@@ -184,6 +199,9 @@ tool[dotnet]=python3 least[dotnet]=3.11
 tool[netty]=mvn least[netty]=17
 tool[conscrypt]=mvn least[conscrypt]=17
 tool[bun]=npm least[bun]=7
+tool[oauth]=node least[oauth]=20
+tool[oauth_go]=go least[oauth_go]=1.26
+tool[sdks]=python3 least[sdks]=3.11
 tool[boringssl]=python3 least[boringssl]=3.11
 [ $# -gt 0 ] || set -- "${!tool[@]}"
 for name in "$@"; do

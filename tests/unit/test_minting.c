@@ -142,6 +142,12 @@ static int take(void *ctx, const struct token *about, const struct facts *f)
 		assert_string_equal(facts_text(f, FACT_minted_parent), id(12));
 		assert_string_equal(facts_text(f, FACT_minted_previous), "");
 		assert_string_equal(facts_text(f, FACT_minted_issuer), "idp:8443/token");
+	} else if (strcmp(about->token_id, id(14)) == 0) {
+		/* What the answer says is of the access token, but for where it is from. */
+		assert_string_equal(about->kind, "id_token");
+		assert_int_equal(facts_number(f, FACT_token_expires), 0);
+		assert_string_equal(facts_text(f, FACT_token_scopes), "");
+		assert_string_equal(facts_text(f, FACT_minted_parent), id(12));
 	} else {
 		assert_string_equal(about->token_id, id(11));
 		assert_string_equal(about->kind, "oauth_refresh");
@@ -163,6 +169,7 @@ static void a_refresh(void **state)
 	cred(&asked, "refresh_token", 12);
 	cred(&answer, "access_token", 10);
 	cred(&answer, "refresh_token", 11);
+	cred(&answer, "id_token", 14);
 	text(&answer, "expires_in", "600");
 	minting_use(minting, &ev, 0);
 	minting_body(minting, &asked, 0);
@@ -173,10 +180,10 @@ static void a_refresh(void **state)
 	assert_true(last.succeeded);
 	assert_string_equal(last.grant, "refresh_token");
 	assert_string_equal(last.requested_scopes, "a b");
-	assert_int_equal(last.tokens, 4);
+	assert_int_equal(last.tokens, 5);
 	assert_string_equal(mint_token_of(&last, MINT_PART_PARENT, "body:client_secret")->id, id(13));
 	assert_int_equal(mint_facts(&last, take, &facts), 0);
-	assert_int_equal(facts, 2);
+	assert_int_equal(facts, 3);
 }
 
 /* A refused one is told of, and nothing in it is a token; a path alone is not believed. */
