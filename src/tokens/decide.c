@@ -92,7 +92,47 @@ static const struct token_class *find_told(const struct seen *s, const struct to
 	return NULL;
 }
 
-/* The kernel's row needs a place that this is not: another one of the same prefix may do. */
+/* Every character of `a` is one of `b`: both are lists of ranges as in "0-9a-f_-". */
+static bool has_chars(const char *chars, unsigned char c)
+{
+	for (; *chars; chars++) {
+		bool range = chars[1] == '-' && chars[2];
+
+		if (c >= (unsigned char)chars[0] && c <= (unsigned char)chars[range ? 2 : 0])
+			return true;
+		chars += range ? 2 : 0;
+	}
+	return false;
+}
+
+static bool has_mark(const struct token_class *c, uint8_t at, char is)
+{
+	for (int i = 0; at && i < TT_CLASS_MARKS; i++)
+		if (c->at[i] == at && c->is[i] == is)
+			return true;
+	return false;
+}
+
+/* Whatever fits row `a` fits row `b` of the same prefix, but for its length. */
+static bool is_within(const struct token_class *a, const struct token_class *b)
+{
+	if (b->dots && b->dots != a->dots)
+		return false;
+	for (int i = 0; i < TT_CLASS_MARKS; i++) {
+		if (b->at[i] && !has_mark(a, b->at[i], b->is[i]))
+			return false;
+		if (a->at[i] && !has_chars(b->chars, (unsigned char)a->is[i]) &&
+		    !has_mark(b, a->at[i], a->is[i]))
+			return false;
+	}
+	for (int c = ' '; c < 127; c++)
+		if (has_chars(a->chars, (unsigned char)c) && !has_chars(b->chars, (unsigned char)c))
+			return false;
+	return true;
+}
+
+/* The kernel's row needs a place that this is not: another one of the same prefix may do, if it surely
+ * fits. Nothing but the kernel saw the bytes. */
 static const struct token_class *find_other(const struct seen *s, const struct token_class *said)
 {
 	const struct token_class *plain = NULL;
@@ -100,7 +140,8 @@ static const struct token_class *find_other(const struct seen *s, const struct t
 	for (uint16_t id = 1; id <= class_count(); id++) {
 		const struct token_class *c = class_get(id);
 
-		if (c->told_of || !length_fits(s, c) || strcmp(c->prefix, said->prefix) != 0)
+		if (c->told_of || !length_fits(s, c) || strcmp(c->prefix, said->prefix) != 0 ||
+		    !is_within(said, c))
 			continue;
 		if (c->where[0] == '!' && where_fits(s, c->where))
 			return c;

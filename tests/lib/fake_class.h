@@ -49,7 +49,7 @@ static inline void fake_of(uint16_t id, size_t len, char *to)
 	static const char filler[] = "7Fa3Xk9Qz2Bm5Rw8Yc4Dt6Hn";
 	const struct token_class *c = class_get(id);
 	char pool[128];
-	size_t n = 0, prefix = strlen(c->prefix);
+	size_t n = 0, prefix = strlen(c->prefix), dots = c->dots ? c->dots - 1u : 0;
 	struct tt_class_row row;
 
 	if (!class_row(id, &row))
@@ -64,10 +64,13 @@ static inline void fake_of(uint16_t id, size_t len, char *to)
 	for (size_t i = 0; i < len; i++)
 		to[i] = pool[(i * 5 + i / 7) % n];
 	memcpy(to, c->prefix, prefix);
-	for (int i = 0; i < TT_CLASS_MARKS; i++)
-		if (c->at[i])
-			to[c->at[i]] = c->is[i];
-	for (int i = 1; i < c->dots; i++)
+	for (int i = 0; i < TT_CLASS_MARKS; i++) {
+		if (!c->at[i])
+			continue;
+		to[c->at[i]] = c->is[i];
+		dots -= c->is[i] == '.' && dots;
+	}
+	for (size_t i = 1; i <= dots; i++)
 		to[prefix + 6 + 2 * i] = '.';
 	if (c->checksum == TT_CHECKSUM_CRC32B62)
 		fake_crc(to + prefix, to + len - 6);

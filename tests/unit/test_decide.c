@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -55,6 +56,11 @@ static void decisions(void **state)
 		{"hex32", 32, "x-api-key", NULL, "", "hex32", "api_key", "low"},
 		{"deepseek", 35, "authorization", "bearer", "api.deepseek.com", "deepseek", "api_key", "high"},
 		{"deepseek", 35, "authorization", "bearer", "example.com", "generic_sk", "api_key", "low"},
+		/* openai_legacy has that prefix and length too, and marks that this one has not. */
+		{"braintrust", 51, "authorization", "bearer", "api.braintrust.dev", "braintrust", "api_key", "high"},
+		{"braintrust", 51, "authorization", "bearer", "example.com", "generic_sk", "api_key", "low"},
+		{NULL, 88, "x-api-key", NULL, "a.blob.core.windows.net", "azure_storage_key", "client_secret", "low"},
+		{NULL, 88, "x-api-key", NULL, "example.com", "opaque", "", "low"},
 		{"okta_ssws", 42, "authorization", "ssws", "acme.okta.com", "okta_ssws", "api_key", "high"},
 		{"okta_ssws", 42, "authorization", "bearer", "example.com", "opaque", "", "low"},
 		{"uuid", 36, "x-consul-token", NULL, "", "consul_token", "service_account", "low"},
@@ -119,12 +125,155 @@ static void account_of_a_key(void **state)
 	assert_string_equal(account, "");
 }
 
+/* ---- each row at each row's places ---- */
+
+struct place {
+	const struct carrier *carrier;
+	const struct scheme *scheme;
+	char host[96];
+};
+
+static const struct carrier *carrier_named(const char *name)
+{
+	char whole[64];
+
+	for (uint16_t id = 1; id <= carrier_count(); id++) {
+		const struct carrier *c = carrier_get(id);
+
+		snprintf(whole, sizeof(whole), "%s%s", carrier_prefix(c->space), c->name);
+		if (strcmp(whole, name) == 0)
+			return c;
+	}
+	return NULL;
+}
+
+/* The n'th place of "!a,@b,$c,*.d"; false: there are not so many, or this one can't be made here. */
+static bool place_of(const char *where, int n, struct place *ret)
+{
+	char text[512], *save = NULL, *part;
+
+	*ret = (struct place){.carrier = header("authorization"), .scheme = scheme("bearer")};
+	snprintf(text, sizeof(text), "%s", where[0] == '!' ? where + 1 : where);
+	for (part = strtok_r(text, ",", &save); part && n; n--)
+		part = strtok_r(NULL, ",", &save);
+	if (!part)
+		return n == 0 && !*where;
+	if (*part == '@')
+		ret->carrier = carrier_named(part + 1);
+	else if (*part == '$')
+		ret->scheme = scheme(part + 1);
+	else
+		snprintf(ret->host, sizeof(ret->host), "%s%s", *part == '*' ? "x" : "", part + (*part == '*'));
+	return ret->carrier && ret->scheme;
+}
+
+/* What the kernel says of such a credential. */
+static uint16_t said_of(uint16_t id)
+{
+	const struct token_class *c = class_get(id);
+
+	if (!c->told_of)
+		return id;
+	for (uint16_t i = 1; i <= class_count(); i++)
+		if (strcmp(class_get(i)->name, c->told_of) == 0)
+			return i;
+	return 0;
+}
+
+static const char *verdict(uint16_t id, uint32_t len, const struct place *p)
+{
+	struct tt_cred cred = {.length = len, .class_id = said_of(id)};
+	struct verdict v;
+
+	class_decide(&cred, p->carrier, p->scheme, p->host, &v);
+	return v.class_name;
+}
+
+/* Is the row told by its own bytes, wherever it is? */
+static bool is_plain(const struct token_class *c)
+{
+	return !c->told_of && c->prefix[0] && c->where[0] != '!' && strcmp(c->provider, "any") != 0;
+}
+
+/* A class of this name that has to be at such a place. */
+static bool at_home(const char *name, const struct place *p)
+{
+	for (uint16_t id = 1; id <= class_count(); id++) {
+		const struct token_class *c = class_get(id);
+		struct place own;
+
+		if (strcmp(c->name, name) != 0 || c->where[0] != '!')
+			continue;
+		for (int n = 0; n < 16; n++)
+			if (place_of(c->where, n, &own) && (own.carrier == p->carrier || own.scheme == p->scheme ||
+							    strcmp(own.host, p->host) == 0))
+				return true;
+	}
+	return false;
+}
+
+#define PLACES 16	/* more than any row has */
+
+static int own_places(uint16_t id)
+{
+	const struct token_class *c = class_get(id);
+	struct place p;
+	int tried = 0;
+
+	for (int n = 0; n < PLACES; n++) {
+		if (!place_of(c->where, n, &p))
+			continue;
+		tried++;
+		if (strcmp(verdict(id, c->min_len, &p), c->name) != 0)
+			fail_msg("%s at place %d of %s: %s", c->name, n, c->where, verdict(id, c->min_len, &p));
+	}
+	return tried;
+}
+
+static int others_places(uint16_t id, uint16_t other)
+{
+	const struct token_class *c = class_get(id), *said = class_get(said_of(id));
+	const char *where = class_get(other)->where;
+	struct place p;
+	int tried = 0;
+
+	for (int n = 0; n < PLACES; n++) {
+		const char *name;
+
+		if (!place_of(where, n, &p))
+			continue;
+		tried++;
+		name = verdict(id, c->min_len, &p);
+		if (strcmp(name, c->name) == 0)
+			continue;
+		if (is_plain(c) || (strcmp(name, "opaque") != 0 && strcmp(name, "generic_sk") != 0 &&
+				    (!said || strcmp(name, said->name) != 0) && !at_home(name, &p)))
+			fail_msg("%s at %s: %s", c->name, where, name);
+	}
+	return tried;
+}
+
+/* Each row at each of its own places is its class; one told by its bytes alone is that at the places of all
+ * others, and one that needs its place is of no provider elsewhere, or of the one whose place it is. */
+static void all_pairs(void **state)
+{
+	int own = 0, pairs = 0;
+
+	for (uint16_t id = 1; id <= class_count(); id++) {
+		own += own_places(id);
+		for (uint16_t other = 1; other <= class_count(); other++)
+			pairs += others_places(id, other);
+	}
+	assert_true(own > 300 && pairs > 100 * own);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(decisions),
 		cmocka_unit_test(checksum_and_placeholder),
 		cmocka_unit_test(account_of_a_key),
+		cmocka_unit_test(all_pairs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
