@@ -8,6 +8,31 @@
 
 enum { RUN_ON, RUN_STOP };
 
+/* ---- input ---- */
+
+#define RUN_FAULT 2	/* of http_load(): the program's bytes can't be read */
+
+/* Loads the next window, of a head or a body. */
+static __always_inline int http_load(struct scratch *s)
+{
+	__u32 n;
+
+	if (s->w.pos >= s->w.total)
+		return RUN_STOP;
+	n = s->w.total - s->w.pos;
+	if (n > H1_WINDOW)
+		n = H1_WINDOW;
+	s->w.base = s->w.pos;
+	s->w.fill = n;
+	H1_MASK(n, 2 * H1_WINDOW - 1);
+	if (n > H1_WINDOW)
+		return RUN_STOP;
+	if (!bpf_probe_read_user(s->w.buf, n, (void *)(s->addr + s->w.pos)))
+		return RUN_ON;
+	drop(TT_DROP_user_fault);
+	return RUN_FAULT;
+}
+
 /* ---- looking up ---- */
 
 __weak __noinline int http_ask_name(__u32 slot)

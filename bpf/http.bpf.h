@@ -9,34 +9,12 @@
 #include "claims.bpf.h"
 #include "http1.bpf.h"
 #include "http2.bpf.h"
+#include "known.bpf.h"
 
 #define PUMP_STEPS 256
 #define PUMPS_MAX 1024		/* times PUMP_STEPS: steps for one piece of input */
 
 /* ---- the loop ---- */
-
-#define RUN_FAULT 2	/* of http_load(): the program's bytes can't be read */
-
-/* Loads the next window, of a head or a body. */
-static __always_inline int http_load(struct scratch *s)
-{
-	__u32 n;
-
-	if (s->w.pos >= s->w.total)
-		return RUN_STOP;
-	n = s->w.total - s->w.pos;
-	if (n > H1_WINDOW)
-		n = H1_WINDOW;
-	s->w.base = s->w.pos;
-	s->w.fill = n;
-	H1_MASK(n, 2 * H1_WINDOW - 1);
-	if (n > H1_WINDOW)
-		return RUN_STOP;
-	if (!bpf_probe_read_user(s->w.buf, n, (void *)(s->addr + s->w.pos)))
-		return RUN_ON;
-	drop(TT_DROP_user_fault);
-	return RUN_FAULT;
-}
 
 static __always_inline int http_fill(struct scratch *s)
 {
@@ -119,12 +97,17 @@ __weak __noinline int http_step(__u32 slot)
 	case H1_H2:
 		return http_to_reader2(slot);
 	case H1_ASK:
-		return s->w.ask == H1_ASK_CLASS ? http_ask_class(slot) : http_ask_name(slot);
+		if (s->w.ask == H1_ASK_CLASS)
+			return http_ask_class(slot);
+		http_ask_name(slot);
+		return s->w.ask == H1_ASK_HEADER ? known_ask(slot) : RUN_ON;
 	case H1_NOTE:
 		return drop(s->w.reason);
 	case H1_CLAIMS:
 		return claims_ask(slot);
 	case H1_HEAD:
+		if (s->known.from)
+			known_keep(slot, 4);
 		return http_head(slot);
 	case H1_SPAN:
 		return http_span(slot);
@@ -146,6 +129,8 @@ __weak __noinline int http_pump(__u32 slot)
 			r = h2_one(slot);
 		else if (s->reader == READ_CLASS)
 			r = http_class_one(slot);
+		else if (s->reader == READ_KNOWN)
+			r = known_one(slot);
 		else
 			r = s->reader == READ_CLAIMS ? claims_one(slot) : http_step(slot);
 		if (r != RUN_ON)
@@ -420,6 +405,7 @@ __weak __noinline int http_open(__u32 slot)
 	s->x.skim = 1;
 	claims_restart(&s->w.c);
 	s->x.bodies = c->minting;
+	s->known.from = 0;
 	s->partial.conn = c->id;
 	s->partial.dir = s->dir;
 	s->reader = READ_H1;

@@ -41,6 +41,30 @@ enum {
 	READ_INNER,	/* HTTP/1's, on a value that HTTP/2's decoded */
 	READ_CLAIMS,	/* on a JWT that one of them has met */
 	READ_CLASS,		/* none: what class is it? */
+	READ_KNOWN,		/* none: is it the last value again? */
+};
+
+/* known.bpf.h: a value's hash; what a value with it is. */
+struct known_hash {
+	__u64 lane[2];
+};
+
+struct known {
+	struct known_hash hash;
+	struct tt_cred cred;	/* length 0: only the value's length is known */
+	__u32 len;
+	__u32 misses;
+	__u64 check;		/* of what is before it: LRU rows may be read while they are given to another */
+};
+
+/* The credential field being read. */
+struct known_work {
+	__u32 from;		/* where its value begins in the input; 0 = none */
+	__u32 len, at;		/* of what is compared: 0 = nothing */
+	__u16 carrier;
+	__u16 creds;		/* in the head before it */
+	struct known_hash hash;
+	struct known row;
 };
 
 struct scratch {
@@ -62,6 +86,7 @@ struct scratch {
 	__u32 tried;		/* rows of `tries` */
 	struct tt_class_val tries;
 	__u32 asker;		/* READ_* that goes on when the class is known */
+	struct known_work known;
 	struct tt_ev_use use;
 	struct tt_ev_status status;
 	__u32 spans;

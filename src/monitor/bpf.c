@@ -298,6 +298,11 @@ int bpf_sensor_start(struct bpf_sensor *sensor, struct bpf_error *ret_error)
 	return 0;
 }
 
+void bpf_sensor_forget(struct bpf_sensor *sensor)
+{
+	sensor->skel->bss->known_epoch++;
+}
+
 int bpf_sensor_ring_fd(const struct bpf_sensor *sensor)
 {
 	return bpf_map__fd(sensor->skel->maps.rb_data);

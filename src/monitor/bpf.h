@@ -42,6 +42,10 @@ struct bpf_program *bpf_sensor_return(const struct bpf_sensor *sensor);
 bool bpf_sensor_has_multi(const struct bpf_sensor *sensor);
 bool bpf_sensor_has_socket_events(const struct bpf_sensor *sensor);
 
+/* Credentials that connections repeat are read anew, once: their classes have changed, or the agent has not
+ * been told of them. */
+void bpf_sensor_forget(struct bpf_sensor *sensor);
+
 /* A process that is never watched, or (false) no longer exempt. */
 int bpf_sensor_skip(struct bpf_sensor *sensor, uint32_t tgid, bool skip);
 

@@ -234,6 +234,7 @@ static int start_agent(struct monitor *m)
 {
 	int r;
 
+	bpf_sensor_forget(m->sensor);
 	r = child_start(&m->child, m->sensor, &m->params, &m->config, m->now_ns);
 	if (r == 0)
 		r = listen_to(m, m->child.channel, SOURCE_CHANNEL);
