@@ -58,7 +58,7 @@ static __always_inline void emit_status(struct tt_ev_status *e, const struct con
 #define GRPC_STATUS_MAX 16	/* gRPC, "Status codes and their use" */
 
 /* A request's end: its status, for gRPC that of the call plus 1 too; 0 = there was none. */
-static __always_inline void emit_answer(struct tt_ev_status *e, const struct conn *c, __u32 seq,
+static __always_inline void fill_answer(struct tt_ev_status *e, const struct conn *c, __u32 seq,
 					__u32 status, __u32 grpc)
 {
 	__builtin_memset(e, 0, sizeof(*e));
@@ -68,6 +68,12 @@ static __always_inline void emit_answer(struct tt_ev_status *e, const struct con
 	if (grpc)
 		e->grpc = grpc - 1 <= GRPC_STATUS_MAX ? grpc - 1 : 255;
 	e->flags = grpc ? TT_STATUS_GRPC : 0;
+}
+
+static __always_inline void emit_answer(struct tt_ev_status *e, const struct conn *c, __u32 seq,
+					__u32 status, __u32 grpc)
+{
+	fill_answer(e, c, seq, status, grpc);
 	emit(e, sizeof(*e));
 }
 

@@ -81,6 +81,16 @@ __weak __noinline int http_no_more(__u32 slot)
 	return s->reader == READ_INNER ? http_inner_done(s, 1) : http_bad(s);
 }
 
+/* H1_SAID: what that answers is H1_NEXT or H1_ASK. */
+__weak __noinline int http_said(__u32 slot)
+{
+	struct scratch *s = scratch_get(slot);
+
+	if (!s)
+		return RUN_STOP;
+	return said_step(&s->w) == H1_ASK ? http_ask_name(slot) : RUN_ON;
+}
+
 __weak __noinline int http_step(__u32 slot)
 {
 	struct scratch *s = scratch_get(slot);
@@ -111,6 +121,8 @@ __weak __noinline int http_step(__u32 slot)
 		return http_head(slot);
 	case H1_SPAN:
 		return http_span(slot);
+	case H1_SAID:
+		return http_said(slot);
 	default:
 		return http_no_more(slot);
 	}
@@ -417,6 +429,8 @@ __weak __noinline int http_open(__u32 slot)
 	} else if (s->w.d.state == H1_S_H2) {
 		http_continue(s);
 	}
+	/* HTTP/2 counts requests with a credential only. */
+	s->w.heads = s->reader == READ_H2 ? c->sent != c->answered : http_heads(c);
 	if (s->w.d.split || s->x.f.split) {
 		http_unpark(slot);
 		if (s->reader == READ_H2 && s->w.d.state != H1_S_LOST) {

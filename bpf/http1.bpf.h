@@ -4,6 +4,7 @@
 #define TT_HTTP1_BPF_H
 
 #include "mint.bpf.h"
+#include "said.bpf.h"
 
 #define LATE_NS 5000000		/* a request so soon after a response that began a row may be its own */
 
@@ -34,6 +35,7 @@ static __always_inline void http_request(struct scratch *s, struct conn *c, __u3
 	if (h->creds || rule) {
 		http_fill_use(s, c, seq);
 		s->use.mint = rule;
+		c->token = said_token(&s->use);
 		if (!emit(&s->use, sizeof(s->use)))
 			pending |= PENDING_CRED;
 	}
@@ -92,8 +94,16 @@ static __always_inline void http_mint(struct scratch *s, const struct conn *c, _
 	span_begin(s, c, seq, rule, answer ? s->w.h.status : 0, !s->w.d.spans);
 }
 
+/* May the next response's head tell of a credential? */
+static __always_inline __u32 http_heads(const struct conn *c)
+{
+	__u64 i = c->answered & (PIPELINE_MAX - 1);
+
+	return c->answered != c->sent && !c->unpaired && (c->pending[i] & PENDING_CRED);
+}
+
 /* Whether the response has no body whatever its fields say. */
-static __always_inline int http_response(struct scratch *s, struct conn *c)
+static __always_inline int http_response(struct scratch *s, struct conn *c, __u32 slot)
 {
 	__u32 status = s->w.h.status, seq = c->answered;
 	__u64 i = seq & (PIPELINE_MAX - 1);
@@ -111,8 +121,14 @@ static __always_inline int http_response(struct scratch *s, struct conn *c)
 		return 1;
 	}
 	c->answered = seq + 1;
-	if ((pending & PENDING_CRED) && !c->unpaired)
-		emit_status(&s->status, c, seq, status);
+	if ((pending & PENDING_CRED) && !c->unpaired) {
+		s->said_token = seq + 1 == c->sent ? c->token : 0;
+		if (s->w.h.saying)
+			said_answer(slot, seq, status, 0);
+		else
+			emit_status(&s->status, c, seq, status);
+	}
+	s->w.heads = http_heads(c);
 	if (status == 101 || ((pending & PENDING_CONNECT) && status < 300)) {
 		c->dir[OUT].state = H1_S_OPAQUE;
 		c->dir[IN].state = H1_S_OPAQUE;
@@ -136,7 +152,7 @@ __weak __noinline int http_head(__u32 slot)
 		rule = mint_match(slot);
 		http_request(s, c, rule);
 	} else {
-		no_body = http_response(s, c);
+		no_body = http_response(s, c, slot);
 	}
 	if (s->w.d.state < H1_S_UPGRADED)
 		h1_body(&s->w, no_body);

@@ -7,6 +7,7 @@
 #define TT_HTTP2_BPF_H
 
 #include "mint.bpf.h"
+#include "said.bpf.h"
 
 /* ---- entries of the dynamic tables ---- */
 
@@ -34,6 +35,9 @@ static __always_inline __u8 *h2_text(struct h1_head *h, __u8 field, __u32 *max)
 	case TT_CONTROL_MCP_NAME:
 		*max = TT_MCP_NAME_LEN;
 		return h->mcp_name;
+	case TT_CONTROL_SAID:
+		*max = TT_PATH_LEN;
+		return h->said.text + (h->said.field_at & 1023);
 	default:
 		*max = TT_HOST_LEN;
 		return h->host;
@@ -63,9 +67,15 @@ static __always_inline void h2_text_load(struct scratch *s, const struct hpack_k
 	case TT_CONTROL_MCP_NAME:
 		__builtin_memcpy(h->mcp_name, t->text, TT_MCP_NAME_LEN);
 		break;
-	default:
+	case TT_CONTROL_HOST:
+	case TT_CONTROL_AUTHORITY:
 		if (!h->host_len)
 			__builtin_memcpy(h->host, t->text, TT_HOST_LEN);
+		break;
+	case TT_CONTROL_SAID:
+		if (s->w.heads && s->x.f.kind == H1_RESPONSES)
+			said_load(h, s->x.entry.carrier, t->text, s->x.entry.text_len);
+		break;
 	}
 }
 
@@ -173,10 +183,20 @@ static __always_inline void h2_answer(struct scratch *s, struct conn *c, const s
 	bpf_map_delete_elem(&streams, key);
 }
 
+/* The same with what the head in the slot says. */
+static __always_inline void h2_answer_head(struct scratch *s, struct conn *c, const struct stream_key *key,
+					   struct stream *row, __u32 slot, __u32 status)
+{
+	s->said_token = row->token;
+	said_answer(slot, row->seq, status, s->x.b.grpc);
+	c->answered++;
+	bpf_map_delete_elem(&streams, key);
+}
+
 /* A use was reported: its response is awaited, or was here first. */
 static __always_inline void h2_await(struct scratch *s, struct conn *c, const struct stream_key *key)
 {
-	struct stream first = { .seq = TT_SEQ_STREAM | key->stream }, *row;
+	struct stream first = { .seq = TT_SEQ_STREAM | key->stream, .token = said_token(&s->use) }, *row;
 
 	c->sent++;
 	if (s->x.b.flags & H2_B_GRPC)
@@ -301,6 +321,8 @@ __weak __noinline int h2_response(__u32 slot)
 	} else if (row->flags & STREAM_EARLY) {
 		row->grpc = b->grpc;
 		row->flags |= done ? STREAM_DONE : 0;
+	} else if (done && s->w.h.saying && b->status) {
+		h2_answer_head(s, c, &key, row, slot, b->status);
 	} else if (done) {
 		/* Without a status it is trailers, or an unseen entry was its status. */
 		h2_answer(s, c, &key, row, b->status ? b->status : row->status, b->grpc);

@@ -37,6 +37,7 @@ struct conn {
 	__u64 candidate;	/* socket that fits, not proven yet */
 	__u64 late_ns;		/* when this row began with a response */
 	__u64 epoch;		/* rustls: of what encrypts its records; 0 = not known yet */
+	__u64 token;		/* HTTP/1: said_token() of the last request that had a credential */
 	struct http1 dir[2];
 	struct tt_tuple tuple;
 	__u32 sent, answered;	/* requests and final responses so far */
@@ -77,6 +78,7 @@ struct stream {
 	__u16 status;		/* of a response that is not complete; 0 = none yet */
 	__u8 grpc;		/* grpc-status + 1 */
 	__u8 flags;		/* STREAM_* */
+	__u64 token;		/* said_token() */
 };
 
 #define STREAM_GRPC 1		/* the status is in the trailers */

@@ -89,6 +89,8 @@ struct scratch {
 	struct known_work known;
 	struct tt_ev_use use;
 	struct tt_ev_status status;
+	struct tt_ev_said said;
+	__u64 said_token, said_hash;	/* of said.bpf.h */
 	__u32 spans;
 	__u32 mint_rule, mint_status;	/* for span_add() */
 	__u32 mint_set;

@@ -238,6 +238,7 @@ CREATE TABLE fact (
 	token_audience TEXT NOT NULL DEFAULT '',
 	token_scopes TEXT NOT NULL DEFAULT '',
 	token_needed_scopes TEXT NOT NULL DEFAULT '',
+	token_answers TEXT NOT NULL DEFAULT '',
 	token_roles TEXT NOT NULL DEFAULT '',
 	token_groups TEXT NOT NULL DEFAULT '',
 	token_issued INTEGER NOT NULL DEFAULT 0,

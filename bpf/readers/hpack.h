@@ -84,10 +84,15 @@ static __always_inline int hp_unseen(struct h2_work *x)
 }
 
 /* Only these fields of a response matter. */
-static __always_inline void hp_narrow(struct h2_work *x)
+static __always_inline void hp_narrow(struct h2_work *x, __u32 heads)
 {
 	__u8 field = x->b.field;
 
+	if (field == TT_CONTROL_SAID) {
+		if (hp_is_request(x) || x->f.promise || !heads)
+			x->b.field = 0;
+		return;
+	}
 	if (!hp_is_request(x) && field != TT_CONTROL_STATUS && field != TT_CONTROL_TYPE &&
 	    field != TT_CONTROL_GRPC_STATUS && field != HPACK_UNKNOWN)
 		x->b.field = 0;
@@ -215,7 +220,7 @@ static __always_inline int hp_named(struct h1_work *w, struct h2_work *x)
 	if (w->ask == H2_ASK_STATIC)
 		b->name_len = w->answer.length;
 	hp_mark(x);
-	hp_narrow(x);
+	hp_narrow(x, w->heads);
 	if (b->how == HP_INDEXED)
 		return hp_static(w, x);
 	b->value_part = 1;
@@ -272,7 +277,7 @@ static __always_inline int hp_got(struct h1_work *w, struct h2_work *x)
 	b->carrier = x->entry.carrier;
 	b->name_len = x->entry.name_len;
 	hp_mark(x);
-	hp_narrow(x);
+	hp_narrow(x, w->heads);
 	if (b->how != HP_INDEXED) {
 		b->value_part = 1;
 		return h2_to(x, HP_STR);
@@ -306,6 +311,7 @@ static __always_inline int hp_got_part(struct h1_work *w, struct h2_work *x)
 static __always_inline int hp_of_interest(const struct h2_work *x)
 {
 	return x->b.field == TT_CONTROL_STATUS || x->b.field == TT_CONTROL_GRPC_STATUS ||
+	       x->b.field == TT_CONTROL_SAID ||
 	       (x->b.field == TT_CONTROL_TYPE && x->b.number == 16);
 }
 
@@ -325,6 +331,8 @@ static __always_inline int hp_field(struct h1_work *w, struct h2_work *x)
 		h->made.length = 0;
 		if (b->field == TT_CONTROL_STATUS)
 			b->flags |= H2_B_BAD;
+		if (b->field == TT_CONTROL_SAID)
+			said_undo(&h->said);
 		b->field = 0;
 	} else {
 		hp_number(x, b->number);
@@ -348,6 +356,7 @@ static __always_inline void hp_entry_text(struct h1_work *w, struct h2_work *x)
 {
 	struct h1_head *h = &w->h;
 	struct hpack_entry *e = &x->entry;
+	__u32 len;
 
 	switch (x->b.field) {
 	case TT_CONTROL_METHOD:
@@ -368,6 +377,10 @@ static __always_inline void hp_entry_text(struct h1_work *w, struct h2_work *x)
 		break;
 	case TT_CONTROL_MCP_NAME:
 		e->text_len = h->mcp_name_len;
+		break;
+	case TT_CONTROL_SAID:
+		len = said_field_len(&h->said);
+		e->text_len = len <= TT_PATH_LEN ? len : 0;
 		break;
 	}
 }

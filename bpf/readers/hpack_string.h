@@ -137,6 +137,7 @@ static __always_inline int hp_for_inner(const struct h2_work *x)
 	case TT_CONTROL_PATH:
 	case TT_CONTROL_MCP_METHOD:
 	case TT_CONTROL_MCP_NAME:
+	case TT_CONTROL_SAID:
 		return 1;
 	default:
 		return 0;
@@ -173,6 +174,8 @@ static __always_inline void hp_value_begin(struct h1_work *w, struct h2_work *x)
 	} else if (b->field == TT_CONTROL_MCP_METHOD || b->field == TT_CONTROL_MCP_NAME) {
 		h1_value_start(w, H1_S_TEXT);
 		h1_text_start(&w->h, b->field);
+	} else if (b->field == TT_CONTROL_SAID) {
+		said_field(w, b->carrier);
 	}
 }
 
@@ -182,7 +185,7 @@ static __always_inline int hp_needed(const struct h2_work *x)
 	if (!x->skim || hp_for_eating(x))
 		return 1;
 	if (x->f.kind == H1_RESPONSES)
-		return 0;
+		return x->b.field == TT_CONTROL_SAID;
 	return hp_for_inner(x) || x->b.how == HP_INSERTED;
 }
 

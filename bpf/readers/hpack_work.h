@@ -206,13 +206,6 @@ struct h2_work {
 	struct h2_block b;
 };
 
-/* Copies within the work memory. In the kernel a helper does it: a loop would be verified byte by byte. */
-#ifdef __bpf__
-#define H2_COPY(to, from, n) bpf_probe_read_kernel(to, n, from)
-#else
-#define H2_COPY(to, from, n) __builtin_memcpy(to, from, n)
-#endif
-
 /* For tests, which want to see what was decoded. */
 #ifndef HPACK_SEEN
 #define HPACK_SEEN(w, x) ((void)0)

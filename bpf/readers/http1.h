@@ -15,6 +15,7 @@
  *     H1_HEAD    a head is complete: take it, then call h1_body()
  *     H1_CLAIMS  w->c.ev.token looks like a JWT: if its claims are not known yet, claims_step() until
  *                that has an answer (claims.h); call again
+ *     H1_SAID    call said_step() (said.h), which answers as this does
  *     H1_SPAN    w->span_len bytes of the body lie at w->span_at (only if d.spans); with H1_S_START
  *                the body is over. Call again
  *     H1_H2      the direction goes on as HTTP/2: readers/http2.h has to take over at w->pos;
@@ -237,6 +238,10 @@ static __always_inline int h1_step_field(struct h1_work *w, __u8 c, __u64 word, 
 		return h1_coding(w, c);
 	case H1_S_TEXT:
 		return h1_text(w, c);
+	case H1_S_SAID:
+	case H1_S_SAID_ASKED:
+	case H1_S_SAID_END:
+		return H1_SAID;
 	case H1_S_SCHEME_ASKED:
 		return h1_scheme_asked(w);
 	case H1_S_USER_ASKED:

@@ -3,7 +3,7 @@
 #ifndef TT_READERS_HTTP1_FIELDS_H
 #define TT_READERS_HTTP1_FIELDS_H
 
-#include "http1_start.h"
+#include "said.h"
 
 /* A field is over once the next line does not begin with a blank (obs-fold, RFC 9112, 5.2). */
 static __always_inline int h1_field_end(struct h1_work *w)
@@ -23,6 +23,8 @@ static __always_inline int h1_field_end(struct h1_work *w)
 	}
 	if (state == H1_S_UPGRADE && h->name_len == 3 && h->name_word == 0x633268ULL)	/* "h2c" */
 		h->flags |= H1_F_H2C;
+	if (state == H1_S_SAID)
+		w->d.state = H1_S_SAID_END;
 	if (state != H1_S_CRED)
 		return H1_NEXT;
 	if ((h->value & H1_V_SCHEME) && !h->words && h->name_len <= H1_SCHEME_MAX &&
@@ -81,6 +83,19 @@ static __always_inline int h1_name_word(struct h1_work *w, __u64 word)
 	return 1;
 }
 
+/* Lengths of names of a response that matter: those that what follows it depends on, ... */
+#define H1_LENGTHS (1ULL << 14 | 1ULL << 17 | 1ULL << 7)
+/* ... and those of what said.h reads. */
+#define H1_LENGTHS_SAID (1ULL << 8 | 1ULL << 10 | 1ULL << 14 | 1ULL << 16 | 1ULL << 17 | 1ULL << 19 | \
+			 1ULL << 23 | 1ULL << 38)
+
+static __always_inline int h1_name_matters(const struct h1_work *w)
+{
+	__u64 lengths = w->heads ? H1_LENGTHS | H1_LENGTHS_SAID : H1_LENGTHS;
+
+	return w->h.name_len < 64 && (lengths >> (w->h.name_len & 63) & 1);
+}
+
 static __always_inline int h1_name(struct h1_work *w, __u8 c)
 {
 	struct h1_head *h = &w->h;
@@ -96,8 +111,7 @@ static __always_inline int h1_name(struct h1_work *w, __u8 c)
 	}
 	if (!h->name_len)
 		return h1_bad(w, TT_DROP_bad_header);
-	/* Of a response only what follows it matters: Content-Length, Transfer-Encoding, Upgrade. */
-	if (w->d.kind == H1_RESPONSES && h->name_len != 14 && h->name_len != 17 && h->name_len != 7) {
+	if (w->d.kind == H1_RESPONSES && !h1_name_matters(w)) {
 		w->pos++;
 		h1_value_start(w, H1_S_SKIP);
 		return H1_NEXT;
@@ -207,6 +221,8 @@ static __always_inline int h1_name_asked(struct h1_work *w)
 		h1_value_start(w, H1_S_CRED);
 		h1_cred_start(w, H1_V_LEAD | (unwrap == TT_UNWRAP_SCHEME ? H1_V_SCHEME : 0));
 		h->carrier = w->answer.id;
+	} else if (unwrap == TT_CONTROL_SAID && w->d.kind == H1_RESPONSES && w->heads) {
+		said_field(w, w->answer.id);
 	} else {
 		h1_value_start(w, H1_S_SKIP);
 	}

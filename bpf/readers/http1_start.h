@@ -29,6 +29,7 @@ static __always_inline void h1_head_init(struct h1_head *h)
 	h->mcp_name_len = 0;
 	h->public_len = 0;
 	h->public_cred = 0;
+	h->saying = 0;
 	h->value_state = H1_S_SKIP;
 	h->idx = 0;
 }

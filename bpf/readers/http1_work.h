@@ -18,7 +18,7 @@
 #define H1_RUN_MAX 20		/* so many token characters in a row are taken for a secret */
 #define H1_HEX_MAX 16
 
-enum h1_result { H1_NEXT, H1_FILL, H1_ASK, H1_NOTE, H1_HEAD, H1_BAD, H1_H2, H1_CLAIMS, H1_SPAN };
+enum h1_result { H1_NEXT, H1_FILL, H1_ASK, H1_NOTE, H1_HEAD, H1_BAD, H1_H2, H1_CLAIMS, H1_SPAN, H1_SAID };
 
 /* How HTTP/2 begins; with H1_H2 in http1.digits. */
 enum h2_beginning {
@@ -57,6 +57,9 @@ enum h1_state {
 	H1_S_CODING,
 	H1_S_UPGRADE,
 	H1_S_TEXT,		/* a value that is reported as it is */
+	H1_S_SAID,		/* a field of a response that says something of a credential: said.h */
+	H1_S_SAID_ASKED,
+	H1_S_SAID_END,
 	H1_S_CRED,
 	H1_S_SCHEME_ASKED,
 	H1_S_USER_ASKED,
@@ -85,6 +88,38 @@ struct http1 {
 	__u8 digits;		/* of a chunk size; enum h2_beginning */
 	__u8 split;		/* a head is parked */
 	__u8 spans;		/* the body under way is of interest: H1_SPAN, H2_SPAN */
+	__u8 pad_[3];
+};
+
+/* Of a word of a public text: words.h. */
+struct word {
+	__u8 run, run_digits, hex, wide, wide_digits, wide_letters;
+};
+
+/* What a response says of its request's credential: said.h has the meaning. */
+#define SAID_GRANTED 112	/* where stretches of the text begin */
+#define SAID_GATHERED 408
+#define SAID_LEN TT_SAID_LEN
+struct h1_said {
+	__u8 text[SAID_LEN];
+	__u16 ids_end, granted_end, gathered_end;
+	__u16 at, limit;	/* of the item being written */
+	__u16 item_at, word_at;
+	__u16 field_at;		/* where the field's items begin */
+	__u16 bytes;		/* of the field's value */
+	struct word word;
+	__u8 field, row;	/* enum tt_said */
+	__u8 part;		/* enum said_part */
+	__u8 quote;
+	__u8 open;		/* an item is being written */
+	__u8 gap;		/* a blank stands before the next word */
+	__u8 hidden;		/* the word was replaced */
+	__u8 over;		/* the item does not fit */
+	__u8 cut;		/* one did not */
+	__u8 requires;		/* the field is AAuth-Requirement */
+	__u8 scheme_next;	/* the next word may be a scheme */
+	__u8 next;		/* row of the item to begin */
+	__u8 dots;		/* bytes of "{...}" still to come */
 	__u8 pad_[3];
 };
 
@@ -121,7 +156,7 @@ struct h1_head {
 	__u8 public_len;
 	__u8 mcp_method_len, mcp_name_len;
 	__u8 public_cred;	/* index in cred[] of what public_id belongs to */
-	__u8 pad3_[1];
+	__u8 saying;		/* of a response: `said` has begun */
 	struct tt_cred made;		/* the credential made last */
 	struct tt_cred cred[TT_CREDS_MAX];
 	/* From here on lie bytes of the message, or what they can be computed back from (a name's
@@ -132,12 +167,17 @@ struct h1_head {
 	__u64 scheme_hash;
 	__u32 base64_bits;
 	__u32 pad2_;
-	__u8 method[TT_METHOD_LEN];
-	__u8 mcp_method[TT_MCP_METHOD_LEN];
-	__u8 mcp_name[TT_MCP_NAME_LEN];
-	__u8 public_id[TT_PUBLIC_LEN];	/* of a credential that is none: an access key id */
-	__u8 host[H1_HOST_BUF + 8];	/* a word may be stored at any index */
-	__u8 path[H1_PATH_BUF];
+	union {
+		struct {	/* of a request */
+			__u8 method[TT_METHOD_LEN];
+			__u8 mcp_method[TT_MCP_METHOD_LEN];
+			__u8 mcp_name[TT_MCP_NAME_LEN];
+			__u8 public_id[TT_PUBLIC_LEN];	/* of a credential that is none: an access key id */
+			__u8 host[H1_HOST_BUF + 8];	/* a word may be stored at any index */
+			__u8 path[H1_PATH_BUF];
+		};
+		struct h1_said said;	/* of a response */
+	};
 };
 
 /* h1_head.flags: framing of the message */
@@ -173,7 +213,9 @@ struct h1_answer {
 	__u8 pad_[1];
 };
 
-enum h1_ask { H1_ASK_HEADER = 1, H1_ASK_PARAM, H1_ASK_SCHEME, H1_ASK_CLASS };
+enum h1_ask {
+	H1_ASK_HEADER = 1, H1_ASK_PARAM, H1_ASK_SCHEME, H1_ASK_CLASS, H1_ASK_COOKIE = TT_NAME_SET_COOKIE,
+};
 
 struct h1_work {
 	__u8 buf[H1_WINDOW + 8];	/* the window; 8 more so that a word may be loaded anywhere */
@@ -190,7 +232,7 @@ struct h1_work {
 	struct h1_answer answer;
 	__u64 seen[2];		/* shape.h: characters of the credential */
 	__u32 seen_from;	/* from where on, plus 1; 0 = not looked at */
-	__u32 pad_;
+	__u32 heads;		/* the next response is to a request with a credential: said.h */
 	struct http1 d;
 	struct h1_head h;
 	struct claims c;	/* of the credential being read */
@@ -278,6 +320,13 @@ static __always_inline void h1_value_start(struct h1_work *w, __u8 state)
 	h1_name_start(&w->h);
 	w->d.state = state;
 }
+
+/* Copies within the work memory. In the kernel a helper does it: a loop would be verified byte by byte. */
+#ifdef __bpf__
+#define H2_COPY(to, from, n) bpf_probe_read_kernel(to, n, from)
+#else
+#define H2_COPY(to, from, n) __builtin_memcpy(to, from, n)
+#endif
 
 /* The eight bytes of the window at w->pos + 8 * i. */
 static __always_inline __u64 h1_word(const struct h1_work *w, __u32 i)

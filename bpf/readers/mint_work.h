@@ -9,14 +9,12 @@
 #define TT_READERS_MINT_WORK_H
 
 #include "http1.h"
+#include "words.h"
 
 #define MINT_BODY_MAX (256 * 1024)	/* bytes of one body; the largest answers have some tens of KiB */
 #define MINT_DEPTH_MAX 60	/* of nested values: a bit each */
 #define MINT_PATH_MAX 4		/* members deeper than this have no name here */
 #define MINT_TEXT_MAX 255	/* bytes of one text */
-#define MINT_RUN_MAX 20		/* so many letters and digits in a row are taken for a secret, */
-#define MINT_LETTERS_MAX 32	/* without a digit so many, */
-#define MINT_WIDE_MAX 32	/* with what tokens have between them so many */
 
 enum mint_result {
 	M_NEXT,		/* call again */
@@ -82,7 +80,7 @@ struct mint_body {
 	__u8 gap;		/* a blank stands before the next word */
 	__u8 hidden;		/* the word was replaced */
 	__u8 cut;		/* the text does not fit */
-	__u8 run, run_digits, hex, wide, wide_digits, wide_letters;
+	struct word word;	/* of the text being read */
 	__u8 creds;
 	__u8 flags;		/* TT_MINT_* */
 	__u8 ended;		/* no more bytes will come than those of this piece */
@@ -122,12 +120,7 @@ static __always_inline void mint_word_start(struct mint_body *m)
 {
 	m->word_at = m->text_len;
 	m->hidden = 0;
-	m->run = 0;
-	m->run_digits = 0;
-	m->hex = 0;
-	m->wide = 0;
-	m->wide_digits = 0;
-	m->wide_letters = 0;
+	word_start(&m->word);
 }
 
 static __always_inline void mint_text_start(struct mint_body *m)
@@ -151,33 +144,12 @@ static __always_inline void mint_text_hide(struct mint_body *m)
 	m->hidden = 1;
 }
 
-static __always_inline void mint_count(__u8 *n, int on)
-{
-	*n = !on ? 0 : *n < 250 ? *n + 1 : *n;
-}
-
-/* Could the word, with this byte in it, be a secret? Names of scopes, URIs, UUIDs and dates are none. */
+/* Could the word, with this byte in it, be a secret? */
 static __always_inline int mint_suspect(struct mint_body *m, __u8 c)
 {
-	__u8 lower = c | 0x20;
-	int letter = lower >= 'a' && lower <= 'z', digit = h1_digit(c);
-	int other = c == '-' || c == '_' || c == '.' || c == '~' || c == '+' || c == '=';
-
 	if (m->what == TT_MINT_KEY_ID)
-		return !(digit || (c >= 'A' && c <= 'Z')) || m->text_len - m->word_at >= 24;
-	mint_count(&m->run, letter || digit || c == '=');
-	mint_count(&m->hex, h1_hex(c) >= 0);
-	mint_count(&m->wide, letter || digit || other);
-	if (!m->run)
-		m->run_digits = 0;
-	if (!m->wide)
-		m->wide_digits = m->wide_letters = 0;
-	m->run_digits |= digit;
-	if (digit && m->wide_digits < 250)
-		m->wide_digits++;
-	m->wide_letters |= letter && lower > 'f';
-	return m->hex >= H1_HEX_MAX || m->run >= (m->run_digits ? MINT_RUN_MAX : MINT_LETTERS_MAX) ||
-	       (m->wide >= MINT_WIDE_MAX && m->wide_digits >= 3 && m->wide_letters);
+		return !word_is_key(c, m->text_len - m->word_at);
+	return word_suspect(&m->word, c);
 }
 
 static __always_inline void mint_text_put(struct mint_body *m, __u8 c)

@@ -16,7 +16,7 @@
 
 #include <linux/types.h>
 
-#define TT_ABI 3
+#define TT_ABI 4
 
 /* Limits. Strings are cut (and flagged) at these; counts are evicted or dropped and counted. */
 #define TT_COMM_LEN 16		/* TASK_COMM_LEN, include/linux/sched.h */
@@ -151,6 +151,7 @@ _Static_assert(sizeof(struct tt_ev_use) == 112 + 8 + 16 + 160 + 96 + 8 + 96 + 32
 /* tt_ev_status.flags */
 #define TT_STATUS_GRPC 1	/* grpc is the call's grpc-status */
 #define TT_STATUS_UNSENT 2	/* the request, and those after it, never left the process; status 0 */
+#define TT_STATUS_SAID_CUT 4	/* not all of the texts had room */
 
 struct tt_ev_status {
 	struct tt_ev_hdr h;
@@ -158,9 +159,41 @@ struct tt_ev_status {
 				 * ended without a response (RST_STREAM, GOAWAY): no status will follow */
 	__u8 grpc;		/* grpc-status, 0..16 (gRPC "PROTOCOL-HTTP2"); values above as 255 */
 	__u8 flags;		/* TT_STATUS_* */
-	__u8 pad_[4];
+	__u16 text_len;		/* of what the response's head said, which follows: struct tt_ev_said */
+	__u8 pad_[2];
 };
 _Static_assert(sizeof(struct tt_ev_status) == 120, "bump TT_ABI");
+
+/*
+ * What a response says of the credential of its request: items of a row, a length, and words with a blank
+ * between them. Public texts; a word that could be a secret is "{...}". What is granted and needed is told
+ * when it is news of the token, not with each response.
+ */
+#define TT_SAID_LEN 616
+enum tt_said {
+	TT_SAID_SCOPES = 1,		/* X-OAuth-Scopes: granted; a list may have several items */
+	TT_SAID_EXPIRES = 2,		/* GitHub-Authentication-Token-Expiration */
+	TT_SAID_NEEDED = 3,		/* X-Accepted-OAuth-Scopes: any of them would do */
+	TT_SAID_SCHEME = 4,		/* of WWW-Authenticate, and of it only this, */
+	TT_SAID_ERROR = 5,		/* error, */
+	TT_SAID_SCOPE = 6,		/* scope */
+	TT_SAID_RESOURCE = 7,		/* and resource_metadata (RFC 9728) */
+	TT_SAID_REQUIREMENT = 8,	/* of AAuth-Requirement */
+	TT_SAID_NONCE = 9,		/* DPoP-Nonce: that it is there */
+	TT_SAID_COOKIE = 10,		/* Set-Cookie of a session: number of its name (tokens/names.c), two bytes */
+	TT_SAID_IDS = 16,		/* from here on: the server's name for this request */
+	TT_SAID_AUDIT_ID = 16,		/* Audit-ID (Kubernetes) */
+	TT_SAID_GITHUB_ID = 17,		/* X-GitHub-Request-Id */
+	TT_SAID_AMZN_ID = 18,		/* x-amzn-RequestId */
+	TT_SAID_AMZ_ID = 19,		/* x-amz-request-id */
+};
+
+/* As long as its text. */
+struct tt_ev_said {
+	struct tt_ev_status s;
+	__u8 text[TT_SAID_LEN];
+};
+_Static_assert(sizeof(struct tt_ev_said) == 120 + TT_SAID_LEN, "bump TT_ABI");
 
 /* tt_ev_claims.flags. With one of the first three there is no text. */
 #define TT_CLAIMS_UNSIGNED 1	/* no third segment, or alg is none: whoever has the payload has the token */
@@ -316,6 +349,7 @@ enum tt_name_space {
 	TT_NAME_SCHEME = 3,
 	TT_NAME_STATIC = 4,		/* a name of HPACK's static table: hash = its index, length = 0 */
 	TT_NAME_PATH = 5,		/* never in the table: a place that has no name */
+	TT_NAME_SET_COOKIE = 7,		/* a session cookie that an answer sets */
 };
 enum tt_unwrap {
 	TT_UNWRAP_WHOLE = 1,		/* the whole value, blanks and one pair of quotes trimmed */

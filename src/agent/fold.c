@@ -173,6 +173,10 @@ static void add_more(struct row *row, const struct use *u)
 		to->first_ns = u->first_ns;
 	if (u->last_ns > to->last_ns)
 		to->last_ns = u->last_ns;
+	if (u->request_id[0]) {
+		memcpy(to->request_id, u->request_id, sizeof(to->request_id));
+		to->request_id_field = u->request_id_field;
+	}
 	if (to->client_port != u->client_port)
 		to->client_port = 0;
 	if (to->peer_port != u->peer_port)

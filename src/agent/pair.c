@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "agent/said.h"
 #include "base/cleanup.h"
 #include "base/lru.h"
 #include "sinks/sink.h"
@@ -225,7 +226,7 @@ static void forget_unsent(struct pair *p, const struct tt_ev_hdr *h)
 
 void pair_status(struct pair *p, const struct tt_ev_status *ev)
 {
-	const struct outcome outcome = {
+	struct outcome outcome = {
 		.status = ev->status,
 		.has_grpc = ev->flags & TT_STATUS_GRPC,
 		.grpc_status = ev->grpc,
@@ -240,7 +241,16 @@ void pair_status(struct pair *p, const struct tt_ev_status *ev)
 	if (!w)
 		return;
 	fill_tuple(w, &ev->h);
+	if (ev->text_len)
+		said_request_id(ev, &outcome);
 	complete(p, w, outcome);
+}
+
+const struct tt_ev_use *pair_waiting(const struct pair *p, const struct tt_ev_hdr *h)
+{
+	const struct waiting *w = waiting_find(p, h->conn, h->seq);
+
+	return w ? &w->ev : NULL;
 }
 
 void pair_close(struct pair *p, const struct tt_ev_status *ev)

@@ -25,6 +25,8 @@ void pair_free(struct pair *p);		/* what still waits is lost: call pair_flush() 
 void pair_set_wait(struct pair *p, uint64_t wait_ns);
 
 void pair_use(struct pair *p, const struct tt_ev_use *ev, uint64_t now_ns);
+/* The request that waits for this status; NULL: none. Valid until the next call. */
+const struct tt_ev_use *pair_waiting(const struct pair *p, const struct tt_ev_hdr *h);
 void pair_status(struct pair *p, const struct tt_ev_status *ev);
 void pair_close(struct pair *p, const struct tt_ev_status *ev);
 void pair_tick(struct pair *p, uint64_t now_ns);	/* completes those that waited too long */

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "agent/said.h"
 #include "base/cleanup.h"
 #include "sinks/sink.h"
 
@@ -69,7 +70,7 @@ static bool status_ok(const struct tt_ev_status *ev)
 		return false;
 	if (ev->flags == TT_STATUS_UNSENT)
 		return ev->status == 0 && ev->grpc == 0;
-	if (ev->flags & ~TT_STATUS_GRPC)
+	if (ev->flags & ~(TT_STATUS_GRPC | TT_STATUS_SAID_CUT))
 		return false;
 	if (ev->flags & TT_STATUS_GRPC)
 		return ev->grpc <= GRPC_STATUS_LAST || ev->grpc == UINT8_MAX;
@@ -124,13 +125,14 @@ static bool record(const struct ring_ops *ops, void *ctx, const void *bytes, siz
 		ops->use(ctx, bytes);
 		return true;
 	case TT_EV_STATUS:
-		if (len != sizeof(*status) || !status_ok(status))
+		if (len < sizeof(*status) || len != sizeof(*status) + status->text_len ||
+		    status->text_len > TT_SAID_LEN || !status_ok(status) || !said_ok(status))
 			return false;
 		ops->status(ctx, status);
 		return true;
 	case TT_EV_CLOSE:
 		if (len != sizeof(*status) || status->status != 0 || status->flags != 0 ||
-		    status->grpc != 0)
+		    status->grpc != 0 || status->text_len != 0)
 			return false;
 		ops->close(ctx, status);
 		return true;

@@ -12,7 +12,7 @@
 
 struct ring_ops {
 	void (*use)(void *ctx, const struct tt_ev_use *ev);
-	void (*status)(void *ctx, const struct tt_ev_status *ev);
+	void (*status)(void *ctx, const struct tt_ev_status *ev);	/* with its text behind it: said.h */
 	void (*close)(void *ctx, const struct tt_ev_status *ev);
 	void (*claims)(void *ctx, const struct tt_ev_claims *ev);	/* as long as its text */
 	void (*mint)(void *ctx, const struct tt_ev_mint *ev);

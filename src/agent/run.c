@@ -37,6 +37,7 @@
 #include "agent/pair.h"
 #include "agent/profile.h"
 #include "agent/ring.h"
+#include "agent/said.h"
 #include "agent/told.h"
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -107,9 +108,36 @@ static void on_use(void *ctx, const struct tt_ev_use *ev)
 		pair_use(a->pair, ev, a->now_ns);
 }
 
+/* What the response says of its request's credential. */
+static void take_said(struct agent *a, const struct tt_ev_status *ev)
+{
+	static const struct process_info nobody;
+	const struct tt_ev_use *request = pair_waiting(a->pair, &ev->h);
+	struct facts facts = { 0 };
+	struct use u;
+	int i = request ? said_about(request) : -1;
+	int r = i < 0 ? 0 : said_facts(ev, &facts);
+
+	if (r < 0)
+		agent_drops[TT_DROP_tokens_full]++;
+	/* The class that the credential has on this host. */
+	if (!facts_empty(&facts) && convert_use(a->convert, request, (size_t)i, (struct outcome){ 0 },
+						&nobody, &u) > 0 && !u.placeholder) {
+		struct token about = { .class_name = u.class_name, .kind = u.kind, .length = u.length };
+
+		memcpy(about.token_id, u.token_id, sizeof(about.token_id));
+		memcpy(about.key_id, u.key_id, sizeof(about.key_id));
+		(void)inventory_facts(a->inventory, &about, &facts);	/* counts by itself */
+	}
+	facts_done(&facts);
+}
+
 static void on_status(void *ctx, const struct tt_ev_status *ev)
 {
 	struct agent *a = ctx;
+
+	if (ev->text_len)
+		take_said(a, ev);
 
 	pair_status(a->pair, ev);
 	minting_status(a->minting, ev, a->now_ns);

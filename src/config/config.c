@@ -302,7 +302,12 @@ static bool is_field_name(const char *name)
 {
 	static const char *const control[] = {"host",	      "content-length", "transfer-encoding",
 					      "upgrade",      "content-type",	"grpc-status",
-					      "mcp-method",   "mcp-name"};
+					      "mcp-method",   "mcp-name",
+					      "x-oauth-scopes", "x-accepted-oauth-scopes",
+					      "github-authentication-token-expiration",
+					      "www-authenticate", "aauth-requirement", "dpop-nonce",
+					      "set-cookie", "audit-id", "x-github-request-id",
+					      "x-amzn-requestid", "x-amz-request-id"};
 	size_t len = strspn(name, "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
 				  "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
 

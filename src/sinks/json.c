@@ -153,7 +153,7 @@ static int put_process(json_t *o, const struct use *u)
 
 static int put_http(json_t *o, const struct use *u)
 {
-	json_t *h = json_object();
+	json_t *h = json_object(), *request = json_object();
 	int r = 0;
 
 	if (u->version)
@@ -161,6 +161,10 @@ static int put_http(json_t *o, const struct use *u)
 	r |= put_text(h, "method", u->method);
 	r |= put_text(h, "path", u->path);
 	r |= put_known(h, "status", u->status);
+	r |= put_text(request, "id", u->request_id);
+	if (u->request_id_field)
+		r |= put_text(request, "id_header", u->request_id_field);
+	r |= put_object(h, "request", request);
 	r |= put_object(o, "http", h);
 	return r;
 }

@@ -77,6 +77,7 @@ int record_use(const struct use *u, const char *node, uint8_t *to, size_t size)
 	Tokentrail__V1__Process process = TOKENTRAIL__V1__PROCESS__INIT;
 	Tokentrail__V1__Container container = TOKENTRAIL__V1__CONTAINER__INIT;
 	Tokentrail__V1__Http http = TOKENTRAIL__V1__HTTP__INIT;
+	Tokentrail__V1__HttpRequest request = TOKENTRAIL__V1__HTTP_REQUEST__INIT;
 	Tokentrail__V1__Rpc rpc = TOKENTRAIL__V1__RPC__INIT;
 	Tokentrail__V1__Grpc grpc = TOKENTRAIL__V1__GRPC__INIT;
 	Tokentrail__V1__Mcp mcp = TOKENTRAIL__V1__MCP__INIT;
@@ -106,6 +107,9 @@ int record_use(const struct use *u, const char *node, uint8_t *to, size_t size)
 	http.method = text(u->method);
 	http.path = text(u->path);
 	http.status = u->status;
+	request.id = text(u->request_id);
+	request.id_header = text(u->request_id_field ? u->request_id_field : "");
+	http.request = *u->request_id ? &request : NULL;
 	rpc.system = text("grpc");
 	rpc.grpc = &grpc;
 	grpc.status_case = TOKENTRAIL__V1__GRPC__STATUS_STATUS_CODE;

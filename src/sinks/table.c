@@ -185,7 +185,8 @@ static int table_use(void *sink, const struct use *u)
 	row->count += u->count;
 	if (u->last_ns >= row->last_ns) {
 		row->last_ns = u->last_ns;
-		row->outcome = (struct outcome){ u->status, u->has_grpc, u->grpc_status };
+		row->outcome = (struct outcome){ .status = u->status, .has_grpc = u->has_grpc,
+							 .grpc_status = u->grpc_status };
 		set_process(row, u);
 	}
 	s->uses += u->count;

@@ -491,6 +491,9 @@ static bool is_control_field(const char *name)
 	static const char *const names[] = {
 		"host", "content-length", "transfer-encoding", "upgrade", "content-type",
 		"grpc-status", "mcp-method", "mcp-name",
+		"x-oauth-scopes", "x-accepted-oauth-scopes", "github-authentication-token-expiration",
+		"www-authenticate", "aauth-requirement", "dpop-nonce", "set-cookie", "audit-id",
+		"x-github-request-id", "x-amzn-requestid", "x-amz-request-id",
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)

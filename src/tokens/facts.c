@@ -131,6 +131,25 @@ static bool same(const struct facts *a, const struct facts *b, enum fact which)
 	return a->value[which].number == b->value[which].number;
 }
 
+/* Elements of these come one by one, from one response and another. */
+static bool adds_up(enum fact which)
+{
+	return which == FACT_token_needed_scopes || which == FACT_token_answers;
+}
+
+static int add_all(struct facts *to, enum fact list, const char *from, bool *ret_changed)
+{
+	size_t before = strlen(facts_text(to, list));
+	int r = 0;
+
+	for (size_t n; *from && r == 0; from += n + (from[n] == FACTS_LIST_SEPARATOR)) {
+		n = strcspn(from, (char[]){ FACTS_LIST_SEPARATOR, 0 });
+		r = facts_add(to, list, from, n);
+	}
+	*ret_changed |= strlen(facts_text(to, list)) != before;
+	return r;
+}
+
 int facts_merge(struct facts *to, const struct facts *from, bool *ret_changed)
 {
 	*ret_changed = false;
@@ -139,6 +158,12 @@ int facts_merge(struct facts *to, const struct facts *from, bool *ret_changed)
 
 		if (!is_known(from, i) || same(to, from, i))
 			continue;
+		if (adds_up(i)) {
+			r = add_all(to, i, from->value[i].text, ret_changed);
+			if (r < 0)
+				return r;
+			continue;
+		}
 		*ret_changed = true;
 		if (has_text(i))
 			r = replace(to, i, from->value[i].text);

@@ -60,7 +60,8 @@ const char *facts_text(const struct facts *f, enum fact which);	/* a list with i
 uint64_t facts_number(const struct facts *f, enum fact which);
 bool facts_empty(const struct facts *f);	/* nothing is known */
 
-/* Every fact of `from` into `to`; a list is replaced as a whole. *ret_changed: `to` says something
+/* Every fact of `from` into `to`; a list is replaced as a whole, but for those that responses add to
+ * (token.needed_scopes, token.answers). *ret_changed: `to` says something
  * else now. -ENOMEM: some are in it, some not. */
 int facts_merge(struct facts *to, const struct facts *from, bool *ret_changed);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table of names for the head readers: carriers.tsv, the control fields, HPACK's static names. */
+#include <stdio.h>
 #include <string.h>
 
 #include <readers/fields.h>
@@ -28,6 +29,26 @@ static const struct {
 };
 #define CONTROL_FIELDS (sizeof(control_fields) / sizeof(control_fields[0]))
 
+/* Of responses: what they say of a credential. */
+static const struct {
+	const char *name;
+	enum tt_said said;
+} said_fields[] = {
+	/* A name of another length: H1_LENGTHS_SAID (readers/http1_fields.h). */
+	{ "x-oauth-scopes", TT_SAID_SCOPES },
+	{ "github-authentication-token-expiration", TT_SAID_EXPIRES },
+	{ "x-accepted-oauth-scopes", TT_SAID_NEEDED },
+	{ "www-authenticate", TT_SAID_SCHEME },
+	{ "aauth-requirement", TT_SAID_REQUIREMENT },
+	{ "dpop-nonce", TT_SAID_NONCE },
+	{ "set-cookie", TT_SAID_COOKIE },
+	{ "audit-id", TT_SAID_AUDIT_ID },
+	{ "x-github-request-id", TT_SAID_GITHUB_ID },
+	{ "x-amzn-requestid", TT_SAID_AMZN_ID },
+	{ "x-amz-request-id", TT_SAID_AMZ_ID },
+};
+#define SAID_FIELDS (sizeof(said_fields) / sizeof(said_fields[0]))
+
 /* RFC 7541, appendix A: the names at index 1 and following. */
 static const char *const static_names[] = {
 	":authority", ":method", ":method", ":path", ":path", ":scheme", ":scheme", ":status", ":status",
@@ -42,6 +63,30 @@ static const char *const static_names[] = {
 };
 #define STATIC_NAMES (sizeof(static_names) / sizeof(static_names[0]))
 _Static_assert(STATIC_NAMES == 61, "RFC 7541, appendix A");
+
+/* Cookies that are sessions: of an answer that sets one its name is told. */
+static const char *const session_cookies[] = {
+	"session", "sessionid", "sid", "connect.sid", "JSESSIONID", "PHPSESSID", "ASP.NET_SessionId",
+	".AspNetCore.Cookies", ".AspNetCore.Session", "laravel_session", "_session_id", "_gitlab_session",
+	"user_session", "sessionKey", "CF_Authorization", "KEYCLOAK_IDENTITY", "AUTH_SESSION_ID", "idx",
+	"ESTSAUTH", "ESTSAUTHPERSISTENT", "_oauth2_proxy", "grafana_session", "argocd.token", "d", "token",
+	"access_token", "refresh_token", "id_token", "auth", "jwt", "remember_token", "remember_user_token",
+	"rack.session", "next-auth.session-token",
+};
+#define SESSION_COOKIES (sizeof(session_cookies) / sizeof(session_cookies[0]))
+
+const char *names_cookie(uint16_t id)
+{
+	return id && id <= SESSION_COOKIES ? session_cookies[id - 1] : "";
+}
+
+const char *names_said(uint8_t said)
+{
+	for (size_t i = 0; i < SAID_FIELDS; i++)
+		if (said_fields[i].said == said)
+			return said_fields[i].name;
+	return "";
+}
 
 struct names_put {
 	int (*put)(const struct tt_name_key *key, const struct tt_name_val *val, void *data);
@@ -69,6 +114,12 @@ static struct tt_name_val static_val(const char *name)
 			val.unwrap = control_fields[i].control;
 		}
 	}
+	for (size_t i = 0; i < SAID_FIELDS; i++) {
+		if (strcmp(said_fields[i].name, name) == 0) {
+			val.id = said_fields[i].said;
+			val.unwrap = TT_CONTROL_SAID;
+		}
+	}
 	for (uint16_t id = carrier_next(0); id; id = carrier_next(id)) {
 		const struct carrier *c = carrier_get(id);
 
@@ -93,6 +144,21 @@ static int names_static(const struct names_put *p)
 	return r;
 }
 
+/* By itself, and with the prefixes that bind it to a host (RFC 6265bis, 4.1.3). */
+static int names_cookie_put(const struct names_put *p, size_t i)
+{
+	static const char *const prefixes[] = { "", "__Secure-", "__Host-" };
+	int r = 0;
+
+	for (size_t k = 0; r >= 0 && k < sizeof(prefixes) / sizeof(prefixes[0]); k++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "%s%s", prefixes[k], session_cookies[i]);
+		r = names_one(p, TT_NAME_SET_COOKIE, name, (uint16_t)(i + 1), 0);
+	}
+	return r;
+}
+
 int names_each(int (*put)(const struct tt_name_key *key, const struct tt_name_val *val, void *data),
 	       void *data)
 {
@@ -102,6 +168,11 @@ int names_each(int (*put)(const struct tt_name_key *key, const struct tt_name_va
 	for (size_t i = 0; r >= 0 && i < CONTROL_FIELDS; i++)
 		r = names_one(&p, TT_NAME_HEADER, control_fields[i].name, 0xffff,
 			      control_fields[i].control);
+	for (size_t i = 0; r >= 0 && i < SAID_FIELDS; i++)
+		r = names_one(&p, TT_NAME_HEADER, said_fields[i].name, said_fields[i].said,
+			      TT_CONTROL_SAID);
+	for (size_t i = 0; r >= 0 && i < SESSION_COOKIES; i++)
+		r = names_cookie_put(&p, i);
 	for (uint16_t id = carrier_next(0); r >= 0 && id; id = carrier_next(id)) {
 		const struct carrier *c = carrier_get(id);
 

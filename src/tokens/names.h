@@ -6,11 +6,18 @@
 #ifndef TT_TOKENS_NAMES_H
 #define TT_TOKENS_NAMES_H
 
+#include <stdint.h>
+
 #include <tokentrail/abi.h>
 
 /* Calls put() for each name; stops at and returns its first negative result. -EEXIST: two names of
  * one space fall on the same hash, which a build must never ship. */
 int names_each(int (*put)(const struct tt_name_key *key, const struct tt_name_val *val, void *data),
 	       void *data);
+
+/* The names behind the numbers that an answer's texts have (enum tt_said): a header field, and a session's
+ * cookie of TT_SAID_COOKIE; "" = none. */
+const char *names_said(uint8_t said);
+const char *names_cookie(uint16_t id);
 
 #endif

@@ -20,6 +20,8 @@
 #define KEY_ID_LEN 17		/* 16 hex digits + NUL */
 #define ADDR_TEXT_LEN 46	/* INET6_ADDRSTRLEN */
 
+#define REQUEST_ID_LEN 64
+
 struct workload;
 
 /* How a request ended. All 0: not known. */
@@ -27,6 +29,9 @@ struct outcome {
 	uint16_t status;	/* of the HTTP response; 0 = not known */
 	bool has_grpc;
 	uint8_t grpc_status;	/* if has_grpc; 255 = a number that gRPC does not define */
+	/* The server's name for the request, and the response's field that had it. */
+	char request_id[REQUEST_ID_LEN];
+	const char *request_id_field;	/* static; NULL = none */
 };
 
 struct use {
@@ -59,6 +64,8 @@ struct use {
 	uint16_t status;		/* 0 = not known */
 	bool has_grpc;
 	uint8_t grpc_status;		/* as in struct outcome */
+	char request_id[REQUEST_ID_LEN];	/* likewise; of several the last one's */
+	const char *request_id_field;	/* static; NULL = none */
 	char mcp_method[TT_MCP_METHOD_LEN + 1];	/* "tools/call"; "" = no MCP request, or not known */
 	char mcp_name[TT_MCP_NAME_LEN + 1];	/* of the tool, resource or prompt; likewise */
 

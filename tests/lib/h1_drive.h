@@ -43,6 +43,13 @@ struct drive_tables {
 	struct tt_class_row rows[TT_CLASSES_MAX];
 };
 
+/* What a response says of its request's credential: items, as in struct tt_ev_said. */
+struct drive_said {
+	bool any, cut;
+	uint16_t len;
+	uint8_t text[TT_SAID_LEN];
+};
+
 struct drive_head {
 	uint8_t dir, kind, flags, use_flags, version, creds;
 	uint16_t status;
@@ -51,6 +58,7 @@ struct drive_head {
 	char path[TT_PATH_LEN + 1];
 	char host[TT_HOST_LEN + 1];
 	char mcp_method[TT_MCP_METHOD_LEN + 1], mcp_name[TT_MCP_NAME_LEN + 1];
+	struct drive_said said;
 	struct tt_cred cred[TT_CREDS_MAX];
 };
 
@@ -71,6 +79,7 @@ struct drive_note {
 struct drive {
 	const struct drive_tables *tables;
 	uint64_t key[2];
+	bool says;	  /* each request had a credential */
 	uint8_t poison;	  /* stands in all memory that the reader must not look at */
 	bool stop_at_bad; /* what follows a fault depends on where calls begin */
 	bool stopped;
@@ -240,6 +249,9 @@ static inline void drive_answer(struct drive *v)
 	case H1_ASK_CLASS:
 		drive_find_class(v->tables, w);
 		break;
+	case H1_ASK_COOKIE:
+		w->answer = drive_find_name(v->tables, w->h.name_hash, w->h.name_len, TT_NAME_SET_COOKIE);
+		break;
 	default:
 		v->broken = "an unknown question";
 	}
@@ -307,11 +319,43 @@ static inline const char *drive_tell(struct drive_told *told, struct claims *c)
 	return drive_check_claims(&c->ev, size);
 }
 
+/* As said.bpf.h puts it together. NULL, or an invariant that did not hold. */
+static inline const char *drive_take_said(const struct h1_head *h, struct drive_said *ret_said)
+{
+	const struct h1_said *s = &h->said;
+	const uint16_t from[] = { 0, SAID_GRANTED, SAID_GATHERED };
+	const uint16_t to[] = { s->ids_end, s->granted_end, s->gathered_end };
+	const uint16_t limit[] = { SAID_GRANTED, SAID_GATHERED, SAID_LEN };
+
+	memset(ret_said, 0, sizeof(*ret_said));
+	if (!h->saying)
+		return NULL;
+	ret_said->any = true;
+	ret_said->cut = s->cut != 0;
+	for (int i = 0; i < 3; i++) {
+		size_t at = from[i];
+
+		if (to[i] < from[i] || to[i] > limit[i])
+			return "a stretch of what is said beyond its room";
+		while (at + 2 <= to[i])
+			at += 2 + s->text[at + 1];
+		if (at != to[i])
+			return "an item of what is said that is not whole";
+		memcpy(ret_said->text + ret_said->len, s->text + from[i], to[i] - from[i]);
+		ret_said->len += to[i] - from[i];
+	}
+	return NULL;
+}
+
 static inline void drive_check_head(struct drive *v)
 {
 	const struct h1_head *h = &v->w.h;
 
-	if (h->path_len > TT_PATH_LEN || h->host_len > TT_HOST_LEN || h->method_len > TT_METHOD_LEN ||
+	if (v->w.d.kind == H1_RESPONSES)
+		return;
+	if (h->saying)
+		v->broken = "a request that says what only a response does";
+	else if (h->path_len > TT_PATH_LEN || h->host_len > TT_HOST_LEN || h->method_len > TT_METHOD_LEN ||
 	    h->mcp_method_len > TT_MCP_METHOD_LEN || h->mcp_name_len > TT_MCP_NAME_LEN)
 		v->broken = "a text is longer than its limit";
 	else if (h->creds > TT_CREDS_MAX)
@@ -344,11 +388,13 @@ static inline void drive_keep_head(struct drive *v, int dir)
 	to->creds = h->creds;
 	to->path_len = h->path_len;
 	to->host_len = h->host_len;
-	memcpy(to->path, h->path, h->path_len);
-	memcpy(to->host, h->host, h->host_len);
-	memcpy(to->mcp_method, h->mcp_method, h->mcp_method_len);
-	memcpy(to->mcp_name, h->mcp_name, h->mcp_name_len);
+	if (v->w.d.kind == H1_RESPONSES)
+		v->broken = drive_take_said(h, &to->said);
 	if (v->w.d.kind == H1_REQUESTS) {
+		memcpy(to->path, h->path, h->path_len);
+		memcpy(to->host, h->host, h->host_len);
+		memcpy(to->mcp_method, h->mcp_method, h->mcp_method_len);
+		memcpy(to->mcp_name, h->mcp_name, h->mcp_name_len);
 		to->method_len = h->method_len;
 		memcpy(to->method, h->method, h->method_len);
 	}
@@ -426,6 +472,7 @@ static inline void drive_unpark(struct drive *v, int dir, uint32_t len)
 	w->total = len;
 	claims_restart(&w->c);
 	w->d = v->side[dir].d;
+	w->heads = v->says;
 	if (h1_in_head(&w->d))
 		w->h = v->side[dir].parked;
 }
@@ -464,6 +511,13 @@ static inline bool drive_resume(struct drive *v, int dir, const uint8_t *bytes, 
 	return true;
 }
 
+static inline int drive_step(struct h1_work *w)
+{
+	int r = h1_step(w);
+
+	return r == H1_SAID ? said_step(w) : r;
+}
+
 /* One call: `len` bytes of one direction. */
 static inline void drive_feed(struct drive *v, int dir, const void *data, size_t len)
 {
@@ -482,7 +536,7 @@ static inline void drive_feed(struct drive *v, int dir, const void *data, size_t
 		/* A byte takes a few steps, a blank that is held back one more. */
 		if (++v->steps > 8 * v->bytes + 64)
 			v->broken = "no end of steps";
-		switch (h1_step(w)) {
+		switch (drive_step(w)) {
 		case H1_NEXT:
 			break;
 		case H1_FILL:

@@ -50,6 +50,7 @@ struct h2_fact {
 	char host[TT_HOST_LEN + 1];
 	char mcp_method[TT_MCP_METHOD_LEN + 1];
 	char mcp_name[TT_MCP_NAME_LEN + 1];
+	struct drive_said said;
 	struct tt_cred cred[TT_CREDS_MAX];
 	uint64_t seen_fields, seen_hash; /* decoded fields: of H2_HEAD, and of a bad_message */
 	size_t seen_at, seen_len;
@@ -92,6 +93,7 @@ struct h2_drive {
 	uint8_t poison;
 	bool stop_at_bad; /* what follows a fault depends on where calls begin */
 	bool stopped;
+	bool says; /* each request had a credential */
 	bool skim; /* as the kernel does it; else everything is decoded and checked */
 	struct h2d_memo memo[H2D_MEMOS];
 	struct h2_fact facts[H2D_FACTS];
@@ -229,6 +231,9 @@ static inline void h2d_ask(struct h2_drive *v)
 	case H1_ASK_CLASS:
 		drive_find_class(t, w);
 		break;
+	case H1_ASK_COOKIE:
+		w->answer = drive_find_name(t, w->h.name_hash, w->h.name_len, TT_NAME_SET_COOKIE);
+		break;
 	case H2_ASK_STATIC:
 		if (i < 1 || i > HPACK_STATIC) {
 			v->broken = "no index of the static table";
@@ -274,6 +279,8 @@ static inline uint8_t *h2d_text(struct h1_head *h, uint8_t field)
 		return h->mcp_method;
 	case TT_CONTROL_MCP_NAME:
 		return h->mcp_name;
+	case TT_CONTROL_SAID:
+		return h->said.text + h->said.field_at;
 	default:
 		return NULL;
 	}
@@ -294,6 +301,11 @@ static inline void h2d_get(struct h2_drive *v, int dir)
 		return;
 	h2d_set(&v->name, s->name.p, s->name.len);
 	h2d_set(&v->value, s->value.p, s->value.len);
+	if (x->entry.field == TT_CONTROL_SAID) {
+		if (x->b.how == HP_INDEXED && v->says && x->f.kind == H1_RESPONSES)
+			said_load(&v->w.h, x->entry.carrier, s->text, x->entry.text_len);
+		return;
+	}
 	text = h2d_text(&v->w.h, x->entry.field);
 	if (!text || x->b.how != HP_INDEXED || (text == v->w.h.host && v->w.h.host_len))
 		return;
@@ -485,6 +497,8 @@ static inline void h2d_head(struct h2_drive *v, int dir)
 	h2d_take_seen(v, f);
 	if (f->bad)
 		v->broken = "a head that is none";
+	if (f->kind == H1_RESPONSES && !v->broken)
+		v->broken = drive_take_said(h, &f->said);
 	if (f->kind != H1_REQUESTS && h->creds)
 		v->broken = "credentials in a response";
 	if (h->creds > TT_CREDS_MAX)
@@ -535,7 +549,7 @@ static inline void h2d_inner(struct h2_drive *v, int dir)
 
 	while (!v->broken && !h2_inner_over(w, &v->x)) {
 		v->steps++;
-		r = h1_step(w);
+		r = drive_step(w);
 		if (r == H1_FILL || r == H1_BAD)
 			break;
 		if (r == H1_ASK) {
@@ -560,6 +574,7 @@ static inline void h2d_unpark(struct h2_drive *v, int dir, size_t len)
 	memset(&v->x, v->poison, sizeof(v->x));
 	v->w.key[0] = v->key[0];
 	v->w.key[1] = v->key[1];
+	v->w.heads = v->says;
 	claims_restart(&v->w.c);
 	v->x.base = v->x.fill = v->x.pos = 0;
 	v->x.total = (uint32_t)len;

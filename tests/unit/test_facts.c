@@ -121,6 +121,30 @@ static void merging(void **state)
 	facts_done(&b);
 }
 
+/* What responses say of the scopes that requests need comes one by one; what is granted is the last word. */
+static void adding_up(void **state)
+{
+	struct facts a = { 0 }, b = { 0 };
+	bool changed;
+
+	add(&a, FACT_token_needed_scopes, "repo");
+	add(&a, FACT_token_scopes, "repo");
+	add(&a, FACT_token_scopes, "user");
+	add(&b, FACT_token_needed_scopes, "user");
+	add(&b, FACT_token_needed_scopes, "repo");
+	add(&b, FACT_token_scopes, "user");
+	add(&b, FACT_token_answers, "error=e");
+	assert_int_equal(facts_merge(&a, &b, &changed), 0);
+	assert_true(changed);
+	assert_string_equal(facts_text(&a, FACT_token_needed_scopes), "repo\nuser");
+	assert_string_equal(facts_text(&a, FACT_token_scopes), "user");
+	assert_string_equal(facts_text(&a, FACT_token_answers), "error=e");
+	assert_int_equal(facts_merge(&a, &b, &changed), 0);
+	assert_false(changed);
+	facts_done(&a);
+	facts_done(&b);
+}
+
 static void times(void **state)
 {
 	struct facts f = { 0 };
@@ -138,7 +162,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing), cmocka_unit_test(names), cmocka_unit_test(texts),
-		cmocka_unit_test(lists), cmocka_unit_test(merging), cmocka_unit_test(times),
+		cmocka_unit_test(lists), cmocka_unit_test(merging), cmocka_unit_test(adding_up), cmocka_unit_test(times),
 	};
 
 	return cmocka_run_group_tests_name("facts", tests, NULL, NULL);

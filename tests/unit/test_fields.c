@@ -96,7 +96,7 @@ static void near_names_differ(void **state)
 static struct drive_tables tables;
 
 struct count {
-	size_t all, control, space[TT_NAME_STATIC + 1];
+	size_t all, control, space[TT_NAME_SET_COOKIE + 1];
 	struct tt_name_val statics[62];
 };
 
@@ -115,13 +115,13 @@ static int put_and_count(const struct tt_name_key *key, const struct tt_name_val
 {
 	struct count *n = data;
 
-	assert_in_range(key->space, TT_NAME_HEADER, TT_NAME_STATIC);
+	assert_in_range(key->space, TT_NAME_HEADER, TT_NAME_SET_COOKIE);
 	if (key->space == TT_NAME_STATIC) {
 		check_static(key, val, n);
 	} else {
 		assert_in_range(key->length, 1, 64);
 		assert_int_not_equal(val->id, 0);
-		assert_int_not_equal(val->unwrap, 0);
+		assert_int_equal(!val->unwrap, key->space == TT_NAME_SET_COOKIE);
 	}
 	n->all++;
 	n->control += key->space == TT_NAME_HEADER && val->id == 0xffff;
@@ -165,6 +165,15 @@ static void control_fields_are_refused(void **state)
 		assert_int_equal(find_header(names[i]).id, 0xffff);
 		assert_int_equal(carrier_add(TT_NAME_HEADER, names[i]), -EINVAL);
 	}
+	for (uint8_t said = 1; said < 64; said++) {
+		const char *name = names_said(said);
+
+		if (!*name)
+			continue;
+		assert_int_equal(find_header(name).id, said);
+		assert_int_equal(find_header(name).unwrap, TT_CONTROL_SAID);
+		assert_int_equal(carrier_add(TT_NAME_HEADER, name), -EINVAL);
+	}
 }
 
 /* RFC 7541, appendix A: an index says the same as the name that it stands for. */
@@ -178,6 +187,7 @@ static void static_names_are_the_names(void **state)
 		{ 5, ":path" }, { 6, ":scheme" }, { 8, ":status" }, { 14, ":status" },
 		{ 23, "authorization" }, { 28, "content-length" }, { 31, "content-type" },
 		{ 38, "host" }, { 49, "proxy-authorization" }, { 57, "transfer-encoding" },
+		{ 55, "set-cookie" }, { 61, "www-authenticate" },
 	};
 	struct count n = {0};
 

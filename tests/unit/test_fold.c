@@ -246,9 +246,31 @@ static void counts_add_up(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* Of several requests in one record the last one's name is told. */
+static void the_last_request_id_stays(void **state)
+{
+	struct use u = make("/a", 1000, 10);
+
+	fold_use(fold, &u, 10);
+	for (int i = 1; i <= 3; i++) {
+		snprintf(u.request_id, sizeof(u.request_id), "id-%d", i);
+		if (i == 3)
+			u.request_id[0] = 0;
+		u.request_id_field = i < 3 ? "audit-id" : NULL;
+		fold_use(fold, &u, 10);
+	}
+	fold_flush(fold);
+	assert_int_equal(outs, 2);
+	assert_string_equal(out[0].request_id, "");
+	assert_int_equal(out[1].count, 3);
+	assert_string_equal(out[1].request_id, "id-2");
+	assert_string_equal(out[1].request_id_field, "audit-id");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(the_last_request_id_stays),
 		TEST(first_goes_out_at_once_repeats_wait),
 		TEST(differing_client_ports_become_none),
 		TEST(ingress_peer_port_is_the_client_port),

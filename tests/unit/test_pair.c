@@ -311,6 +311,22 @@ static void requests_that_were_not_sent_do_not_come_out(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* The server's name for the request comes along; whoever wants more finds the request that waits. */
+static void what_is_said_comes_along(void **state)
+{
+	struct tt_ev_said ev = { .s = { .h = { .conn = 1, .seq = 2 }, .status = 200, .text_len = 4 },
+				 .text = { TT_SAID_AUDIT_ID, 2, 'i', 'd' } };
+
+	use(1, 2, 0);
+	assert_non_null(pair_waiting(pair, &ev.s.h));
+	assert_int_equal(pair_waiting(pair, &ev.s.h)->h.seq, 2);
+	pair_status(pair, &ev.s);
+	assert_int_equal(outs, 1);
+	assert_string_equal(out[0].outcome.request_id, "id");
+	assert_string_equal(out[0].outcome.request_id_field, "audit-id");
+	assert_null(pair_waiting(pair, &ev.s.h));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -326,6 +342,7 @@ int main(void)
 		TEST(full_table_completes_the_oldest),
 		TEST(nothing_is_lost_or_doubled),
 		TEST(requests_that_were_not_sent_do_not_come_out),
+		TEST(what_is_said_comes_along),
 	};
 
 	return cmocka_run_group_tests_name("pair", tests, NULL, NULL);

@@ -85,7 +85,7 @@ static void submit(uint32_t tgid, uint32_t seq, uint64_t now)
 {
 	struct tt_ev_use ev = event(tgid, seq, "curl");
 
-	process_submit(cache, &ev, (struct outcome){ 200, true, 7 }, now);
+	process_submit(cache, &ev, (struct outcome){ .status = 200, .has_grpc = true, .grpc_status = 7 }, now);
 }
 
 static void answer(uint32_t tgid, const char *executable, const char *cgroup)

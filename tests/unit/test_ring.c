@@ -264,9 +264,42 @@ static void wrong_grpc_statuses(void **state)
 		if (grpc > 16 && grpc < 255)
 			bad(&ev, sizeof(ev));
 		ev.flags = (uint8_t)(TT_STATUS_GRPC | (grpc + 1) << 1);
-		if (ev.flags != TT_STATUS_GRPC)
+		if (ev.flags & ~(TT_STATUS_GRPC | TT_STATUS_SAID_CUT))
 			bad(&ev, sizeof(ev));
 	}
+}
+
+/* What the response's head says follows: as long as it says, whole items of known rows. */
+static void said(void **state)
+{
+	struct tt_ev_said ev = { .s = good_status(TT_EV_STATUS, 404), .text = { TT_SAID_SCOPES, 4, 'r', 'e', 'p', 'o' } };
+
+	ev.s.h.len = sizeof(ev.s) + 6;
+	ev.s.text_len = 6;
+	bad(&ev, ev.s.h.len - 1);
+	bad(&ev, ev.s.h.len + 1);
+	ev.s.text_len = 5;
+	bad(&ev, ev.s.h.len);
+	ev.s.h.len = sizeof(ev.s) + 5;
+	bad(&ev, ev.s.h.len);	/* an item that is not whole */
+	ev.s.text_len = 6;
+	ev.s.h.len = sizeof(ev.s) + 6;
+	ev.text[0] = 0;
+	bad(&ev, ev.s.h.len);
+	ev.text[0] = TT_SAID_SCOPES;
+	ev.s.h.type = TT_EV_CLOSE;
+	ev.s.status = 0;
+	ev.s.flags = 0;
+	bad(&ev, ev.s.h.len);
+	ev.s.h.len = sizeof(ev.s);
+	bad(&ev, ev.s.h.len);	/* the end of a connection says nothing */
+	ev.s.h.type = TT_EV_STATUS;
+	ev.s.h.len = sizeof(ev.s) + 6;
+	ev.s.status = 404;
+	feed(&ev, ev.s.h.len);
+	ev.s.flags = TT_STATUS_SAID_CUT;
+	feed(&ev, ev.s.h.len);
+	assert_int_equal(statuses, 2);
 }
 
 /* ---- claims ---- */
@@ -347,7 +380,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(good_records_arrive),  TEST(http2_records_arrive), TEST(wrong_headers),
 		TEST(wrong_insides),	    TEST(wrong_credentials),	TEST(every_shorter_length),
-		TEST(wrong_statuses),	    TEST(wrong_grpc_statuses),
+		TEST(wrong_statuses),	    TEST(wrong_grpc_statuses),	TEST(said),
 		TEST(good_claims_arrive),   TEST(wrong_claims),
 	};
 
