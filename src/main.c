@@ -21,6 +21,7 @@ static const struct command commands[] = {
 	{"import", cmd_import, "a list of known tokens, so that unused ones show"},
 	{"tokens", cmd_tokens, "list the tokens seen, from the store"},
 	{"uses", cmd_uses, "list who used which token, where and how often"},
+	{"mints", cmd_mints, "list who asked whom for tokens, and what came of it"},
 	{"trace", cmd_trace, "everything known of one token id"},
 	{"coverage", cmd_coverage, "whose TLS is seen, and whose is not and why"},
 	{"fingerprint", cmd_fingerprint, "the ids of tokens given on standard input"},

@@ -26,6 +26,7 @@ int cmd_report(int argc, char **argv);
 int cmd_import(int argc, char **argv);
 int cmd_tokens(int argc, char **argv);
 int cmd_uses(int argc, char **argv);
+int cmd_mints(int argc, char **argv);
 int cmd_coverage(int argc, char **argv);
 int cmd_trace(int argc, char **argv);
 int cmd_fingerprint(int argc, char **argv);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What `tokens`, `uses`, `trace` and `coverage` share: options, opening the store, and output as aligned
+ * What `tokens`, `uses`, `mints`, `trace` and `coverage` share: options, opening the store, and output as aligned
  * columns or JSON lines. Output is gathered first and written after the store was closed, because
  * a reader that waits for a pager keeps the writer's log from being folded in.
  */

@@ -86,7 +86,10 @@ static void print_claims(FILE *to, const struct token *t)
 		{ FACT_token_issuer, "issuer" }, { FACT_token_subject, "subject" },
 		{ FACT_token_subject_kind, "subject is a" }, { FACT_token_client_id, "client" },
 		{ FACT_token_actor, "actor" }, { FACT_token_audience, "audience" }, { FACT_token_scopes, "scopes" },
-		{ FACT_token_roles, "roles" }, { FACT_token_signed_id, "signed id" }, { FACT_token_notes, "notes" },
+		{ FACT_token_needed_scopes, "scopes that its requests need" }, { FACT_token_roles, "roles" },
+		{ FACT_privilege_used, "rights used" }, { FACT_privilege_unused, "scopes not used" },
+		{ FACT_token_answers, "answers said" }, { FACT_minted_parent, "minted with" },
+		{ FACT_minted_previous, "takes the place of" }, { FACT_token_signed_id, "signed id" }, { FACT_token_notes, "notes" },
 	};
 	char end[LISTING_TIME_LEN];
 	const char *rule;

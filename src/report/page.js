@@ -62,11 +62,12 @@ function download(name, rows) {
 }
 
 const REVIEW = ["token", "name", "class", "kind", "owner", "owner_confidence", "state", "uses", "first_use", "last_use",
-	"minted", "expires", "privilege_score", "scopes", "why", "decision", "reviewer"];
+	"minted", "expires", "privilege_score", "scopes", "used_rights", "unused_rights", "observed_days", "why", "decision", "reviewer"];
 
 function review(t) {
 	return [t.id, t.name, t.class, t.kind, t.owner?.name, t.owner?.confidence, t.state, t.uses, t.first, t.last, t.minted,
-		t.expires, t.privilege?.score ?? 0, (t.scopes || []).join(" "), t.reasons.map((r) => r.text).join("; "), "", ""];
+		t.expires, t.privilege?.score ?? 0, (t.scopes || []).join(" "), (t.rights?.used || []).join(" "), (t.rights?.unused || []).join(" "),
+		t.rights?.observed_days || "", t.reasons.map((r) => r.text).join("; "), "", ""];
 }
 
 /* ---- the five answers ---- */
@@ -93,6 +94,18 @@ function owned(t) {
 	return "owner " + t.owner.name + (t.owner.confidence ? " (" + t.owner.confidence + ")" : "");
 }
 
+/* Granted minus used; without a word of the server about what requests need, only what is granted. */
+function rights(t) {
+	const r = t.rights;
+	if (!r)
+		return null;
+	const names = (title, kind, all) => all?.length ? el("div", { class: "rights" }, el("span", {}, title), " ",
+		all.slice(0, 12).map((name) => [el("code", { class: kind }, name), " "]), all.length > 12 ? "and " + number(all.length - 12) + " more" : null) : null;
+	const known = (r.used?.length || 0) + (r.unused?.length || 0);
+	return [names("granted", "", [...(r.granted || []), ...(r.roles || [])]), names("used", "used", r.used), names("not used", "unused", r.unused),
+		known ? el("div", { class: "facts" }, `seen for ${number(r.observed_days)} days and ${number(r.uses)} uses`) : null];
+}
+
 function tokenItem(t) {
 	return el("li", {},
 		el("span", { class: "who" }, t.name || t.class || "token"), " ",
@@ -100,6 +113,7 @@ function tokenItem(t) {
 			short(t.id)), " ",
 		t.privilege?.score ? chip("score " + t.privilege.score, t.privilege.score >= 60 ? "low" : "medium") : null,
 		el("div", { class: "facts" }, [t.kind, owned(t), t.last ? "last used " + day(t.last) : "never used"].filter(Boolean).join(" · ")),
+		rights(t),
 		el("ul", {}, t.reasons.map((r) => el("li", {}, r.text, r.since ? " (since " + day(r.since) + ")" : ""))));
 }
 

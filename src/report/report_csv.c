@@ -62,6 +62,11 @@ static void write_row(const struct report *r, const struct finding *f, FILE *to)
 	write_time(to, t->expires);
 	fprintf(to, "%" PRIu32 ",", t->score);
 	write_list(to, t->scopes);
+	write_list(to, f->used);
+	write_list(to, f->unused);
+	if (f->observed)
+		fprintf(to, "%" PRIu64, f->observed / HISTORY_DAY);
+	fputc(',', to);
 	write_reasons(to, f);
 	fputs(",\r\n", to);
 }
@@ -71,7 +76,7 @@ int report_csv_list(const struct report *r, enum question q, FILE *to)
 	const struct answer *a = &r->a.answer[q];
 
 	fputs("token,name,class,kind,owner,owner_confidence,state,uses,first_use,last_use,minted,expires,"
-	      "privilege_score,scopes,why,decision,reviewer\r\n", to);
+	      "privilege_score,scopes,used_rights,unused_rights,observed_days,why,decision,reviewer\r\n", to);
 	for (uint32_t i = 0; i < a->findings; i++)
 		write_row(r, &a->finding[i], to);
 	return ferror(to) ? -EIO : 0;

@@ -101,6 +101,22 @@ static void set_object(json_t *o, const char *name, json_t *member)
 		json_decref(member);
 }
 
+/* Granted minus used, and from how much watching that is concluded. */
+static json_t *rights(const struct history_token *t, const struct finding *f)
+{
+	json_t *o = json_object();
+
+	if (!t->scopes[0] && !t->roles[0] && !f->used[0])
+		return o;
+	set_list(o, "granted", t->scopes);
+	set_list(o, "roles", t->roles);
+	set_list(o, "used", f->used);
+	set_list(o, "unused", f->unused);
+	set_number(o, "observed_days", f->observed / HISTORY_DAY);
+	set_number(o, "uses", t->uses);
+	return o;
+}
+
 static json_t *token_finding(const struct report *r, const struct finding *f, enum question q)
 {
 	const struct history_token *t = &r->h->token[f->token];
@@ -117,6 +133,8 @@ static json_t *token_finding(const struct report *r, const struct finding *f, en
 	set_list(privilege, "terms", t->terms);
 	set_object(o, "privilege", privilege);
 	set_list(o, "scopes", t->scopes);
+	if (q == QUESTION_EXCESSIVE)
+		set_object(o, "rights", rights(t, f));
 	set_number(o, "uses", t->uses);
 	set_time(o, "first", t->first);
 	set_time(o, "last", t->last);

@@ -132,6 +132,42 @@ static int add_token(const struct report *r, struct columns *c, const struct fin
 	return error ?: add_reasons(c, f);
 }
 
+static void put_rights(FILE *to, const char *title, const char *list)
+{
+	if (!list[0])
+		return;
+	fprintf(to, "      %s: ", title);
+	while (*list) {
+		char element[256];
+		size_t len = strcspn(list, "\n");
+
+		snprintf(element, sizeof(element), "%.*s", (int)len, list);
+		put(to, element);
+		list += len + (list[len] == '\n');
+		fputs(*list ? ", " : "\n", to);
+	}
+}
+
+/* Granted minus used, of those of the list whose servers say what requests need. */
+static void put_granted_minus_used(const struct report *r, FILE *to, size_t rows)
+{
+	const struct answer *a = &r->a.answer[QUESTION_EXCESSIVE];
+
+	for (uint32_t i = 0; i < a->findings && i < rows; i++) {
+		const struct finding *f = &a->finding[i];
+		const struct history_token *t = &r->h->token[f->token];
+
+		if (!f->used[0] && !f->unused[0])
+			continue;
+		fprintf(to, "   %s, seen for %" PRIu64 " days and %" PRIu64 " uses\n", t->id,
+			f->observed / HISTORY_DAY, t->uses);
+		put_rights(to, "granted", t->scopes);
+		put_rights(to, "roles", t->roles);
+		put_rights(to, "used", f->used);
+		put_rights(to, "not used", f->unused);
+	}
+}
+
 static int add_service(struct columns *c, const struct finding *f)
 {
 	int error;
@@ -200,6 +236,8 @@ int report_terminal(const struct report *r, FILE *to, size_t rows)
 		put_count(r, q, to);
 		put_more(r, q, to);
 		error = put_list(r, q, to, rows);
+		if (q == QUESTION_EXCESSIVE)
+			put_granted_minus_used(r, to, rows);
 	}
 	put_coverage(r, to);
 	return error;

@@ -575,3 +575,139 @@ int store_query_coverage(struct store_query *q, const struct store_filter *f,
 	}
 	return r;
 }
+
+/* ---- mints ---- */
+
+static const char mint_columns[] =
+	"SELECT u.number, u.time, u.action, u.method, u.issuer, u.mint_grant, u.status, u.direction, u.process, "
+	"u.executable, u.user, u.container, u.pid, u.http_method, u.path, u.server_address, u.server_port, u.peer_ip, "
+	"u.peer_port, u.client_ip, u.tls, u.http_version, u.client_id, u.subject, u.audience, u.requested_scopes, "
+	"u.scopes, u.expires, u.note FROM mint u";
+static const char mint_token_columns[] =
+	"SELECT k.token, k.part, k.role, ifnull(t.class, ''), ifnull(t.kind, ''), ifnull(t.length, 0) "
+	"FROM mint_token k LEFT JOIN token t ON t.token = k.token WHERE k.number = ?1 ORDER BY k.part, k.role, k.token";
+
+/* What `struct mint` points to. */
+struct mint_texts {
+	char method[64], note[MINT_TEXT_LEN];
+	char class_name[MINT_TOKENS_MAX][64], kind[MINT_TOKENS_MAX][64];
+};
+
+static enum mint_kind read_action(sqlite3_stmt *st, int i)
+{
+	static const enum mint_kind kinds[] = { MINT_KIND_MINT, MINT_KIND_REVOKE, MINT_KIND_CHECK };
+	char text[16];
+
+	column_text(st, i, text, sizeof(text));
+	for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++)
+		if (!strcmp(mint_action(kinds[k]), text))
+			return kinds[k];
+	return MINT_KIND_MINT;
+}
+
+static enum mint_part read_part(sqlite3_stmt *st, int i)
+{
+	char text[16];
+
+	column_text(st, i, text, sizeof(text));
+	for (enum mint_part part = MINT_PART_MINTED; part <= MINT_PART_CHECKED; part++)
+		if (!strcmp(mint_part(part), text))
+			return part;
+	return MINT_PART_PARENT;
+}
+
+static void read_mint_request(sqlite3_stmt *st, struct use *u)
+{
+	u->class_name = u->kind = u->scheme = "";
+	u->status = (uint16_t)sqlite3_column_int(st, 6);
+	u->dir = read_direction(st, 7);
+	column_text(st, 8, u->process_name, sizeof(u->process_name));
+	column_text(st, 9, u->executable, sizeof(u->executable));
+	u->uid = (uint32_t)sqlite3_column_int64(st, 10);	/* -1: not known */
+	column_text(st, 11, u->container_id, sizeof(u->container_id));
+	u->pid = (uint32_t)sqlite3_column_int64(st, 12);
+	column_text(st, 13, u->method, sizeof(u->method));
+	column_text(st, 14, u->path, sizeof(u->path));
+	column_text(st, 15, u->server_address, sizeof(u->server_address));
+	u->server_port = (uint16_t)sqlite3_column_int(st, 16);
+	column_text(st, 17, u->peer_ip, sizeof(u->peer_ip));
+	u->peer_port = (uint16_t)sqlite3_column_int(st, 18);
+	column_text(st, 19, u->client_ip, sizeof(u->client_ip));
+	u->tls = (enum tt_tls)sqlite3_column_int(st, 20);
+	u->version = (uint16_t)sqlite3_column_int(st, 21);
+}
+
+static void read_mint(sqlite3_stmt *st, struct mint *m, struct mint_texts *t)
+{
+	memset(m, 0, sizeof(*m));
+	m->time_ns = (uint64_t)sqlite3_column_int64(st, 1);
+	m->action = read_action(st, 2);
+	column_text(st, 3, t->method, sizeof(t->method));
+	column_text(st, 4, m->issuer, sizeof(m->issuer));
+	column_text(st, 5, m->grant, sizeof(m->grant));
+	read_mint_request(st, &m->request);
+	column_text(st, 22, m->client_id, sizeof(m->client_id));
+	column_text(st, 23, m->subject, sizeof(m->subject));
+	column_text(st, 24, m->audience, sizeof(m->audience));
+	column_text(st, 25, m->requested_scopes, sizeof(m->requested_scopes));
+	column_text(st, 26, m->scopes, sizeof(m->scopes));
+	m->expires_ns = (uint64_t)sqlite3_column_int64(st, 27);
+	column_text(st, 28, t->note, sizeof(t->note));
+	m->succeeded = m->request.status >= 200 && m->request.status < 300;
+	m->method = t->method;
+	m->note = m->succeeded ? t->note : "";
+	if (!m->succeeded)	/* the store has one column for both */
+		memcpy(m->error, t->note, sizeof(m->error));
+}
+
+static int read_mint_tokens(sqlite3_stmt *st, int64_t number, struct mint *m, struct mint_texts *t)
+{
+	int code;
+
+	sqlite3_reset(st);
+	if (sqlite3_bind_int64(st, 1, number) != SQLITE_OK)
+		return -EIO;
+	while ((code = sqlite3_step(st)) == SQLITE_ROW && m->tokens < MINT_TOKENS_MAX) {
+		struct mint_token *to = &m->token[m->tokens];
+
+		column_text(st, 0, to->id, sizeof(to->id));
+		to->part = read_part(st, 1);
+		column_text(st, 2, to->role, sizeof(to->role));
+		column_text(st, 3, t->class_name[m->tokens], sizeof(t->class_name[0]));
+		column_text(st, 4, t->kind[m->tokens], sizeof(t->kind[0]));
+		to->class_name = t->class_name[m->tokens];
+		to->kind = t->kind[m->tokens];
+		to->length = (uint32_t)sqlite3_column_int64(st, 5);
+		m->tokens++;
+	}
+	return code == SQLITE_DONE || code == SQLITE_ROW ? 0 : -EIO;
+}
+
+int store_query_mints(struct store_query *q, const struct store_filter *f,
+		      int (*row)(void *arg, const struct mint *m), void *arg)
+{
+	_cleanup_(finalizep) sqlite3_stmt *st = NULL, *tokens = NULL;
+	struct mint_texts texts;
+	struct mint m;
+	char sql[2048];
+	int r, code;
+
+	if (!q->dialect->has_facts)
+		return 0;
+	snprintf(sql, sizeof(sql), "%s WHERE 1%s%s%s%s ORDER BY u.time DESC, u.number DESC LIMIT ?5", mint_columns,
+		 f->token ? " AND u.number IN (SELECT k.number FROM mint_token k WHERE 1" WHERE_TOKEN("k") ")" : "",
+		 f->class_name ? " AND u.number IN (SELECT k.number FROM mint_token k JOIN token t ON "
+				 "t.token = k.token WHERE 1" WHERE_CLASS ")" : "",
+		 f->process ? " AND " WHERE_PROCESS : "", f->since_ns ? " AND u.time >= ?4" : "");
+	r = prepare(q, sql, f, &st);
+	if (r == 0 && sqlite3_prepare_v2(q->db, mint_token_columns, -1, &tokens, NULL) != SQLITE_OK)
+		r = -EIO;
+	while (r == 0 && (code = sqlite3_step(st)) != SQLITE_DONE) {
+		if (code != SQLITE_ROW)
+			return -EIO;
+		read_mint(st, &m, &texts);
+		r = read_mint_tokens(tokens, sqlite3_column_int64(st, 0), &m, &texts);
+		r = r ?: row(arg, &m);
+	}
+	return r;
+}

@@ -9,6 +9,7 @@
 
 #include "config/config.h"
 #include "tokens/coverage.h"
+#include "tokens/mint.h"
 #include "tokens/use.h"
 
 /* All of them hold for a row; NULL or 0: any. */
@@ -41,6 +42,12 @@ int store_query_uses(struct store_query *q, const struct store_filter *f,
  * from before schema 3 has none. since_ns: with news at this time or later, or still running. */
 int store_query_coverage(struct store_query *q, const struct store_filter *f,
 			 int (*row)(void *arg, const struct coverage *c), void *arg);
+
+/* Requests that minted, revoked or checked a token, by `token` (any of theirs), `process`, `since_ns` and
+ * `class_name` (of any of their tokens), the newest first. Of a check succeeded is only that it was answered.
+ * A store from before schema 4 has none. */
+int store_query_mints(struct store_query *q, const struct store_filter *f,
+		      int (*row)(void *arg, const struct mint *m), void *arg);
 
 const char *store_query_error(const struct store_query *q);
 

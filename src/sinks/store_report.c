@@ -227,6 +227,8 @@ static void on_token(struct reader *r)
 	t->listed = number(r, 33);
 	t->created = number(r, 34);
 	t->public_only = sqlite3_column_int(r->st, 35);
+	t->needed = text(r, 36);
+	t->rights = text(r, 37);
 	t->minter = HISTORY_NONE;
 }
 
@@ -250,12 +252,15 @@ static const char token_sql[] =
 	"iif(" LISTED("owner") "'') <> '', 'on the list ' || " LISTED("source") "''), f.owner_evidence), "
 	"f.privilege_score, f.privilege_terms, " LISTED("name") "f.listed_name), "
 	LISTED("owner") "f.listed_owner), " LISTED("source") "f.listed_source), "
-	LISTED("time") "f.listed_time), " LISTED("created") "0), 0 "
+	LISTED("time") "f.listed_time), " LISTED("created") "0), 0, "
+	/* A list with gaps would make what is missing look unused. */
+	"iif(f.token_notes LIKE '%cut_needed_scopes%' OR f.token_answers || char(10) LIKE '%cut' || char(10) || '%', "
+	"'', f.token_needed_scopes), f.privilege_used "
 	"FROM token t LEFT JOIN fact f ON f.token = t.token "
 	/* On a list by its public identifier, and seen nowhere. */
 	"UNION ALL SELECT id, class, kind, 0, 0, 0, 0, 0, 0, 1, id, '', '', '', scopes, '', 0, expires, 0, '', "
 	"'', '', '', 0, owner, 'listed', iif(owner <> '', 'high', ''), "
-	"iif(owner <> '', 'on the list ' || source, ''), 0, '', name, owner, source, time, created, 1 "
+	"iif(owner <> '', 'on the list ' || source, ''), 0, '', name, owner, source, time, created, 1, '', '' "
 	"FROM listed WHERE is_public AND id NOT IN (SELECT token_public_id FROM fact) ORDER BY 1";
 
 static void on_use(struct reader *r)
@@ -454,6 +459,17 @@ int store_report_read(const char *path, uint64_t now, struct history **ret_histo
 
 /* ---- stories ---- */
 
+/* Mint m gave access token a; its refresh token r, of m's answer or its request, gave b in the later mint n. */
+#define RENEWED                                                                                    \
+	"FROM mint_token a JOIN mint m ON m.number = a.number "                                    \
+	"JOIN mint_token r ON r.number = a.number AND ((r.part = 'minted' AND r.role = 'refresh') " \
+	"OR (r.part = 'parent' AND r.role = 'body:refresh_token')) "                               \
+	"JOIN mint_token q ON q.token = r.token AND q.part = 'parent' "                            \
+	"AND q.role = 'body:refresh_token' AND q.number > a.number "                               \
+	"JOIN mint n ON n.number = q.number AND n.direction = m.direction "                        \
+	"JOIN mint_token b ON b.number = q.number AND b.part = 'minted' AND b.role = 'access' "    \
+	"WHERE a.part = 'minted' AND a.role = 'access' AND "
+
 static const char story_sql[] =
 	/* what the token itself was minted, revoked and checked by */
 	"SELECT m.time, iif(k.part = 'minted', 'minted', iif(k.part = 'parent', 'minted_with', m.action)), "
@@ -464,6 +480,13 @@ static const char story_sql[] =
 	/* and the tokens that came before and after it */
 	"UNION ALL SELECT f.minted_time, 'replaced', f.minted_executable, f.minted_issuer, f.minted_method, "
 	"f.minted_grant, 0, f.token, '' FROM fact f WHERE f.minted_previous = ?1 AND f.minted_previous <> '' "
+	"UNION ALL SELECT minted_time, 'replaces', minted_executable, minted_issuer, minted_method, minted_grant, 0, "
+	"minted_previous, '' FROM fact WHERE token = ?1 AND minted_previous <> '' "
+	/* Access tokens that one refresh token, or the one that took its place, gave one after the other. */
+	"UNION ALL SELECT n.time, 'renewed', '', n.issuer, n.method, n.mint_grant, 0, b.token, '' " RENEWED
+	"a.token = ?1 AND b.token <> ?1 GROUP BY a.token HAVING n.number = min(n.number) "
+	"UNION ALL SELECT n.time, 'renews', '', n.issuer, n.method, n.mint_grant, 0, a.token, '' " RENEWED
+	"b.token = ?1 AND a.token <> ?1 GROUP BY b.token HAVING m.number = max(m.number) "
 	"UNION ALL SELECT t.first, 'same_grant', '', '', '', '', 0, f.token, '' FROM fact f JOIN token t "
 	"ON t.token = f.token, fact me WHERE me.token = ?1 AND me.token_lineage <> '' "
 	"AND f.token_lineage = me.token_lineage AND f.token <> ?1 "
@@ -474,7 +497,7 @@ static const char story_sql[] =
 static const char *event_name(const char *name)
 {
 	static const char *const names[] = { "minted", "minted_with", "mint", "revoke", "check", "replaced",
-					     "same_grant", "same_signed" };
+					     "replaces", "renewed", "renews", "same_grant", "same_signed" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (!strcmp(names[i], name))
@@ -501,6 +524,12 @@ static void tell(const char *what, struct reader *r, char *to, size_t size)
 		snprintf(to, size, "%s asked %s whether it is good%s%s", who, issuer, how, code);
 	else if (!strcmp(what, "replaced"))
 		snprintf(to, size, "replaced by another token%s%s", issuer[0] ? " of " : "", issuer);
+	else if (!strcmp(what, "replaces"))
+		snprintf(to, size, "takes the place of another token%s%s", issuer[0] ? " of " : "", issuer);
+	else if (!strcmp(what, "renewed"))
+		snprintf(to, size, "its refresh token gave the next one%s%s", issuer[0] ? " of " : "", issuer);
+	else if (!strcmp(what, "renews"))
+		snprintf(to, size, "follows the one that the same refresh token, or the one before it, gave last");
 	else if (!strcmp(what, "same_grant"))
 		snprintf(to, size, "a token of the same grant (iss, jti) came up");
 	else

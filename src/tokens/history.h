@@ -36,6 +36,8 @@ struct history_token {
 	const char *public_id, *issuer, *subject, *subject_kind;
 	const char *owner, *owner_kind, *owner_confidence, *owner_evidence;
 	const char *scopes, *roles, *terms;	/* lists, a line feed between elements */
+	const char *needed;		/* scopes that servers said its requests need; "" too if some may be missing */
+	const char *rights;		/* seen in use: "list secrets" */
 	const char *minted_issuer, *minted_method, *parent, *previous;
 	const char *listed_name, *listed_owner, *listed_source;
 	uint32_t minter;		/* who; HISTORY_NONE */

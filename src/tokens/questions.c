@@ -52,7 +52,7 @@ struct finding *answer_add(struct answer *a)
 
 	if (f) {
 		f->token = HISTORY_NONE;
-		f->issuer = f->workload = f->method = "";
+		f->issuer = f->workload = f->method = f->used = f->unused = "";
 	}
 	return f;
 }
@@ -357,17 +357,92 @@ static unsigned int write_rights(const char *list, const char **ret_first, size_
 	return n;
 }
 
-/* Granted more than used: it may change things, and for long enough it has only read. */
+/* Has it been watched for so long and at so many uses that what was not used tells anything? */
+static bool is_observed(const struct answers *all, const struct history_token *t)
+{
+	return t->uses >= QUESTIONS_RIGHTS_USES && all->options.now >= t->first &&
+	       all->options.now - t->first >= QUESTIONS_RIGHTS_NS;
+}
+
+static bool has_element(const char *list, const char *element, size_t len)
+{
+	while (*list) {
+		size_t n = strcspn(list, "\n");
+
+		if (n == len && !memcmp(list, element, len))
+			return true;
+		list += n + (list[n] == '\n');
+	}
+	return false;
+}
+
+struct rights {
+	char used[2048], unused[2048];
+	unsigned int granted, left;	/* scopes; of them unused */
+	unsigned int writes;		/* unused ones that allow changes */
+};
+
+static void add_element(char *list, size_t size, const char *element, size_t len)
+{
+	size_t used = strlen(list);
+
+	if (used + len + 2 <= size)
+		snprintf(list + used, size - used, "%s%.*s", used ? "\n" : "", (int)len, element);
+}
+
+/* Granted minus needed, as far as servers say what a request needs; a scope that is one of several that would
+ * do counts as used. */
+static void compare_rights(const struct answers *all, const struct history_token *t, struct rights *ret_rights)
+{
+	*ret_rights = (struct rights){ .granted = 0 };
+	for (const char *p = t->scopes; *p;) {
+		size_t len = strcspn(p, "\n");
+
+		ret_rights->granted++;
+		if (has_element(t->needed, p, len)) {
+			add_element(ret_rights->used, sizeof(ret_rights->used), p, len);
+		} else if (t->needed[0] && is_observed(all, t)) {
+			add_element(ret_rights->unused, sizeof(ret_rights->unused), p, len);
+			ret_rights->left++;
+			ret_rights->writes += is_write_right(p, len);
+		}
+		p += len + (p[len] == '\n');
+	}
+	for (const char *p = t->rights; *p;) {
+		size_t len = strcspn(p, "\n");
+
+		add_element(ret_rights->used, sizeof(ret_rights->used), p, len);
+		p += len + (p[len] == '\n');
+	}
+}
+
+/* Granted more than used: scopes that allow changes and that no request needed; or it may change things,
+ * and for long enough it has only read. */
 static int check_rights(struct history *h, const struct answers *all, const struct history_token *t,
 			struct finding *f)
 {
 	uint64_t now = all->options.now;
 	const char *right = "";
+	struct rights rights;
 	size_t len = 0;
 	unsigned int n;
 
-	if (t->writes || t->uses < QUESTIONS_RIGHTS_USES || now < t->first ||
-	    now - t->first < QUESTIONS_RIGHTS_NS)
+	compare_rights(all, t, &rights);
+	f->observed = t->first && now > t->first ? now - t->first : 0;
+	f->used = pool_text(h->pool, rights.used);
+	f->unused = pool_text(h->pool, rights.unused);
+	if (!f->used || !f->unused)
+		return -ENOMEM;
+	if (!is_observed(all, t))
+		return 0;
+	if (rights.writes) {
+		n = write_rights(f->unused, &right, &len);
+		return finding_reason(h, f, "granted_not_used", 0, "%u of its %u scopes were needed by no request in "
+				      "%" PRIu64 " days and %" PRIu64 " uses, and %u of them %s changes (%.*s%s)",
+				      rights.left, rights.granted, f->observed / HISTORY_DAY, t->uses, n,
+				      n == 1 ? "allows" : "allow", (int)len, right, n > 1 ? ", ..." : "");
+	}
+	if (t->writes)
 		return 0;
 	n = write_rights(t->scopes, &right, &len);
 	n += write_rights(t->roles, &right, &len);
@@ -400,12 +475,12 @@ int question_excessive(struct history *h, struct answers *all)
 	for (uint32_t i = 0; i < h->tokens && r == 0; i++) {
 		const struct history_token *t = &h->token[i];
 		struct finding found = { .token = i, .issuer = "", .workload = "", .method = "",
-					 .rank = t->score }, *f;
+					 .used = "", .unused = "", .rank = t->score }, *f;
 
 		if (t->unreadable || question_is_over(t, all->options.now))
 			continue;
 		a->of++;
-		if (t->score || t->scopes[0] || t->roles[0])
+		if (t->score || t->scopes[0] || t->roles[0] || t->rights[0])
 			all->rights_known++;
 		else
 			all->rights_unknown++;

@@ -64,6 +64,10 @@ struct finding {
 	bool never_seen;
 	uint64_t silent;	/* nanoseconds of watching without a use */
 	bool ends_by_itself;	/* of a kind that is short-lived: session, access token */
+	/* of excessive: lists, "" = none, or not known */
+	const char *used;	/* granted scopes that its requests needed, and rights seen in use */
+	const char *unused;	/* granted scopes that no request needed, once that tells anything */
+	uint64_t observed;	/* nanoseconds since its first use */
 
 	struct reason reason[REASONS_MAX];
 	uint32_t reasons;

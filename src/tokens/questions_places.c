@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -92,6 +93,30 @@ static uint64_t learned_until(const struct history *h, uint32_t token, uint64_t 
 	return 0;
 }
 
+/*
+ * Pods of a cluster come from a network of its node: when a roll-out moves them, from another one of the
+ * same range. So a private network beside a known one (the same /16, of IPv6 the same /48, which is what a
+ * network is there) is no new place. 10.1.2.0/24 and 10.1.7.0/24 lie so.
+ */
+static bool is_beside(const char *network, const char *known)
+{
+	unsigned int a[2], b[2];
+
+	if (sscanf(network, "%3u.%3u.", &a[0], &a[1]) != 2 || sscanf(known, "%3u.%3u.", &b[0], &b[1]) != 2)
+		return false;
+	if (a[0] != 10 && !(a[0] == 172 && a[1] >= 16 && a[1] < 32) && !(a[0] == 192 && a[1] == 168))
+		return false;
+	return a[0] == b[0] && a[1] == b[1];
+}
+
+static bool is_moved(const struct places *p, const char *network, uint64_t learned)
+{
+	for (uint32_t i = 0; i < p->count; i++)
+		if (p->place[i].first <= learned && is_beside(network, p->place[i].name))
+			return true;
+	return false;
+}
+
 static int new_places(struct history *h, const struct answers *all, const struct token_uses *t,
 		      struct places *p, uint64_t learned, struct finding *f)
 {
@@ -115,6 +140,8 @@ static int new_places(struct history *h, const struct answers *all, const struct
 			const struct place *at = &p->place[i];
 
 			if (at->first <= learned || at->last + QUESTIONS_PLACES_NS <= now)
+				continue;
+			if (d == PLACE_CLIENT && is_moved(p, at->name, learned))
 				continue;
 			r = finding_reason(h, f, "R09", at->first, "new %s %s; %" PRIu32 " %s known from "
 					   "the first %" PRIu64 " days", what[d], at->name, known,
@@ -231,7 +258,8 @@ static int look_at(struct history *h, struct answers *all, const struct token_us
 {
 	struct answer *a = &all->answer[QUESTION_PLACES];
 	uint64_t learned = learned_until(h, t->index, t->token->first, all->options.now);
-	struct finding found = { .token = t->index, .issuer = "", .workload = "", .method = "" }, *f;
+	struct finding found = { .token = t->index, .issuer = "", .workload = "", .method = "",
+				 .used = "", .unused = "" }, *f;
 	int r;
 
 	a->of++;

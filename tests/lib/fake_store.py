@@ -36,7 +36,7 @@ WHO = [
 ]
 # class, kind, server, path, length, scopes, score, terms
 CLASSES = [
-    ("github_pat", "api_key", "api.github.com", "/repos/{owner}/{repo}", 93, "repo\nread:org", 60, "tier0=60"),
+    ("github_pat", "api_key", "api.github.com", "/repos/{owner}/{repo}", 93, "repo\nread:org\nwrite:packages", 60, "tier0=60"),
     ("github_app_installation", "oauth_access", "api.github.com", "/app", 40, "contents:read", 10, "long_lived=10"),
     ("stripe_live", "api_key", "api.stripe.com", "/v1/charges", 107, "", 0, ""),
     ("openai_project", "api_key", "api.openai.com", "/v1/responses", 164, "", 0, ""),
@@ -49,6 +49,9 @@ CLASSES = [
     ("aws_session", "cloud_sts", "s3.eu-central-1.amazonaws.com", "/{bucket}/{key}", 800, "", 0, ""),
     ("", "session", "storefront.example.com", "/cart", 64, "", 0, ""),
 ]
+# What servers said that requests need, and rights seen in use.
+NEEDED = {"github_pat": "repo\npublic_repo"}
+RIGHTS = {("jwt", "service_account"): "list pods\nget configmaps"}
 OWNERS = ["shop-team", "payments-team", "platform", "data-team", "web-team", "security"]
 
 
@@ -122,7 +125,7 @@ class Maker:
         self.add("fact", token=token, token_issuer=server if cls == "jwt" else "", token_scopes=scopes, token_expires=expires * S,
                  minted_time=first * S if short else 0, minted_issuer="login.example.com/oauth2/token" if short else "",
                  minted_executable=WHO[i][0] if short else "", privilege_score=min(100, score + (0 if short else 10) if score else 0),
-                 privilege_terms=terms, owner_name=owner, owner_kind="team" if owner else "", owner_confidence=rnd.choice(("medium", "high", "low")) if owner else "",
+                 privilege_terms=terms, token_needed_scopes=NEEDED.get(cls, ""), privilege_used=RIGHTS.get((cls, kind), ""), owner_name=owner, owner_kind="team" if owner else "", owner_confidence=rnd.choice(("medium", "high", "low")) if owner else "",
                  listed_name=name, listed_time=(now - 5 * DAY) * S if name else 0, listed_source="vault" if name else "")
         if not uses:
             return

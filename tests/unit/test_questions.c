@@ -47,7 +47,8 @@ static struct history_token *add_token(struct history *h, const char *id, const 
 	const char **texts[] = { &t->public_id, &t->issuer, &t->subject, &t->subject_kind, &t->owner,
 				 &t->owner_kind, &t->owner_confidence, &t->owner_evidence, &t->scopes,
 				 &t->roles, &t->terms, &t->minted_issuer, &t->minted_method, &t->parent,
-				 &t->previous, &t->listed_name, &t->listed_owner, &t->listed_source };
+				 &t->previous, &t->listed_name, &t->listed_owner, &t->listed_source,
+				 &t->needed, &t->rights };
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		*texts[i] = text(h, "");
@@ -262,6 +263,61 @@ static void granted_and_not_used(void **state)
 	t = add_token(h, "f", "api_key", NOW - 14 * DAY, NOW - HOUR, 100);
 	t->roles = text(h, "repo");
 	ASSERT_FOUND(h, QUESTION_EXCESSIVE, "a:granted_not_used f:granted_not_used");
+}
+
+static const struct finding *found_of(const struct history *h, const struct answers *a, const char *id)
+{
+	for (uint32_t i = 0; i < a->answer[QUESTION_EXCESSIVE].findings; i++)
+		if (!strcmp(h->token[a->answer[QUESTION_EXCESSIVE].finding[i].token].id, id))
+			return &a->answer[QUESTION_EXCESSIVE].finding[i];
+	return NULL;
+}
+
+/* Servers say what requests need: what is granted beyond that and allows changes. */
+static void granted_minus_needed(void **state)
+{
+	struct history *h = make_history(100);
+	const struct finding *f;
+	struct history_token *t;
+	struct answers a;
+
+	t = add_token(h, "a", "api_key", NOW - 20 * DAY, NOW - HOUR, 100);
+	t->scopes = text(h, "repo\nread:user\nwrite:org");
+	t->needed = text(h, "repo\npublic_repo");
+	t->writes = 5;	/* of the scope that it needs */
+	t = add_token(h, "b", "api_key", NOW - 20 * DAY, NOW - HOUR, 100);	/* what is left only reads */
+	t->scopes = text(h, "repo\nread:user");
+	t->needed = text(h, "repo");
+	t->writes = 1;
+	t = add_token(h, "c", "api_key", NOW - 20 * DAY, NOW - HOUR, 99);	/* too few uses to say so */
+	t->scopes = text(h, "repo\nwrite:org");
+	t->needed = text(h, "repo");
+	t->score = 90;
+	t = add_token(h, "d", "api_key", NOW - 14 * DAY + 1, NOW - HOUR, 500);	/* too young */
+	t->scopes = text(h, "repo\nwrite:org");
+	t->needed = text(h, "repo");
+	t = add_token(h, "e", "service_account", NOW - 20 * DAY, NOW - HOUR, 100);
+	t->score = 60;
+	t->rights = text(h, "list secrets\nget pods");
+	t = add_token(h, "f", "api_key", NOW - 20 * DAY, NOW - HOUR, 100);	/* no server said anything */
+	t->scopes = text(h, "repo\nwrite:org");
+	t->writes = 1;
+	a = answers_with(h, usual_options);
+	assert_int_equal(a.answer[QUESTION_EXCESSIVE].findings, 3);
+	f = found_of(h, &a, "a");
+	assert_string_equal(f->reason[0].rule, "granted_not_used");
+	assert_string_equal(f->reason[0].text, "2 of its 3 scopes were needed by no request in 20 days and 100 uses, "
+			    "and 1 of them allows changes (write:org)");
+	assert_string_equal(f->used, "repo");
+	assert_string_equal(f->unused, "read:user\nwrite:org");
+	assert_int_equal(f->observed, 20 * DAY);
+	f = found_of(h, &a, "c");	/* for its score; what it did not use is not known yet */
+	assert_int_equal(f->reasons, 1);
+	assert_string_equal(f->used, "repo");
+	assert_string_equal(f->unused, "");
+	assert_string_equal(found_of(h, &a, "e")->used, "list secrets\nget pods");
+	questions_done(&a);
+	history_free(h);
 }
 
 static void opaque_rights(void **state)
@@ -594,6 +650,31 @@ static void new_places(void **state)
 	ASSERT_FOUND(h, QUESTION_PLACES, "f:R09 a:R09 c:R09");
 }
 
+/* Pods that a roll-out moves to other nodes come from another network of the cluster's range. */
+static void a_roll_out_is_no_new_place(void **state)
+{
+	struct history *h = make_history(40);
+	uint32_t app = add_who(h, "/app", "", "", "");
+
+	learned_token(h, "a", "ci");
+	add_client(h, app, "10.1.2.7", NOW - 30 * DAY, NOW - HOUR);
+	add_client(h, app, "10.1.7.3", NOW - HOUR, NOW - HOUR);
+	learned_token(h, "b", "ci");	/* another range */
+	add_client(h, app, "10.1.2.7", NOW - 30 * DAY, NOW - HOUR);
+	add_client(h, app, "10.2.2.7", NOW - 2 * HOUR, NOW - HOUR);
+	learned_token(h, "c", "ci");	/* not private */
+	add_client(h, app, "192.0.2.7", NOW - 30 * DAY, NOW - HOUR);
+	add_client(h, app, "192.0.3.7", NOW - HOUR, NOW - HOUR);
+	learned_token(h, "d", "ci");	/* beside one that is new itself */
+	add_client(h, app, "192.0.2.7", NOW - 30 * DAY, NOW - HOUR);
+	add_client(h, app, "172.20.1.1", NOW - 3 * HOUR, NOW - HOUR);
+	add_client(h, app, "172.20.2.1", NOW - 3 * HOUR, NOW - HOUR);
+	learned_token(h, "e", "ci");
+	add_client(h, app, "172.20.1.1", NOW - 30 * DAY, NOW - HOUR);
+	add_client(h, app, "172.20.2.1", NOW - HOUR, NOW - HOUR);
+	ASSERT_FOUND(h, QUESTION_PLACES, "c:R09 b:R09 d:R09:R09");
+}
+
 static void learning_ends_with_the_twentieth_use(void **state)
 {
 	struct history *h = make_history(40);
@@ -752,7 +833,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(active), cmocka_unit_test(many_classes_have_others),
-		cmocka_unit_test(nothing_watched), cmocka_unit_test(excessive),
+		cmocka_unit_test(nothing_watched), cmocka_unit_test(excessive), cmocka_unit_test(granted_minus_needed),
 		cmocka_unit_test(granted_and_not_used), cmocka_unit_test(opaque_rights),
 		cmocka_unit_test(unused), cmocka_unit_test(silence_counts_while_watched),
 		cmocka_unit_test(unused_not_yet), cmocka_unit_test(a_burst_stands_out),
@@ -762,7 +843,7 @@ int main(void)
 		cmocka_unit_test(above_its_peers), cmocka_unit_test(caps), cmocka_unit_test(a_loop),
 		cmocka_unit_test(renewal_is_no_loop), cmocka_unit_test(kubelet_is_no_loop),
 		cmocka_unit_test(a_loop_of_last_week_is_known), cmocka_unit_test(minted_and_never_used),
-		cmocka_unit_test(new_places), cmocka_unit_test(learning_ends_with_the_twentieth_use),
+		cmocka_unit_test(new_places), cmocka_unit_test(a_roll_out_is_no_new_place), cmocka_unit_test(learning_ends_with_the_twentieth_use),
 		cmocka_unit_test(minted_elsewhere), cmocka_unit_test(shared_tokens),
 		cmocka_unit_test(places_not_yet), cmocka_unit_test(how_sure), cmocka_unit_test(states),
 		cmocka_unit_test(domains),

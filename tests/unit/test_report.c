@@ -307,7 +307,7 @@ static void csv(void **state)
 	assert_non_null(strstr(line, "token,name,class"));
 	assert_non_null(fgets(line, sizeof(line), f));
 	assert_non_null(strstr(line, "tt1_aaaa2222,,github_pat,api_key,\"'=1+1\","));
-	assert_non_null(strstr(line, ",90,a b,privilege score 90 of 100,,\r\n"));
+	assert_non_null(strstr(line, ",90,a b,,,0,privilege score 90 of 100,,\r\n"));
 	assert_null(fgets(line, sizeof(line), f));
 	fclose(f);
 	done(&r);
@@ -352,7 +352,35 @@ static void stories(void **state)
 	assert_string_equal(seen, "minted replaced revoke ");
 	seen[0] = '\0';
 	assert_int_equal(store_report_story(p->path, "tt1_bbbb3333", on_event, seen, &error), 0);
-	assert_string_equal(seen, "minted_with ");
+	assert_string_equal(seen, "minted_with replaces ");
+}
+
+/* Access tokens that a refresh token gave one after the other, itself new each time or not. */
+static void renewed(void **state)
+{
+#define MINT_AT(number, time) "INSERT INTO mint VALUES (" number ", " time ", 'mint', 'oauth', 'idp', 'x', 200, 'egress', " \
+	"'curl', '/c', 0, '', 1, 'POST', '/', 'idp', 443, '', 0, '', 1, 11, '', '', '', '', '', 0, '');"
+	static const struct {
+		const char *token, *want;
+	} cases[] = {
+		{ "tt1_a1", "minted renewed " }, { "tt1_a2", "minted renews renewed " },
+		{ "tt1_a3", "minted renews renewed " }, { "tt1_a4", "minted renews " }, { "tt1_other", "minted " },
+	};
+	struct place *p = *state;
+	struct config_error error;
+
+	run_sql(p, MINT_AT("1", "10") MINT_AT("2", "20") MINT_AT("3", "30") MINT_AT("4", "40") MINT_AT("5", "50")
+		   "INSERT INTO mint_token VALUES (1, 'tt1_a1', 'minted', 'access'), (1, 'tt1_r1', 'minted', 'refresh'), "
+		   "(2, 'tt1_r1', 'parent', 'body:refresh_token'), (2, 'tt1_a2', 'minted', 'access'), "
+		   "(2, 'tt1_r2', 'minted', 'refresh'), (3, 'tt1_r2', 'parent', 'body:refresh_token'), "
+		   "(3, 'tt1_a3', 'minted', 'access'), (4, 'tt1_r2', 'parent', 'body:refresh_token'), "
+		   "(4, 'tt1_a4', 'minted', 'access'), (5, 'tt1_other', 'minted', 'access')");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char seen[256] = "";
+
+		assert_int_equal(store_report_story(p->path, cases[i].token, on_event, seen, &error), 0);
+		assert_string_equal(seen, cases[i].want);
+	}
 }
 
 static void stores_that_are_none(void **state)
@@ -377,7 +405,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_PLACE(what_is_read), WITH_PLACE(workloads), WITH_PLACE(facts_and_lists), WITH_PLACE(minting),
 		WITH_PLACE(page), WITH_PLACE(terminal), WITH_PLACE(csv), WITH_PLACE(not_a_place),
-		WITH_PLACE(stories), WITH_PLACE(stores_that_are_none),
+		WITH_PLACE(stories), WITH_PLACE(renewed), WITH_PLACE(stores_that_are_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,12 +7,16 @@
 
 #include <cmocka.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <sqlite3.h>
 
 #include "sinks/sink.h"
 #include "sinks/store_mints.h"
+#include "sinks/json.h"
+#include "sinks/store_query.h"
 #include "sinks/store_schema.h"
 
 static sqlite3 *db;
@@ -79,6 +83,90 @@ static void rows_and_sums(void **state)
 	assert_int_equal(number("SELECT count(*) FROM token WHERE class = 'jwt'"), 1);
 }
 
+/* ---- read back ---- */
+
+static struct mint got[8];
+static char got_lines[8][2048];
+static size_t gots;
+
+static int take(void *arg, const struct mint *m)
+{
+	char *line;
+
+	assert_true(gots < 8);
+	assert_int_equal(json_mint(store_query_node(arg), m, &line), 0);
+	snprintf(got_lines[gots], sizeof(got_lines[0]), "%s", line);
+	free(line);
+	got[gots++] = *m;	/* what it points to is gone by then */
+	return 0;
+}
+
+static size_t ask(struct store_query *q, struct store_filter f)
+{
+	gots = 0;
+	assert_int_equal(store_query_mints(q, &f, take, q), 0);
+	return gots;
+}
+
+static void read_back(void **state)
+{
+	struct mint m = { .time_ns = 1700000000000000000, .action = MINT_KIND_MINT, .method = "oauth", .issuer = "idp/token",
+			  .grant = "client_credentials", .note = "", .scopes = "a b", .client_id = "cart", .tokens = 2,
+			  .expires_ns = 1700000600000000000,
+			  .request = { .dir = TT_DIR_EGRESS, .key_id = "k", .status = 200, .method = "POST", .path = "/token",
+				       .executable = "/app", .process_name = "app", .pid = 7, .uid = 5, .version = 11 },
+			  .token = { { .id = "tt1_aaaa", .class_name = "jwt", .kind = "oauth_access", .length = 9, .role = "access" },
+				     { .id = "tt1_bbbb", .class_name = "", .kind = "", .part = MINT_PART_PARENT,
+				       .role = "authorization" } } };
+	char path[] = "/tmp/tokentrail-mints-XXXXXX";
+	struct config_error error;
+	struct store_query *q;
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	close(fd);
+	sqlite3_close(db);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(store_schema_set(db, path, &error), SQLITE_OK);
+	store_mints_finalize(store);
+	assert_int_equal(store_mints_prepare(store, db), SQLITE_OK);
+	assert_int_equal(store_mints_add(store, &m), 0);
+	m.time_ns += 1;
+	m.action = MINT_KIND_REVOKE;
+	m.request.status = 400;
+	m.tokens = 1;
+	m.token[0] = m.token[1];
+	m.token[0].part = MINT_PART_REVOKED;
+	snprintf(m.error, sizeof(m.error), "invalid_request");
+	snprintf(m.request.executable, sizeof(m.request.executable), "/other");
+	assert_int_equal(store_mints_add(store, &m), 0);
+	assert_int_equal(store_mints_write(store), SQLITE_OK);
+
+	assert_int_equal(store_query_open(path, &q, &error), 0);
+	assert_int_equal(ask(q, (struct store_filter){ 0 }), 2);
+	assert_non_null(strstr(got_lines[0], "\"action\":\"revoke\""));	/* the newest first */
+	assert_non_null(strstr(got_lines[0], "\"outcome\":\"failed\""));
+	assert_non_null(strstr(got_lines[0], "\"error\":\"invalid_request\""));
+	assert_non_null(strstr(got_lines[0], "\"part\":\"revoked\""));
+	assert_int_equal(got[1].tokens, 2);
+	assert_string_equal(got[1].token[0].id, "tt1_aaaa");
+	assert_non_null(strstr(got_lines[1], "\"class\":\"jwt\""));
+	assert_non_null(strstr(got_lines[1], "\"outcome\":\"ok\""));
+	assert_non_null(strstr(got_lines[1], "\"grant\":\"client_credentials\""));
+	assert_non_null(strstr(got_lines[1], "\"scopes\":[\"a\",\"b\"]"));
+	assert_non_null(strstr(got_lines[1], "2023-11-14T22:23:20"));
+	assert_int_equal(ask(q, (struct store_filter){ .token = "tt1_a" }), 1);
+	assert_int_equal(ask(q, (struct store_filter){ .token = "tt1_bbbb" }), 2);
+	assert_int_equal(ask(q, (struct store_filter){ .token = "tt1_c" }), 0);
+	assert_int_equal(ask(q, (struct store_filter){ .process = "/other" }), 1);
+	assert_int_equal(ask(q, (struct store_filter){ .process = "app" }), 2);
+	assert_int_equal(ask(q, (struct store_filter){ .class_name = "jwt" }), 1);
+	assert_int_equal(ask(q, (struct store_filter){ .since_ns = 1700000000000000001 }), 1);
+	assert_int_equal(ask(q, (struct store_filter){ .limit = 1 }), 1);
+	store_query_free(q);
+	unlink(path);
+}
+
 static void too_many_wait(void **state)
 {
 	struct mint m = { .method = "oauth", .note = "" };
@@ -97,6 +185,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(rows_and_sums, setup, teardown),
+		cmocka_unit_test_setup_teardown(read_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(too_many_wait, setup, teardown),
 	};
 
