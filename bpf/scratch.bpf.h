@@ -96,6 +96,12 @@ struct scratch {
 	__u32 mint_set;
 	struct span span[SPANS_MAX];
 	struct mint_body m;
+	struct partial_key body;	/* whose body is read */
+	__u32 unpacks;		/* row of `inflates` that is held, plus 1 */
+	__u32 inflating;	/* the decompressor goes on, not the reader of bodies */
+	__u32 packed_at, packed_len;	/* of this stretch of a compressed body */
+	__u32 packed_ended;
+	__u32 packs;		/* the body has turned out to be compressed */
 	struct tt_ev_mint mint;
 };
 

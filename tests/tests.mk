@@ -60,10 +60,11 @@ build/tests/bpf/%: tests/bpf/%.c build/libtokentrail.a $(HDR) $(wildcard tests/b
 
 build/fuzz/fuzz_hpack: FUZZ_LIBS := -lnghttp2
 build/fuzz/fuzz_mint: FUZZ_LIBS := -ljansson
+build/fuzz/fuzz_inflate: FUZZ_LIBS := -lz
 build/fuzz/fuzz_jwt: FUZZ_LIBS := $(wildcard src/tokens/jwt*.c) src/tokens/facts.c src/tokens/id.c src/tokens/use.c -ljansson -lcrypto -lm
 build/fuzz/fuzz_elf_scan: FUZZ_LIBS := $(wildcard src/agent/elf_*.c) src/tokens/use.c -lelf
 build/fuzz/fuzz_elf_scan: $(wildcard src/agent/elf_*.[ch])
-build/fuzz/%: tests/fuzz/%.c $(BPF_HDR) $(HUFFMAN) $(wildcard tests/fuzz/*.h tests/lib/h*.h tests/lib/mint_drive.h tests/lib/jwt_make.h)
+build/fuzz/%: tests/fuzz/%.c $(BPF_HDR) $(HUFFMAN) $(wildcard tests/fuzz/*.h tests/lib/h*.h tests/lib/*_drive.h tests/lib/jwt_make.h)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) -std=gnu11 -O1 -g -D_GNU_SOURCE -Isrc -Iinclude -Ibpf -I$(G) -fno-sanitize-recover=all \
 		-fsanitize=fuzzer,address,undefined -o $@ $< $(FUZZ_LIBS)

@@ -5,7 +5,8 @@
  * at a time, calls nobody, knows no table, trusts no byte. mint_step() says what it needs (enum
  * mint_result). Bytes lie in the window of struct h1_work, whose machine for credentials is used.
  *
- * A compressed body is told by its first byte and not read.
+ * A compressed body is told by its first bytes, since the head's reader does not keep how it is coded: gzip,
+ * zlib. Others (brotli, zstd) are no text, and are told of as compressed.
  */
 #ifndef TT_READERS_MINT_H
 #define TT_READERS_MINT_H
@@ -27,8 +28,8 @@ static __always_inline void mint_begin(struct mint_body *m, __u8 part, __u8 rule
 
 static __always_inline int mint_form_name(struct h1_work *w, struct mint_body *m, __u8 c)
 {
-	if (c < ' ' || c >= 127)
-		return mint_over(m, TT_MINT_BAD);
+	if (c < ' ' || c >= 127)	/* the very first name: compressed in another way */
+		return mint_over(m, m->member_hash ? TT_MINT_BAD : TT_MINT_COMPRESSED);
 	w->pos++;
 	if (c == '&') {	/* a name without a value */
 		h1_name_start(&w->h);
@@ -79,14 +80,8 @@ static __always_inline int mint_form_value(struct h1_work *w, struct mint_body *
 
 /* ---- the step ---- */
 
-static __always_inline int mint_first(struct h1_work *w, struct mint_body *m, __u8 c)
+static __always_inline int mint_first_text(struct h1_work *w, struct mint_body *m, __u8 c)
 {
-	if (mint_blank(c)) {
-		w->pos++;
-		return M_NEXT;
-	}
-	if (c < ' ' || c >= 127)	/* gzip begins with 0x1f, the others mostly with something as odd */
-		return mint_over(m, TT_MINT_COMPRESSED);
 	if (c == '{' || c == '[') {
 		m->format = M_JSON;
 		m->state = M_J_VALUE;
@@ -104,6 +99,43 @@ static __always_inline int mint_first(struct h1_work *w, struct mint_body *m, __
 		h1_name_start(&w->h);
 		m->state = M_F_NAME;
 	}
+	return M_NEXT;
+}
+
+static __always_inline int mint_unpack(struct mint_body *m, __u8 first)
+{
+	m->packed = M_DEFLATED;
+	m->bits = first;
+	m->state = M_START;
+	return M_PACKED;
+}
+
+static __always_inline int mint_first(struct h1_work *w, struct mint_body *m, __u8 c)
+{
+	if (mint_blank(c)) {
+		w->pos++;
+		m->gap = 1;
+		return M_NEXT;
+	}
+	if (m->packed || m->gap || (c != 0x1f && c != 'x'))
+		return c < ' ' || c >= 127 ? mint_over(m, TT_MINT_COMPRESSED) : mint_first_text(w, m, c);
+	w->pos++;
+	if (c == 0x1f)	/* gzip: RFC 1952, 2.3.1 */
+		return mint_unpack(m, c);
+	m->state = M_START_X;
+	return M_NEXT;
+}
+
+/* zlib's second byte (RFC 1950, 2.2) is no text, but for '^', which its levels 2 to 5 have. */
+static __always_inline int mint_first_x(struct h1_work *w, struct mint_body *m, __u8 c, int ended)
+{
+	if (!ended && (c == 0x01 || c == 0x9c || c == 0xda))
+		return mint_unpack(m, 'x');
+	mint_first_text(w, m, 'x');
+	if (m->format == M_TOKEN)
+		mint_value_trimmed(w, m, 'x');
+	else
+		h1_name_put(&w->h, 'x');
 	return M_NEXT;
 }
 
@@ -148,7 +180,7 @@ static __always_inline int mint_step(struct h1_work *w, struct mint_body *m)
 	if (m->state == M_CRED_ASKED || m->state == M_J_NAMED || m->state == M_X_NAMED || m->state == M_F_NAMED)
 		return mint_asked(w, m);
 	if (m->ended && w->pos >= w->total)
-		return mint_end(w, m);
+		return m->state == M_START_X ? mint_first_x(w, m, 0, 1) : mint_end(w, m);
 	if (m->state == M_OVER)
 		return M_STOP;
 	if (off >= w->fill)
@@ -156,6 +188,8 @@ static __always_inline int mint_step(struct h1_work *w, struct mint_body *m)
 	c = h1_word(w, 0);
 	if (m->state == M_START)
 		return mint_first(w, m, c);
+	if (m->state == M_START_X)
+		return mint_first_x(w, m, c, 0);
 	if (m->format == M_JSON)
 		return mint_json(w, m, c, have);
 	if (m->format == M_XML)

@@ -21,11 +21,14 @@ enum mint_result {
 	M_FILL,		/* the window is used up: load the next bytes at w->pos, or come back with the next piece */
 	M_MEMBER,	/* m->member_hash has to be looked up: w->answer.id and .unwrap (enum tt_mint_what) */
 	M_CLASS,	/* as H1_ASK with H1_ASK_CLASS */
+	M_PACKED,	/* it is compressed: give it the bytes that are made of m->bits, its first one, and those
+			 * from w->pos on (inflate.h). Then m->packed = M_UNPACKED, or mint_failed() */
 	M_STOP,		/* nothing more of this body is read */
 };
 
 enum mint_state {
 	M_START,	/* the first byte tells the format */
+	M_START_X,	/* it was an 'x': of a form, or of zlib's head */
 	M_J_VALUE,
 	M_J_NAME_WAIT,
 	M_J_NAME,
@@ -53,6 +56,9 @@ enum mint_state {
 };
 
 enum mint_format { M_FORM = 1, M_JSON, M_XML, M_TOKEN };
+
+/* mint_body.packed */
+enum { M_AS_IS, M_DEFLATED, M_UNPACKED };
 
 /* What is known of a body while it is read; with the struct h1_head beside it, parked between calls. */
 struct mint_body {
@@ -84,7 +90,8 @@ struct mint_body {
 	__u8 creds;
 	__u8 flags;		/* TT_MINT_* */
 	__u8 ended;		/* no more bytes will come than those of this piece */
-	__u8 pad_[6];
+	__u8 packed;		/* M_DEFLATED: what is known is to be believed once its end was reached */
+	__u8 pad_[5];
 	struct tt_mint_cred cred[TT_MINT_CREDS_MAX];
 	__u8 text[TT_MINT_TEXT_LEN];	/* unfinished ones too: masked while parked */
 };
@@ -94,6 +101,17 @@ static __always_inline int mint_over(struct mint_body *m, __u8 flags)
 	m->flags |= flags;
 	m->state = M_OVER;
 	return M_STOP;
+}
+
+/* What it was compressed to is damaged, cut off, or more than is read: nothing of it is believed. */
+static __always_inline int mint_failed(struct mint_body *m, __u8 flags)
+{
+	m->packed = M_UNPACKED;
+	m->flags = 0;
+	m->creds = 0;
+	m->text_len = 0;
+	m->text_at = 0;
+	return mint_over(m, flags);
 }
 
 static __always_inline int mint_blank(__u8 c)

@@ -3,10 +3,11 @@
 """Writes the hand-made seeds of the fuzzers: tests/fuzz/seeds.py, then look at the difference.
 
 A seed of http1 and http2 is one connection, one of hpack a row of blocks, one of elf_scan the changes to
-a file, one of mint a body; their formats are told in fuzz_*.c.
+a file, one of mint a body, one of inflate a stream; their formats are told in fuzz_*.c.
 """
 import base64
 import pathlib
+import zlib
 
 CLIENT, SERVER = 0, 1
 HERE = pathlib.Path(__file__).parent
@@ -164,6 +165,21 @@ MINT = {  # bodies
     "deep": b'{"a":{"b":{"c":"tok"}}}', "form": b"access_token=abc%2f+d&scope=x&list=1&token=",
     "xml": b'<?xml version="1.0"?><r><token>a&amp;b</token><list>z</list><x a="b"/></r>',
     "plain": b"plaintoken==\n", "list": b'[1,2,{"token":null}]', "gzip": b"\x1f\x8b\x08",
+    "zlib": zlib.compress(b'{"access_token":"eyJabc.def"}'),
+}
+
+
+def packed(data, wbits=31, level=9, strategy=0):
+    c = zlib.compressobj(level, zlib.DEFLATED, wbits, 8, strategy)
+    return c.compress(data) + c.flush()
+
+
+WORDS = b'{"access_token":"eyJabc.def","expires_in":3600,"scope":"a b"}' + bytes(range(64))
+INFLATE = {  # how it is cut and headed; the stream
+    "gzip": b"\x28" + packed(WORDS), "zlib": b"\x28" + packed(WORDS * 3, 15), "stored": b"\x28" + packed(WORDS, level=0),
+    "fixed": b"\x01" + packed(WORDS, -15, strategy=4), "huffman": b"\x01" + packed(WORDS, -15, strategy=2),
+    "runs": b"\x01" + packed(b"a" * 2000 + WORDS, -15, strategy=3),
+    "header": b"\x28\x1f\x8b\x08\x1e\0\0\0\0\0\3\2\0xyname\0comment\0\0\0\3\0",
 }
 
 # Kind; places and values.
@@ -219,6 +235,7 @@ def main():
     write("http1", {name: connection(0x2A, calls) for name, calls in HTTP1.items()})
     write("http2", {name: connection(0x2A + preface, calls) for name, (preface, calls) in HTTP2.items()})
     write("mint", {name: bytes([0x2A]) + body for name, body in MINT.items()})
+    write("inflate", INFLATE)
     write("jwt", JWT)
     write("elf_scan", {name: changes(*seed) for name, seed in ELF_SCAN.items()})
     write("hpack", {name: blocks(rows) for name, rows in BLOCKS.items()})

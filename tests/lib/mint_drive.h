@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Drives the body reader (bpf/readers/mint.h) in user space under the contract of the kernel's glue: one
- * piece is read through windows of H1_WINDOW bytes; from piece to piece only struct mint_body and struct
- * h1_head survive. Everything else is poisoned first. Knows no test framework.
+ * piece is read through windows of H1_WINDOW bytes; from piece to piece only struct mint_body, struct h1_head
+ * and of a compressed one struct inflate survive. Everything else is poisoned first. Knows no test framework.
  */
 #ifndef TT_TESTS_MINT_DRIVE_H
 #define TT_TESTS_MINT_DRIVE_H
@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include <readers/inflate.h>
 #include <readers/mint.h>
 
 #define MINT_DRIVE_MEMBERS 512
@@ -35,6 +36,7 @@ struct mint_drive {
 	struct mint_body body;
 	struct h1_head parked;
 	struct h1_work w;
+	struct inflate z;
 };
 
 static inline int mint_drive_put(const struct tt_mint_member_key *key, const struct tt_mint_member_val *val,
@@ -84,29 +86,24 @@ static inline void mint_drive_fill(struct mint_drive *v, const uint8_t *bytes)
 	memcpy(v->w.buf, bytes + v->w.pos, n);
 }
 
-static inline void mint_drive_run(struct mint_drive *v, const uint8_t *bytes, size_t len)
+/* Until the input, w.total bytes of it, is used up, or nothing more is read. What the last step said. */
+static inline int mint_drive_steps(struct mint_drive *v, const uint8_t *bytes)
 {
 	struct mint_body *m = &v->body;
 
-	memset(&v->w, v->poison, sizeof(v->w));
-	v->w.h = v->parked;
-	v->w.key[0] = v->key[0];
-	v->w.key[1] = v->key[1];
-	v->w.base = v->w.fill = v->w.pos = 0;
-	v->w.total = len;
-	v->bytes += len;
+	v->bytes += v->w.total - v->w.pos;
 	for (;;) {
 		int r = mint_step(&v->w, m);
 
 		/* Two more for each value, name or element than bytes. */
 		if (++v->steps > 4 * v->bytes + 64) {
 			v->broken = "it takes too many steps";
-			return;
+			return M_STOP;
 		}
 		if (m->text_len > TT_MINT_TEXT_LEN || m->creds > TT_MINT_CREDS_MAX || m->depth > MINT_DEPTH_MAX)
 			v->broken = "a limit is exceeded";
-		if (r == M_STOP)
-			break;
+		if (r == M_STOP || r == M_PACKED)
+			return r;
 		if (r == M_MEMBER)
 			mint_drive_member(v);
 		if (r == M_CLASS)
@@ -114,8 +111,80 @@ static inline void mint_drive_run(struct mint_drive *v, const uint8_t *bytes, si
 		if (r != M_FILL)
 			continue;
 		if (v->w.pos >= v->w.total)
-			break;
+			return r;
 		mint_drive_fill(v, bytes);
+	}
+}
+
+/* What was decompressed is read. */
+static inline void mint_drive_take(struct mint_drive *v)
+{
+	uint8_t chunk[INFLATE_CHUNK];
+	uint32_t n = v->z.out - v->z.given;
+
+	memcpy(chunk, v->z.window + v->z.given % INFLATE_WINDOW, n);
+	v->z.given = v->z.out;
+	if (v->body.state == M_OVER)
+		return;
+	v->w.base = v->w.fill = v->w.pos = 0;
+	v->w.total = n;
+	mint_drive_steps(v, chunk);
+}
+
+static inline void mint_drive_unpack(struct mint_drive *v, const uint8_t *bytes, size_t len)
+{
+	uint8_t ended = v->body.ended;
+	size_t at = 0, n;
+
+	v->body.ended = 0;
+	v->z.at = v->z.fill = 0;
+	while (v->body.packed == M_DEFLATED) {
+		switch (inflate_step(&v->z)) {
+		case INFLATE_NEXT:
+			break;
+		case INFLATE_FILL:
+			n = len - at < INFLATE_INPUT ? len - at : INFLATE_INPUT;
+			if (!n && !inflate_flush(&v->z) && !ended)
+				return;
+			if (!n && v->z.state != INFLATE_S_SUM)
+				mint_failed(&v->body, TT_MINT_INCOMPLETE);
+			if (n)
+				memcpy(v->z.in, bytes + at, n);
+			v->z.at = 0;
+			v->z.fill = n;
+			at += n;
+			break;
+		case INFLATE_OUT:
+			mint_drive_take(v);
+			break;
+		case INFLATE_END:
+			v->body.packed = M_UNPACKED;
+			v->body.ended = 1;
+			v->w.base = v->w.fill = v->w.pos = v->w.total = 0;
+			mint_drive_steps(v, NULL);
+			break;
+		default:
+			mint_failed(&v->body, TT_MINT_BAD);
+		}
+	}
+}
+
+static inline void mint_drive_run(struct mint_drive *v, const uint8_t *bytes, size_t len)
+{
+	if (v->body.state == M_OVER && v->body.packed != M_DEFLATED)
+		return;
+	memset(&v->w, v->poison, sizeof(v->w));
+	memset(v->z.in, v->poison, sizeof(v->z.in));
+	v->w.h = v->parked;
+	v->w.key[0] = v->key[0];
+	v->w.key[1] = v->key[1];
+	v->w.base = v->w.fill = v->w.pos = 0;
+	v->w.total = len;
+	if (v->body.packed == M_DEFLATED) {
+		mint_drive_unpack(v, bytes, len);
+	} else if (mint_drive_steps(v, bytes) == M_PACKED) {
+		inflate_begin(&v->z, v->body.bits, 1);
+		mint_drive_unpack(v, bytes + v->w.pos, len - v->w.pos);
 	}
 	v->parked = v->w.h;
 }
@@ -147,7 +216,7 @@ static inline void mint_drive_all(struct mint_drive *v, const void *bytes, size_
 		v->body.ended = at + n == len && (most & 1) == 0;
 		mint_drive_run(v, (const uint8_t *)bytes + at, n);
 	}
-	if (!v->body.ended)
+	if (!v->body.ended || !len)
 		mint_drive_end(v);
 }
 
