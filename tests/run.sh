@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Runs test suites in the order given and counts their results.
-#   tests/run.sh SUITE...      unit san fuzz lint bpf e2e kafka vm; default: all of them
+#   tests/run.sh SUITE...      unit san fuzz lint bpf e2e kafka vm, the default; long
 #   ONLY=PATTERN               run only the test programs whose path matches this shell pattern
 #
 # A test is a program: cmocka's closing lines are counted by the inner test; any other program says
@@ -77,6 +77,7 @@ suite() { # NAME
 	lint) run_each lint tests/lint/*.sh ;;
 	bpf) run_each bpf build/tests/bpf/test_* ;;
 	e2e) run_each e2e tests/e2e/*.py ;;
+	long) run_each long tests/long/*.py ;;
 	kafka) run_each kafka tests/e2e/kafka*.sh ;;
 	vm)
 		# shellcheck disable=SC2053  # ONLY is a pattern on purpose

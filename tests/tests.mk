@@ -2,6 +2,7 @@
 # Everything about testing; Makefile includes this. The suites are run by tests/run.sh.
 #   make test          unit tests only: no privileges, no network
 #   make check         all of them; installs what they need; the last line has the counts
+#   make check-long    tests/long: servers that are long in the making
 #   make scale scale-sensor         a million tokens, with the memory that is stated
 #   make vm-check bench fuzz        ONLY='*/canary.py' limits check to some test programs
 
@@ -14,7 +15,7 @@ HPACK_TOOLS := $(addprefix build/tests/tools/hpack/,plan encode_nghttp2 encode_g
 
 JOBS ?= $(shell nproc)
 
-.PHONY: deps deps-build deps-demo deps-test test check fuzz bench scale scale-sensor vm-check tools unit-tests
+.PHONY: deps deps-build deps-demo deps-test test check check-long fuzz bench scale scale-sensor vm-check tools unit-tests
 deps-build:
 	@tests/lib/deps.sh build
 deps-demo:
@@ -77,6 +78,13 @@ check: deps
 	@$(MAKE) --no-print-directory -j$(JOBS) all unit-tests tools $(BPF_TESTS) $(FUZZERS)
 	@$(MAKE) --no-print-directory -j$(JOBS) SAN=address,undefined unit-tests
 	@tests/run.sh lint unit san fuzz bpf e2e kafka vm
+
+# What takes longer to fetch and to run: Kubernetes.
+check-long:
+	@tests/lib/deps.sh build test
+	@tests/lib/fetch.sh long
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@tests/run.sh long
 
 vm-check: deps all tools build/tests/bpf/test_http2_blocks
 	@tests/run.sh vm

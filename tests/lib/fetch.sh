@@ -3,9 +3,15 @@
 # Fetches what the tests need beyond packages, once: kernels for tests/vm (Debian's packages), the
 # broker of the Kafka tests (Maven), and the HTTP/2 and gRPC peers and SDKs, which are built here. Kept under
 # $TOKENTRAIL_CACHE, else the user's cache folder.
+#   fetch.sh         for make check
+#   fetch.sh long    for make check-long: more, and ten minutes of compiling
 set -euo pipefail
 
 here=$(dirname "$(readlink -f "$0")")
+if [ "${1:-}" = long ]; then
+	"$here/kube-up.sh" build
+	exec "$here/../peers/build.sh" kube
+fi
 while read -r suite _; do
 	"$here/../vm/vm-run.sh" fetch "$suite"
 done < <(grep -v '^#' "$here/../vm/kernels.txt")

@@ -16,7 +16,7 @@ def of(sensor, token, part="minted"):
 
 def both(sensor, token, part="minted"):
     """The records of the two ends."""
-    return rig.wait_until(lambda: (lambda m: m if len(m) == 2 else None)(of(sensor, token, part)), 10,
+    return rig.wait_until(lambda: (lambda m: m if len(m) == 2 else None)(of(sensor, token, part)), 30,
                           f"a record of both ends ({part})")
 
 

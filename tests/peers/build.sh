@@ -132,6 +132,10 @@ build_wheels() { # OUT [FOLDER]
 		-r "$here/${2:-wheels}/requirements.txt"
 }
 
+build_kube() { # OUT
+	(cd "$here/kube" && CGO_ENABLED=0 go build -mod=readonly -buildvcs=false -trimpath -o "$1/peer" .)	# with kube-up.sh's cache
+}
+
 build_cloud() {
 	build_wheels "$1" cloud
 }
@@ -152,7 +156,7 @@ build_musl() {
 
 version_of() { # NAME: of its tool; without one, or with an old one, its peers can't be built
 	case $1 in
-	go | go_std | oauth_go) go version | sed -n 's/^go version go\([0-9.]*\).*/\1/p' ;;
+	go | go_std | oauth_go | kube) go version | sed -n 's/^go version go\([0-9.]*\).*/\1/p' ;;
 	rust | rustls | rust_ask) cargo --version | sed -n 's/^cargo \([0-9.]*\).*/\1/p' ;;
 	java) javac -version 2>&1 | sed -n 's/^javac \([0-9.]*\).*/\1/p' ;;
 	netty | conscrypt) mvn -v 2>/dev/null | sed -n 's/^Java version: \([0-9.]*\).*/\1/p' ;;
@@ -204,6 +208,7 @@ tool[oauth_go]=go least[oauth_go]=1.26
 tool[sdks]=python3 least[sdks]=3.11
 tool[boringssl]=python3 least[boringssl]=3.11
 [ $# -gt 0 ] || set -- "${!tool[@]}"
+tool[kube]=go least[kube]=1.24	# for tests/long: only by its name
 for name in "$@"; do
 	build "$name"
 done

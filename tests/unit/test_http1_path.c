@@ -4,6 +4,7 @@
  * fragments and userinfo stay behind, and where long paths and hosts are cut.
  */
 #include "h1_expect.h"
+#include "tokens/mint_rules.h"
 
 static void get(const char *target)
 {
@@ -105,6 +106,26 @@ static void table_in_two_calls(void **state)
 			expect_counts(1, 0);
 			expect_request(0, "GET", "h", redactions[i].path);
 		}
+	}
+}
+
+/* What is left of the path of a request for a token is what its row says. */
+static void no_mint_is_hidden(void **state)
+{
+	const struct mint_rule *rule;
+	char target[160];
+
+	for (uint8_t id = 1; (rule = mint_rule_get(id)); id++) {
+		const char *star = strchr(rule->path, '*');
+		int before = star ? star - rule->path : (int)strlen(rule->path);
+
+		/* A row is of names that stand, or of a segment that is cut at its place. */
+		snprintf(target, sizeof(target), "%.*s%s%s", before, rule->path, star == rule->path ? "/x" : star ? "x" : "",
+			 star ? star + 1 : "");
+		h1_setup(state);
+		get(target);
+		expect_counts(1, 0);
+		expect_request(0, "GET", "h", target);
 	}
 }
 
@@ -245,6 +266,7 @@ int main(void)
 		H1_TEST(table),
 		H1_TEST(table_in_two_calls),
 		H1_TEST(every_class_is_hidden),
+		H1_TEST(no_mint_is_hidden),
 		H1_TEST(long_paths_are_cut),
 		H1_TEST(very_long_segments),
 		H1_TEST(hosts),
