@@ -10,7 +10,8 @@ set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 if [ "${1:-}" = long ]; then
 	"$here/kube-up.sh" build
-	exec "$here/../peers/build.sh" kube
+	"$here/keycloak-up.sh" fetch
+	exec "$here/../peers/build.sh" kube sdks
 fi
 while read -r suite _; do
 	"$here/../vm/vm-run.sh" fetch "$suite"
