@@ -74,6 +74,13 @@ def ask(base, path, method="GET", body=None, headers=None, context=None):
         return e.read()
 
 
+def story(sensor, token_id):
+    """What trace tells of a token: events, and the other token of each."""
+    out = rig.run([rig.TOKENTRAIL, "trace", "--json", "--store", os.path.join(sensor.state, "store.db"), token_id], check=False)[1]
+    lines = [json.loads(line) for line in out.splitlines()]
+    return [(e["event"], e.get("other", {}).get("id")) for e in lines if e["type"] == "story"]
+
+
 def oauth(access, **more):
     return json.dumps({"access_token": access, "token_type": "Bearer", "expires_in": LIFE, **more}).encode()
 
@@ -152,6 +159,14 @@ def life_of_a_token(sensor, base):
         answers["/oauth/token"] = (200, oauth(access, refresh_token=second))
         ask(base, "/oauth/token", "POST", f"grant_type=refresh_token&refresh_token={first}".encode())
         both(sensor, ids["second"])
+        again = rig.random_text(40)
+        answers["/oauth/token"] = (200, oauth(again))
+        ask(base, "/oauth/token", "POST", f"grant_type=refresh_token&refresh_token={second}".encode())
+        again = sensor.ids([again])[0]
+        both(sensor, again)
+        for of, event, other in ((ids["access"], "renewed", again), (again, "renews", ids["access"]),
+                                 (ids["second"], "replaces", ids["first"]), (ids["first"], "replaced", ids["second"])):
+            rig.wait_until(lambda of=of, event=event, other=other: (event, other) in story(sensor, of), 10, f"trace tells that it {event}")
         answers["/oauth/revoke"] = (200, b"")
         ask(base, "/oauth/revoke", "POST", f"token={access}".encode())
         rig.need_equal(both(sensor, ids["access"], "revoked")["egress"]["action"], "revoke", "action")

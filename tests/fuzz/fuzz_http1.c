@@ -95,7 +95,7 @@ static void run(struct drive *v, const uint8_t *data, size_t size, size_t most, 
 {
 	drive_init(v, &tables, 0x0706050403020100, 0x0f0e0d0c0b0a0908);
 	v->poison = poison;
-	v->says = data[0] & 1;
+	v->says = data[0] & 2;
 	v->stop_at_bad =
 		true; /* where reading goes on after a fault depends on where calls begin */
 	connection(v, data + 1, size - 1, most, data[0] * 2654435761u);

@@ -52,7 +52,7 @@ static void run(struct h2_drive *v, const uint8_t *data, size_t size, size_t mos
 
 	h2_drive_init(v, &tables, 0x0706050403020100, 0x0f0e0d0c0b0a0908);
 	v->skim = skim;
-	v->says = data[0] & 4;
+	v->says = data[0] & 8;
 	v->poison = poison;
 	v->stop_at_bad = stop;
 	if (data[0] & 1)

@@ -27,7 +27,13 @@ def get(target=b"/", *lines, method=b"GET", version=b"HTTP/1.1"):
     return b"\r\n".join((method + b" " + target + b" " + version, *lines, b"", b""))
 
 
+SAID = ((b"x-oauth-scopes", b"repo, read:org,0123456789abcdef"), (b"audit-id", b"6f1e2a54-0d1c-4c57-8f6b-0a6a1f6c2b11"),
+        (b"www-authenticate", b'Basic realm="a\\"b", Bearer error="e", scope="a b", resource_metadata="https://h/x?y"'),
+        (b"set-cookie", b"__Host-sid=1; Path=/"), (b"dpop-nonce", b"n"), (b"x-amz-request-id", b"4442587FB7D0A2F9"))
+
 HTTP1 = {
+    "said": [c(get(b"/", b"Authorization: Bearer x")), s(b"HTTP/1.1 401 U\r\n", *(n + b": " + v + b"\r\n" for n, v in SAID),
+                                                       b"Content-Length: 0\r\n\r\n")],
     "get": [c(get(b"/v1/items", b"Host: api.example.com", b"Authorization: Bearer ghp_0123456789abcdef")), s(OK)],
     "bare_lf": [c(b"\r\n\nGET / HTTP/1.0\nHost: h\nX-Api-Key: k\n\n")],
     "pipelined": [c(get(b"/a"), get(b"/b", b"Content-Length: 3", method=b"POST"), b"xyz", get(b"/c")), s(OK, OK, OK)],
@@ -156,6 +162,8 @@ HTTP2 = {  # (begins with the preface, calls)
     "middle": (0, [c(frame(8, 0, 0, b"\0\0\1\0")), c(headers(101, index(2) + index(7) + index(4) + index(62) + index(66)),
                                                        headers(103, PSEUDO + index(63))), s(ANSWER)]),
     "within_a_frame": (0, [c(ASK[5:], ASK), c(ASK, ASK)]),
+    "said": (1, [c(ASK), s(headers(1, index(8) + b"".join(field(ADD, n, v) for n, v in SAID))), c(ASK),
+                 s(headers(3, index(8) + b"".join(index(62 + i) for i in range(len(SAID)))))]),
     "http1": (0, [c(get(b"/")), s(OK)]),
 }
 

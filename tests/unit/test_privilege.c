@@ -153,6 +153,20 @@ static void unused_needs_time_and_uses(void **state)
 	assert_int_equal(score(15 * DAY), 0);
 }
 
+/* What servers said was more than was kept: then nothing is called unused. */
+static void unused_needs_all_that_is_needed(void **state)
+{
+	add(FACT_token_scopes, "a:read");
+	add(FACT_token_scopes, "b:read");
+	add(FACT_token_needed_scopes, "a:read");
+	t.first_ns = DAY;
+	t.uses = 100;
+	assert_int_equal(score(15 * DAY), 15);
+	add(FACT_token_answers, "cut");
+	assert_int_equal(score(15 * DAY), 0);
+	assert_string_equal(facts_text(&f, FACT_privilege_unused), "");
+}
+
 static void judged_again_says_the_same(void **state)
 {
 	add(FACT_token_scopes, "*");
@@ -249,6 +263,7 @@ int main(void)
 		cmocka_unit_test_setup(life, setup),
 		cmocka_unit_test_setup(audience_and_offline, setup),
 		cmocka_unit_test_setup(unused_needs_time_and_uses, setup),
+		cmocka_unit_test_setup(unused_needs_all_that_is_needed, setup),
 		cmocka_unit_test_setup(judged_again_says_the_same, setup),
 		cmocka_unit_test_setup(kubernetes_rights, setup),
 		cmocka_unit_test_setup(what_is_used_is_known_once_and_counts, setup),
