@@ -18,10 +18,13 @@
 #include "tokens/state.h"
 #include "tokens/workload.h"
 
+#define NEWS_MAX 16	/* facts that are news make so many records of a row at once */
+
 struct row {
 	struct lru_node node;
 	struct row *next, *prev;	/* queue of changed rows */
 	bool changed;
+	uint8_t news;			/* records since the last one of the queue */
 	bool several;			/* other workloads than `user` sent it, too */
 	uint64_t changed_ns;
 	struct workload *user;		/* the first that sent it; NULL = none is known */
@@ -36,6 +39,7 @@ struct inventory {
 	uint64_t interval_ns;
 	uint64_t real_ns, idle_ns;
 	uint64_t swept_ns;		/* of the last sweep() */
+	uint64_t now_ns;		/* the caller's, as it came last */
 	inventory_emit emit;
 	inventory_recall recall;	/* NULL: nothing is kept elsewhere */
 	void *ctx;
@@ -353,8 +357,13 @@ int inventory_facts(struct inventory *inv, const struct token *about, const stru
 	r = add_facts(row, facts, &changed);
 	if (r < 0)
 		agent_drops[TT_DROP_tokens_full]++;
-	if (changed)
+	/* A server may say something else with each response. */
+	if (changed && row->news == NEWS_MAX) {
+		mark_changed(inv, row, inv->now_ns);
+	} else if (changed) {
+		row->news++;
 		write_out(inv, row);
+	}
 	return r;
 }
 
@@ -390,12 +399,15 @@ static void sweep(struct inventory *inv)
 
 void inventory_tick(struct inventory *inv, uint64_t now_ns)
 {
+	inv->now_ns = now_ns;
 	if (inv->real_ns && now_ns - inv->swept_ns >= inv->interval_ns) {
 		inv->swept_ns = now_ns;
 		sweep(inv);
 	}
-	while (inv->first && now_ns - inv->first->changed_ns >= inv->interval_ns)
+	while (inv->first && now_ns - inv->first->changed_ns >= inv->interval_ns) {
+		inv->first->news = 0;
 		write_out(inv, inv->first);
+	}
 }
 
 void inventory_flush(struct inventory *inv)

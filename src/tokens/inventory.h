@@ -43,7 +43,7 @@ void inventory_use(struct inventory *inv, const struct use *u, uint64_t now_ns);
 /*
  * Something became known of a token, be it used already or not: `about` says which (token_id, key_id,
  * class_name, kind and length; the rest is not looked at), `facts` what (copied; facts_merge()). If that is
- * news the row goes out at once. 0, or -ENOMEM: counted, and not all of it is kept.
+ * news the row goes out at once, up to a limit; then with the interval. 0, or -ENOMEM: counted, and not all of it is kept.
  */
 int inventory_facts(struct inventory *inv, const struct token *about, const struct facts *facts);
 /* The service account of a token that is bound to this pod; false: it is not, or not known. */

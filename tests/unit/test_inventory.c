@@ -124,6 +124,30 @@ static void facts_go_out_at_once(void **state)
 }
 
 /* Uses are of the class that is known; "jwt" takes the place of none that says more. */
+/* A server that says something else with each response makes no record each time. */
+static void news_without_end_waits(void **state)
+{
+	struct token about = { .token_id = "tt1_1", .class_name = "", .kind = "", .length = 40 };
+	struct facts f = { 0 };
+	size_t before;
+
+	inventory_tick(inv, 100);
+	for (uint64_t i = 1; i <= 40; i++) {
+		facts_set_number(&f, FACT_token_expires, i);
+		assert_int_equal(inventory_facts(inv, &about, &f), 0);
+	}
+	assert_int_equal(outs, 16);
+	inventory_tick(inv, 100 + INTERVAL - 1);
+	assert_int_equal(outs, 16);
+	inventory_tick(inv, 100 + INTERVAL);	/* one record with the last word; then as before */
+	assert_int_equal(outs, 17);
+	before = outs;
+	facts_set_number(&f, FACT_token_expires, 41);
+	assert_int_equal(inventory_facts(inv, &about, &f), 0);
+	assert_int_equal(outs, before + 1);
+	facts_done(&f);
+}
+
 static void class_is_refined(void **state)
 {
 	struct token about = { .token_id = "tt1_1", .class_name = "spiffe_jwt", .kind = "service_account" };
@@ -322,7 +346,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(new_token_gives_a_record_at_once),
 		TEST(unreadable_is_marked),
-		TEST(facts_go_out_at_once), TEST(class_is_refined),
+		TEST(facts_go_out_at_once), TEST(news_without_end_waits), TEST(class_is_refined),
 		TEST(changes_wait_for_the_interval),
 		TEST(flush_writes_the_changed_only),
 		TEST(earlier_use_moves_the_first),
