@@ -63,6 +63,8 @@ build/fuzz/fuzz_hpack: FUZZ_LIBS := -lnghttp2
 build/fuzz/fuzz_mint: FUZZ_LIBS := -ljansson
 build/fuzz/fuzz_inflate: FUZZ_LIBS := -lz
 build/fuzz/fuzz_jwt: FUZZ_LIBS := $(wildcard src/tokens/jwt*.c) src/tokens/facts.c src/tokens/id.c src/tokens/use.c -ljansson -lcrypto -lm
+build/fuzz/fuzz_elf_place: FUZZ_LIBS := src/agent/elf_place.c src/agent/elf_prologue.c
+build/fuzz/fuzz_elf_place: src/agent/elf_place.c src/agent/elf_prologue.c
 build/fuzz/fuzz_elf_scan: FUZZ_LIBS := $(wildcard src/agent/elf_*.c) src/tokens/use.c -lelf
 build/fuzz/fuzz_elf_scan: $(wildcard src/agent/elf_*.[ch])
 build/fuzz/%: tests/fuzz/%.c $(BPF_HDR) $(HUFFMAN) $(wildcard tests/fuzz/*.h tests/lib/h*.h tests/lib/*_drive.h tests/lib/jwt_make.h)
@@ -91,6 +93,13 @@ vm-check: deps all tools build/tests/bpf/test_http2_blocks
 
 fuzz: $(FUZZERS)
 	@tests/run.sh fuzz
+
+# Where probes stand changes nothing of what is seen: the same lines from both runs.
+placement: all tools
+	$(Q)for p in auto symbol; do \
+		PLACEMENT=$$p tests/e2e/matrix.py >build/placement.$$p || { grep '^not ok' build/placement.$$p; exit 1; }; \
+		grep '^# ' build/placement.$$p | sort >build/placement.$$p.seen; done
+	$(Q)diff build/placement.auto.seen build/placement.symbol.seen && wc -l <build/placement.auto.seen
 
 # A million tokens with the default memory; some minutes, 1 GiB of disk.
 SCALE := 1000000 100000

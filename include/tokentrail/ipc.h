@@ -61,8 +61,11 @@ struct tt_ipc_hook {
 	struct tt_ipc_hdr h;
 	__u64 file;
 	__u64 offset;		/* of the instruction to be probed, in the file, bytes */
+	__u64 placed;		/* of one that may be probed in its place and costs less; 0 = none */
 	__u32 hook;		/* enum tt_hook */
+	__u32 placed_as;	/* enum tt_hook: what is there */
 	__u32 tls;		/* enum tt_tls */
+	__u32 pad_;
 };
 
 enum tt_scan {
@@ -119,6 +122,8 @@ struct tt_ipc_attached {
 	__u64 since_ns;		/* CLOCK_BOOTTIME when the probes were in place; 0 = none are */
 	__u32 hooks;		/* in place */
 	__u32 failed;		/* refused by the kernel */
+	__u32 placed;		/* of those in place: at the instruction that costs less */
+	__u32 pad_;
 	struct tt_finding finding[TT_FINDINGS_MAX];	/* as scanned; libraries that are turned off
 							 * are TT_BLIND_turned_off */
 	char path[TT_IPC_PATH_LEN];

@@ -229,6 +229,7 @@ static void add_library(struct coverage *to, const struct row *row, const struct
 	l->partly[1] = finding->partly[1];
 	l->probes = f->m.hooks;
 	l->refused = f->m.failed;
+	l->placed = f->m.placed;
 	l->since_ns = l->how && !l->blind && l->probes ? f->since_real_ns : 0;
 	l->used = finding->tls < 32 && row->m.called & 1U << finding->tls;
 	use_set_text(l->version, sizeof(l->version), finding->version,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/elf_boringssl.h"
+#include "agent/elf_cheap.h"
 #include "agent/elf_go.h"
 #include "agent/elf_java.h"
 #include "agent/elf_openssl.h"
@@ -49,7 +50,8 @@ void elf_scan_take(struct elf_scan *scan, const struct elf_file *file, uint64_t 
 	if (blind || scan->count == ELF_SCAN_HOOKS_MAX)
 		refuse(scan, hook, blind ? blind : TT_BLIND_not_unique);
 	else
-		scan->hooks[scan->count++] = (struct elf_hook){ site, hook, hooks[hook].tls };
+		scan->hooks[scan->count++] =
+			(struct elf_hook){ .offset = site, .hook = hook, .tls = hooks[hook].tls };
 }
 
 static struct tt_finding *finding(struct elf_scan *scan, enum tt_tls tls, const char *version)
@@ -145,6 +147,8 @@ enum tt_scan elf_scan(int fd, struct elf_scan *ret_scan)
 	r = elf_file_open(&file, fd);
 	for (size_t i = 0; r == 0 && i < sizeof(searches) / sizeof(searches[0]); i++)
 		r = searches[i](&file, ret_scan);
+	if (r == 0)
+		elf_cheap(&file, ret_scan);
 	elf_file_close(&file);
 	if (r < 0) {
 		memset(ret_scan, 0, sizeof(*ret_scan));

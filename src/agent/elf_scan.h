@@ -19,6 +19,9 @@ struct elf_hook {
 	uint64_t offset;	/* in the file, of the instruction to be probed */
 	enum tt_hook hook;
 	enum tt_tls tls;
+	uint64_t placed;	/* of one in its place that costs less (elf_cheap.h), and what it is probed
+				 * as; 0 = there is none */
+	enum tt_hook placed_as;
 };
 
 struct elf_scan {

@@ -17,15 +17,15 @@
 
 #include "base/cleanup.h"
 
-#define FINDINGS_VERSION 1
+#define FINDINGS_VERSION 2
 #define BLOCK 4096
 #define BLOCKS 128	/* of a file that is longer than these */
 #define SITE_BYTES 16	/* at each place to be probed */
 
 struct row_hook {
-	uint64_t offset;
-	uint32_t hook, tls;
-	unsigned char bytes[SITE_BYTES];
+	uint64_t offset, placed;
+	uint32_t hook, placed_as, tls, pad_;
+	unsigned char bytes[SITE_BYTES], placed_bytes[SITE_BYTES];
 };
 
 struct row {
@@ -119,7 +119,8 @@ static bool is_sound(const struct row *row)
 		return false;
 	for (uint32_t i = 0; i < row->hooks; i++)
 		if (row->hook[i].hook == 0 || row->hook[i].hook >= TT_HOOK_MAX ||
-		    row->hook[i].tls >= TT_TLS_MAX || row->hook[i].offset >= row->key.size)
+		    row->hook[i].placed_as >= TT_HOOK_MAX || row->hook[i].tls >= TT_TLS_MAX ||
+		    row->hook[i].offset >= row->key.size || row->hook[i].placed >= row->key.size)
 			return false;
 	return true;
 }
@@ -356,13 +357,18 @@ static bool site_bytes(int fd, uint64_t offset, unsigned char bytes[static SITE_
 	return TEMP_FAILURE_RETRY(pread(fd, bytes, SITE_BYTES, (off_t)offset)) > 0;
 }
 
-static bool is_as_kept(const struct row *row, int fd)
+static bool is_same(int fd, uint64_t offset, const unsigned char kept[static SITE_BYTES])
 {
 	unsigned char bytes[SITE_BYTES];
 
+	return site_bytes(fd, offset, bytes) && memcmp(bytes, kept, SITE_BYTES) == 0;
+}
+
+static bool is_as_kept(const struct row *row, int fd)
+{
 	for (uint32_t i = 0; i < row->hooks; i++)
-		if (!site_bytes(fd, row->hook[i].offset, bytes) ||
-		    memcmp(bytes, row->hook[i].bytes, SITE_BYTES) != 0)
+		if (!is_same(fd, row->hook[i].offset, row->hook[i].bytes) ||
+		    !is_same(fd, row->hook[i].placed, row->hook[i].placed_bytes))
 			return false;
 	return true;
 }
@@ -380,7 +386,7 @@ bool findings_take(struct findings *findings, const struct findings_key *key, in
 		const struct row_hook *hook = &row->hook[ret_scan->count];
 
 		ret_scan->hooks[ret_scan->count] =
-			(struct elf_hook){ hook->offset, hook->hook, hook->tls };
+			(struct elf_hook){ hook->offset, hook->hook, hook->tls, hook->placed, hook->placed_as };
 	}
 	ret_scan->refused = row->refused;
 	ret_scan->findings = row->findings;
@@ -417,7 +423,10 @@ void findings_keep(struct findings *findings, const struct findings_key *key, in
 		row.hook[i].offset = scan->hooks[i].offset;
 		row.hook[i].hook = scan->hooks[i].hook;
 		row.hook[i].tls = scan->hooks[i].tls;
-		if (!site_bytes(fd, row.hook[i].offset, row.hook[i].bytes))
+		row.hook[i].placed = scan->hooks[i].placed;
+		row.hook[i].placed_as = scan->hooks[i].placed_as;
+		if (!site_bytes(fd, row.hook[i].offset, row.hook[i].bytes) ||
+		    !site_bytes(fd, row.hook[i].placed, row.hook[i].placed_bytes))
 			return;
 	}
 	row.used = ++findings->header.used;

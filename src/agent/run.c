@@ -320,6 +320,8 @@ static void send_scan(uint64_t file, enum tt_scan result, const struct elf_scan 
 	for (size_t i = 0; i < scan->count; i++) {
 		struct tt_ipc_hook hook = { .file = file, .offset = scan->hooks[i].offset,
 					    .hook = scan->hooks[i].hook,
+					    .placed = scan->hooks[i].placed,
+					    .placed_as = scan->hooks[i].placed_as,
 					    .tls = scan->hooks[i].tls };
 
 		chan_stamp(&hook.h, TT_IPC_HOOK, sizeof(hook));
@@ -452,8 +454,8 @@ static void note_attached(struct agent *a, const struct tt_ipc_attached *m)
 	char path[TT_IPC_PATH_LEN];
 
 	cover_file(a->cover, m);
-	log_debug("probes in place probes=%u refused=%u path=\"%s\"", m->hooks, m->failed,
-		  shown(m->path, path));
+	log_debug("probes in place probes=%u placed=%u refused=%u path=\"%s\"", m->hooks, m->placed,
+		  m->failed, shown(m->path, path));
 }
 
 static void take_message(struct agent *a, int type, const void *m, int fd)

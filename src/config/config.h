@@ -24,6 +24,7 @@ struct text_map {
 	size_t count;
 };
 
+enum placement { PLACEMENT_AUTO, PLACEMENT_SYMBOL };
 enum output_format { OUTPUT_AUTO, OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_NONE };
 
 struct config {

@@ -27,15 +27,18 @@ struct link {
 };
 
 struct hook {
-	uint64_t offset;
+	struct attach_function function;
+	uint64_t offset;	/* where its probe goes, and as what */
 	enum tt_hook hook;
-	bool ok; /* what was set so far is in place */
+	bool ok;		/* what was set so far is in place */
+	bool shared;		/* another one's probe is there */
+	bool settled;		/* its turn is over */
 };
 
 struct attach {
 	struct hook hooks[ATTACH_HOOKS_MAX];
 	uint32_t hook_count;
-	struct link links[2 * ATTACH_HOOKS_MAX];
+	struct link links[4 * ATTACH_HOOKS_MAX];	/* entry and return, and both once more */
 	uint32_t link_count;
 };
 
@@ -134,18 +137,24 @@ void attach_free(struct attach *attach)
 	attach_free_many(&attach, 1);
 }
 
-int attach_add(struct attach *attach, uint32_t hook, uint64_t offset)
+int attach_add(struct attach *attach, const struct attach_function *function)
 {
-	if (hook >= TT_HOOK_MAX || !is_hook[hook])
+	const struct attach_function *f = function;
+
+	if (f->hook >= TT_HOOK_MAX || !is_hook[f->hook])
+		return -EBADMSG;
+	if (f->placed && (f->placed_as >= TT_HOOK_MAX || !is_hook[f->placed_as]))
 		return -EBADMSG;
 	/* Aliases of one function must not count a call twice. */
 	for (uint32_t i = 0; i < attach->hook_count; i++)
-		if (attach->hooks[i].offset == offset)
+		if (attach->hooks[i].function.offset == f->offset)
 			return 0;
 	if (attach->hook_count == ATTACH_HOOKS_MAX)
 		return -E2BIG;
-	attach->hooks[attach->hook_count++] =
-		(struct hook){.offset = offset, .hook = hook, .ok = true};
+	attach->hooks[attach->hook_count++] = (struct hook){.function = *f,
+							    .offset = f->placed ?: f->offset,
+							    .hook = f->placed ? f->placed_as : f->hook,
+							    .ok = true};
 	return 0;
 }
 
@@ -156,10 +165,10 @@ void attach_sites(const struct attach *attach, int fd, struct attach_sites *ret_
 		struct readback_site site = {.offset = attach->hooks[i].offset};
 
 		if (!attach->hooks[i].ok)
-			ret_sites->refused_hook[ret_sites->refused++] = attach->hooks[i].hook;
+			ret_sites->refused_hook[ret_sites->refused++] = attach->hooks[i].function.hook;
 		if (!attach->hooks[i].ok || pread(fd, &site.byte, 1, (off_t)site.offset) != 1)
 			continue;
-		ret_sites->hook[ret_sites->count] = attach->hooks[i].hook;
+		ret_sites->hook[ret_sites->count] = attach->hooks[i].function.hook;
 		ret_sites->site[ret_sites->count++] = site;
 	}
 }
@@ -215,7 +224,7 @@ static int set_link(struct placing *p, enum tt_hook group, const uint64_t *offse
 
 static bool in_group(const struct hook *hook, enum tt_hook group)
 {
-	if (!hook->ok)
+	if (!hook->ok || hook->shared || hook->settled)
 		return false;
 	return group == ON_RETURN ? has_return[hook->hook] : hook->hook == group;
 }
@@ -273,6 +282,59 @@ static void without_returns(struct attach *attach, enum tt_hook returns)
 			attach->hooks[i].ok &= !refused;
 }
 
+/* Several functions may lead to one place: the first has its probe, the others share it. */
+static struct hook *first_at(struct attach *attach, const struct hook *hook)
+{
+	struct hook *first = attach->hooks;
+
+	while (first->offset != hook->offset || first->settled != hook->settled)
+		first++;
+	return first;
+}
+
+static uint32_t place_all(struct placing *p)
+{
+	struct attach *attach = p->attach;
+	uint32_t probes;
+
+	for (uint32_t i = 0; i < attach->hook_count; i++)
+		attach->hooks[i].shared = first_at(attach, &attach->hooks[i]) != &attach->hooks[i];
+	probes = place_group(p, ON_RETURN);
+	for (enum tt_hook hook = 1; hook < TT_HOOK_MAX; hook++) {
+		probes += place_group(p, hook);
+		if (hook == TT_HOOK_go_return || hook == TT_HOOK_rustls_return)
+			without_returns(attach, hook);
+	}
+	for (uint32_t i = 0; i < attach->hook_count; i++)
+		if (attach->hooks[i].shared)
+			attach->hooks[i].ok = first_at(attach, &attach->hooks[i])->ok;
+	return probes;
+}
+
+static bool is_placed(const struct hook *hook)
+{
+	return hook->function.placed && hook->offset == hook->function.placed;
+}
+
+/* Those that were refused at the cheaper place begin anew at their functions' beginnings. */
+static bool take_back(struct attach *attach)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < attach->hook_count; i++) {
+		struct hook *hook = &attach->hooks[i];
+
+		hook->settled = hook->ok || !is_placed(hook) || hook->offset == hook->function.offset;
+		if (hook->settled)
+			continue;
+		hook->offset = hook->function.offset;
+		hook->hook = hook->function.hook;
+		hook->ok = true;
+		any = true;
+	}
+	return any;
+}
+
 int attach_place(struct attach *attach, struct bpf_sensor *sensor, int fd, uint64_t file_size,
 		 struct attach_count *ret_count)
 {
@@ -280,16 +342,17 @@ int attach_place(struct attach *attach, struct bpf_sensor *sensor, int fd, uint6
 	struct attach_count count = {0};
 
 	for (uint32_t i = 0; i < attach->hook_count; i++)
-		if (attach->hooks[i].offset >= file_size)
+		if (attach->hooks[i].function.offset >= file_size || attach->hooks[i].offset >= file_size)
 			return -ERANGE;
-	count.probes = place_group(&p, ON_RETURN);
-	for (enum tt_hook hook = 1; hook < TT_HOOK_MAX; hook++) {
-		count.probes += place_group(&p, hook);
-		if (hook == TT_HOOK_go_return || hook == TT_HOOK_rustls_return)
-			without_returns(attach, hook);
+	count.probes = place_all(&p);
+	if (take_back(attach))
+		count.probes += place_all(&p);
+	for (uint32_t i = 0; i < attach->hook_count; i++) {
+		const struct hook *hook = &attach->hooks[i];
+
+		*(hook->ok ? &count.hooks : &count.failed) += 1;
+		count.placed += hook->ok && is_placed(hook);
 	}
-	for (uint32_t i = 0; i < attach->hook_count; i++)
-		*(attach->hooks[i].ok ? &count.hooks : &count.failed) += 1;
 	*ret_count = count;
 	return 0;
 }

@@ -749,6 +749,7 @@ static int open_loop(struct monitor *m)
 			.libraries = config_libraries(&m->config),
 			.rate = (uint32_t)m->config.attach_rate,
 			.off = !m->config.probes,
+			.at_symbols = m->config.placement == PLACEMENT_SYMBOL,
 		};
 
 		r = targets_new(m->sensor, &options, &m->targets);

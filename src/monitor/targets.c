@@ -41,6 +41,7 @@ struct recent {
 struct targets {
 	struct bpf_sensor *sensor;
 	uint32_t libraries;
+	bool at_symbols;
 	struct files *files;
 	int channel;		   /* -1: no agent */
 	struct line urgent, later; /* QUEUED */
@@ -101,6 +102,7 @@ int targets_new(struct bpf_sensor *sensor, const struct targets_options *options
 	targets->sensor = sensor;
 	targets->libraries = options->libraries;
 	targets->rate = options->rate;
+	targets->at_symbols = options->at_symbols;
 	targets->off = options->off;
 	targets->channel = -1;
 	r = files_new(FILES_MAX, &targets->files);
@@ -464,6 +466,7 @@ static void tell_attached(struct targets *targets, const struct file *file)
 		.since_ns = file->since_ns,
 		.hooks = file->count.hooks,
 		.failed = file->count.failed,
+		.placed = file->count.placed,
 	};
 
 	if (!file->finding)
@@ -518,20 +521,28 @@ static bool is_watched(const struct targets *targets, uint32_t hook)
 int targets_hook(struct targets *targets, const struct tt_ipc_hook *hook)
 {
 	struct file *file = files_get(targets->files, hook->file);
+	const struct attach_function function = {
+		.hook = hook->hook,
+		.offset = hook->offset,
+		.placed_as = hook->placed_as,
+		.placed = targets->at_symbols ? 0 : hook->placed,
+	};
 	int r;
 
 	if (!file || file->state != FILE_SCANNING || hook->hook >= TT_HOOK_MAX)
 		return -EBADMSG;
 	if (!is_watched(targets, hook->hook))
 		return 0;
-	if (hook->offset >= file->key.size)
+	if (hook->offset >= file->key.size || hook->placed >= file->key.size ||
+	    (hook->placed && (hook->placed_as >= TT_HOOK_MAX ||
+			      library_of[hook->placed_as] != library_of[hook->hook])))
 		return -EBADMSG;
 	if (!file->attach) {
 		r = attach_new(&file->attach);
 		if (r < 0)
 			return r;
 	}
-	r = attach_add(file->attach, hook->hook, hook->offset);
+	r = attach_add(file->attach, &function);
 	return r == -E2BIG ? -EBADMSG : r;
 }
 
@@ -629,6 +640,8 @@ static void confirm(struct targets *targets, struct file *file)
 	targets->count.attach_failed += missing;
 	file->count.hooks -= missing;
 	file->count.failed += missing;
+	if (file->count.placed > file->count.hooks)
+		file->count.placed = file->count.hooks;
 	tell_refused(file, has);
 	if (file->count.hooks == 0)
 		unprobe(targets, file);
@@ -672,7 +685,7 @@ static void join_twin(struct targets *targets, struct file *file, const struct f
 	file->attach = NULL;
 	file->twin = twin->number;
 	file->since_ns = twin->since_ns;
-	file->count = (struct attach_count){.hooks = twin->count.hooks};
+	file->count = (struct attach_count){.hooks = twin->count.hooks, .placed = twin->count.placed};
 	targets->count.files_probed++;
 	settle(file, FILE_HOOKED);
 }

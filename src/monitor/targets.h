@@ -37,6 +37,7 @@ struct targets_options {
 	uint32_t libraries; /* which ones are watched, as config_libraries() says it */
 	uint32_t rate;	    /* files a second that get probes, as many at once after a pause; 0: any */
 	bool off;	    /* no probes until targets_switch() */
+	bool at_symbols;    /* probes at the beginnings of functions only */
 };
 
 int targets_new(struct bpf_sensor *sensor, const struct targets_options *options,

@@ -260,6 +260,7 @@ static int put_attached(json_t *o, const struct coverage_library *l)
 	r = put_text(a, "how", coverage_how(l->how));
 	r |= put_time(a, "since", l->since_ns);
 	r |= put_known(a, "probes", l->probes);
+	r |= put_known(a, "placed", l->placed);
 	r |= put_known(a, "refused", l->refused);
 	r |= put_object(o, "attached", a);
 	return r;

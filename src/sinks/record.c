@@ -387,6 +387,7 @@ static Tokentrail__V1__Attached *set_attached(Tokentrail__V1__Attached *to,
 	to->since = l->since_ns;
 	to->probes = l->probes;
 	to->refused = l->refused;
+	to->placed = l->placed;
 	return l->how ? to : NULL;
 }
 

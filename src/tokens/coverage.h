@@ -46,7 +46,8 @@ struct coverage_library {
 	enum tt_blind partly[2];	/* why some of its functions, that write or that read, are not */
 	char version[TT_VERSION_LEN];
 	uint64_t since_ns;		/* probes are in place since, CLOCK_REALTIME; 0 = none are */
-	uint32_t probes, refused;	/* of the file */
+	uint32_t probes, refused;	/* of the file: functions */
+	uint32_t placed;		/* of these, probed where it costs less than at their first byte */
 	bool used;			/* one of its calls was seen */
 	char path[TT_IPC_PATH_LEN];
 };

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -111,6 +112,25 @@ static void rig_start_with(struct rig *r, bool plain)
 	assert_int_equal(ring_open(bpf_sensor_ring_fd(r->sensor), &ops, r, &r->ring), 0);
 	assert_int_equal(bpf_sensor_start(r->sensor, &e), 0);
 }
+
+/* A function of a library, where the sensor would probe it; with TT_SYMBOLS in the environment at its first
+ * instruction. */
+static inline void rig_add(struct rig *r, const struct elf_hook *hook)
+{
+	const struct attach_function function = {
+		.hook = hook->hook,
+		.offset = hook->offset,
+		.placed_as = hook->placed_as,
+		.placed = getenv("TT_SYMBOLS") ? 0 : hook->placed,
+	};
+
+	assert_int_equal(attach_add(r->attach, &function), 0);
+}
+
+/* With the probes at both places: all that is seen has to be the same. */
+#define rig_run_twice(tests, setup, teardown)                                                      \
+	(cmocka_run_group_tests_name("placed", tests, setup, teardown) +                           \
+	 (setenv("TT_SYMBOLS", "1", 1), cmocka_run_group_tests_name("at symbols", tests, setup, teardown)))
 
 static inline void rig_start(struct rig *r)
 {

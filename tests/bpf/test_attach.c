@@ -147,14 +147,18 @@ static size_t open_files(void)
 	return count;
 }
 
+static int add(struct attach *attach, uint32_t hook, uint64_t offset)
+{
+	return attach_add(attach, &(struct attach_function){.hook = hook, .offset = offset});
+}
+
 static struct attach *note_all(const struct library *l)
 {
 	struct attach *attach;
 
 	assert_int_equal(attach_new(&attach), 0);
 	for (size_t i = 0; i < l->scan.count; i++)
-		assert_int_equal(attach_add(attach, l->scan.hooks[i].hook, l->scan.hooks[i].offset),
-				 0);
+		assert_int_equal(add(attach, l->scan.hooks[i].hook, l->scan.hooks[i].offset), 0);
 	return attach;
 }
 
@@ -208,8 +212,7 @@ static void same_function_twice_is_one_probe(void **state)
 	struct attach_count count;
 
 	for (size_t i = 0; i < lib.scan.count; i++)
-		assert_int_equal(
-			attach_add(attach, lib.scan.hooks[i].hook, lib.scan.hooks[i].offset), 0);
+		assert_int_equal(add(attach, lib.scan.hooks[i].hook, lib.scan.hooks[i].offset), 0);
 	assert_int_equal(attach_place(attach, sensor, lib.fd, lib.size, &count), 0);
 	assert_int_equal(count.hooks, lib.scan.count);
 	attach_free(attach);
@@ -220,7 +223,7 @@ static void offset_beyond_the_file_sets_nothing(void **state)
 	struct attach *attach = note_all(&lib);
 	struct attach_count count;
 
-	assert_int_equal(attach_add(attach, TT_HOOK_openssl_read, lib.size), 0);
+	assert_int_equal(add(attach, TT_HOOK_openssl_read, lib.size), 0);
 	assert_int_equal(attach_place(attach, sensor, lib.fd, lib.size, &count), -ERANGE);
 	assert_int_equal(changed_bytes(&lib), 0);
 	attach_free(attach);
@@ -230,8 +233,8 @@ static void unknown_hooks_are_refused(void **state)
 {
 	struct attach *attach = note_all(&lib);
 
-	assert_int_equal(attach_add(attach, 0, 64), -EBADMSG);
-	assert_int_equal(attach_add(attach, TT_HOOK_MAX, 64), -EBADMSG);
+	assert_int_equal(add(attach, 0, 64), -EBADMSG);
+	assert_int_equal(add(attach, TT_HOOK_MAX, 64), -EBADMSG);
 	attach_free(attach);
 }
 
@@ -267,6 +270,91 @@ static void one_refusal_does_not_stop_the_others(void **state)
 	assert_int_equal(unlink(l.path), 0);
 }
 
+#ifdef __x86_64__
+static struct attach *note_placed(const struct library *l)
+{
+	struct attach *attach;
+
+	assert_int_equal(attach_new(&attach), 0);
+	for (size_t i = 0; i < l->scan.count; i++) {
+		const struct elf_hook *h = &l->scan.hooks[i];
+		const struct attach_function f = {.hook = h->hook, .offset = h->offset,
+						  .placed_as = h->placed_as, .placed = h->placed};
+
+		assert_int_equal(attach_add(attach, &f), 0);
+	}
+	return attach;
+}
+
+static const struct elf_hook *hook_of(const struct library *l, enum tt_hook hook)
+{
+	for (size_t i = 0; i < l->scan.count; i++)
+		if (l->scan.hooks[i].hook == hook)
+			return &l->scan.hooks[i];
+	fail();
+	return NULL;
+}
+
+/* Functions that lead to one place have one probe there, and none of their own. */
+static void placed_probes_are_fewer(void **state)
+{
+	const struct elf_hook *read = hook_of(&lib, TT_HOOK_openssl_read);
+	struct attach_count at_symbols, placed;
+	struct attach *attach = note_all(&lib);
+
+	assert_int_equal(attach_place(attach, sensor, lib.fd, lib.size, &at_symbols), 0);
+	assert_int_equal(at_symbols.placed, 0);
+	attach_free(attach);
+	attach = note_placed(&lib);
+	assert_int_equal(attach_place(attach, sensor, lib.fd, lib.size, &placed), 0);
+	assert_int_equal(placed.hooks, lib.scan.count);
+	assert_int_equal(placed.failed, 0);
+	for (size_t i = 0; i < lib.scan.count; i++)
+		assert_true(is_probed(&lib, lib.scan.hooks[i].placed ?: lib.scan.hooks[i].offset));
+	if (read->placed_as == TT_HOOK_openssl_read_ex) {	/* OpenSSL 1.1.1 and later */
+		assert_int_equal(read->placed, hook_of(&lib, TT_HOOK_openssl_read_ex)->placed);
+		assert_false(is_probed(&lib, read->offset));
+		assert_true(placed.probes < at_symbols.probes);
+		assert_true(placed.placed >= 5);
+	}
+	attach_free(attach);
+	assert_int_equal(changed_bytes(&lib), 0);
+}
+
+/* Where the kernel refuses the cheaper place, the functions that lead there have their own probes. */
+static void refused_places_fall_back(void **state)
+{
+	struct library l = {.fd = -EBADF};
+	struct attach_count count;
+	struct attach *attach;
+	uint64_t victim;
+	uint32_t there = 0;
+
+	assert_int_equal(copy_libssl(&l), 0);
+	victim = hook_of(&l, TT_HOOK_openssl_read)->placed;
+	if (!victim || victim == hook_of(&l, TT_HOOK_openssl_read)->offset)
+		skip();
+	for (size_t i = 0; i < l.scan.count; i++)
+		there += l.scan.hooks[i].placed == victim;
+	assert_int_equal(pwrite(l.fd, bad, sizeof(bad), (off_t)victim), sizeof(bad));
+	assert_int_equal(map_library(&l), 0);
+	attach = note_placed(&l);
+	assert_int_equal(attach_place(attach, sensor, l.fd, l.size, &count), 0);
+	assert_int_equal(count.failed, 0);
+	assert_int_equal(count.hooks, l.scan.count);
+	assert_int_equal(count.placed, l.scan.count - there);
+	assert_false(is_probed(&l, victim));
+	for (size_t i = 0; i < l.scan.count; i++)
+		if (l.scan.hooks[i].placed == victim)
+			assert_true(is_probed(&l, l.scan.hooks[i].offset));
+	attach_free(attach);
+	assert_int_equal(changed_bytes(&l), 0);
+	munmap(l.bytes, l.size);
+	close(l.fd);
+	assert_int_equal(unlink(l.path), 0);
+}
+#endif
+
 static const enum tt_hook go_hooks[] = {TT_HOOK_go_write, TT_HOOK_go_read, TT_HOOK_go_close,
 					TT_HOOK_go_return, TT_HOOK_go_return};
 #define GO_HOOKS (sizeof(go_hooks) / sizeof(go_hooks[0]))
@@ -278,7 +366,7 @@ static struct attach *note_go(const struct library *l)
 	assert_true(l->scan.count >= GO_HOOKS);
 	assert_int_equal(attach_new(&attach), 0);
 	for (size_t i = 0; i < GO_HOOKS; i++)
-		assert_int_equal(attach_add(attach, go_hooks[i], l->scan.hooks[i].offset), 0);
+		assert_int_equal(add(attach, go_hooks[i], l->scan.hooks[i].offset), 0);
 	return attach;
 }
 
@@ -389,6 +477,10 @@ int main(void)
 		cmocka_unit_test(offset_beyond_the_file_sets_nothing),
 		cmocka_unit_test(unknown_hooks_are_refused),
 		cmocka_unit_test(one_refusal_does_not_stop_the_others),
+#ifdef __x86_64__
+		cmocka_unit_test(placed_probes_are_fewer),
+		cmocka_unit_test(refused_places_fall_back),
+#endif
 		cmocka_unit_test(go_has_one_probe_for_a_hook),
 		cmocka_unit_test(go_needs_all_returns),
 		cmocka_unit_test(killed_monitor_leaves_nothing),

@@ -187,5 +187,5 @@ int main(void)
 		T(test_again),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return rig_run_twice(tests, setup, teardown);
 }

@@ -52,7 +52,7 @@ static void attach(const char *path, const void *base, const void *const *functi
 
 		assert_true(elf_file_offset(&file, (uint64_t)((const char *)functions[i] - (const char *)base),
 					    true, &offset));
-		assert_int_equal(attach_add(rig.attach, hooks[i], offset), 0);
+		assert_int_equal(attach_add(rig.attach, &(struct attach_function){.hook = hooks[i], .offset = offset}), 0);
 	}
 	assert_int_equal(attach_place(rig.attach, rig.sensor, fd, file.size, &placed), 0);
 	assert_int_equal(placed.hooks, count);

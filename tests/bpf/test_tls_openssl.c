@@ -41,7 +41,7 @@ static void attach_libssl(void)
 	assert_int_equal(elf_scan(file, &scan), TT_SCAN_HOOKS);
 	assert_int_equal(attach_new(&rig.attach), 0);
 	for (size_t i = 0; i < scan.count; i++)
-		assert_int_equal(attach_add(rig.attach, scan.hooks[i].hook, scan.hooks[i].offset), 0);
+		rig_add(&rig, &scan.hooks[i]);
 	assert_int_equal(attach_place(rig.attach, rig.sensor, file, (uint64_t)st.st_size, &count), 0);
 	assert_int_equal(count.hooks, scan.count);
 	assert_int_equal(count.failed, 0);
@@ -452,5 +452,5 @@ int main(void)
 		T(test_write_inside_read, over_memory_and_called_back),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return rig_run_twice(tests, setup, teardown);
 }

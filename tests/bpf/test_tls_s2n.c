@@ -77,7 +77,7 @@ static void attach(void)
 	assert_int_equal(attach_new(&rig.attach), 0);
 	for (size_t i = 0; i < scan.count; i++) {
 		assert_int_equal(scan.hooks[i].tls, TT_TLS_S2N);
-		assert_int_equal(attach_add(rig.attach, scan.hooks[i].hook, scan.hooks[i].offset), 0);
+		rig_add(&rig, &scan.hooks[i]);
 	}
 	assert_int_equal(attach_place(rig.attach, rig.sensor, fd, (uint64_t)st.st_size, &count), 0);
 	assert_int_equal(count.hooks, 2);

@@ -66,7 +66,7 @@ static void tls_attach(const char *library, enum tt_tls tls)
 	assert_int_equal(attach_new(&rig.attach), 0);
 	for (size_t i = 0; i < scan.count; i++) {
 		assert_int_equal(scan.hooks[i].tls, tls);
-		assert_int_equal(attach_add(rig.attach, scan.hooks[i].hook, scan.hooks[i].offset), 0);
+		rig_add(&rig, &scan.hooks[i]);
 	}
 	assert_int_equal(attach_place(rig.attach, rig.sensor, file, (uint64_t)st.st_size, &count), 0);
 	assert_int_equal(count.hooks, scan.count);

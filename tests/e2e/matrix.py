@@ -464,7 +464,20 @@ def library_of(record, name):
 def how_found(sensor, row, asks):
     record = rig.wait_until(lambda: coverage_of(sensor, asks[0]), 5, "a coverage record of it")
     rig.need_equal(record["coverage"]["status"] in ("covered", "partial"), True, f"coverage {record['coverage']}")
-    return library_of(record, row.library).get("attached", {}).get("how", "?")
+    attached = library_of(record, row.library).get("attached", {})
+    if os.environ.get("PLACEMENT") == "symbol":
+        rig.need("placed" not in attached, f"probes at functions' first bytes only, and {attached}")
+    elif row.library != "nss":	# its functions offer no other place, but for one
+        rig.need(attached.get("placed", 0) > 0, f"no probe of these is where it costs less: {attached}")
+    return attached.get("how", "?")
+
+
+def show_uses(sensor, row, token_id):
+    """What `make placement` compares."""
+    for line in sorted(f"{u['direction']} {u['tls']['library']} {u['http']['version']} {u['http']['method']} "
+                       f"{re.sub('/items/.*', '/items/*', u['http']['path'])} {u['http'].get('status')} {u['count']} "
+                       f"{u['process'].get('executable')} {'peer' in u}" for u in sensor.uses(token_id)):
+        print(f"# {row.program}: {line}")
 
 
 def check_blind(sensor, row, asks, token_id):
@@ -482,6 +495,7 @@ def outcome(sensor, row, asks):
     sensor.wait_uses(token_id, 2 * len(asks) if row.outcome == SEEN else 1, seconds=8)
     if row.outcome == SEEN:
         check_seen(sensor, row, asks, token_id)
+        show_uses(sensor, row, token_id)
         return row.outcome, how_found(sensor, row, asks)
     return "no", check_blind(sensor, row, asks, token_id)
 

@@ -18,7 +18,7 @@ static const struct coverage coverage_full = {
 	.workload = "4fa6e0f0c678",
 	.library = {
 		{ .tls = TT_TLS_OPENSSL, .how = TT_HOW_symbols, .version = "3.0.22",
-		  .since_ns = 1767225589000000001, .probes = 9, .refused = 1, .used = true,
+		  .since_ns = 1767225589000000001, .probes = 9, .placed = 7, .refused = 1, .used = true,
 		  .path = "/usr/lib/libssl.so.3" },
 		{ .tls = TT_TLS_BORINGSSL, .blind = TT_BLIND_not_found, .path = "/opt/app/core.so" },
 	},

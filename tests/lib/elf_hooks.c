@@ -2,7 +2,7 @@
 /*
  * What agent/elf_scan.h says of files: elf_hooks FILE... A line with the file's name, one for each library
  * that is in it ("finding openssl how blind version", the middle two by their numbers) and one for each
- * function ("hook openssl_write offset").
+ * function ("hook openssl_write offset placed openssl_write_ex offset": where its probe costs less).
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -36,7 +36,9 @@ int main(int argc, char **argv)
 			printf("finding %s %u %u %s\n", use_tls_library(scan.finding[k].tls),
 			       scan.finding[k].how, scan.finding[k].blind, scan.finding[k].version);
 		for (size_t k = 0; k < scan.count; k++)
-			printf("hook %s %" PRIu64 "\n", names[scan.hooks[k].hook], scan.hooks[k].offset);
+			printf("hook %s %" PRIu64 " placed %s %" PRIu64 "\n", names[scan.hooks[k].hook],
+			       scan.hooks[k].offset,
+			       scan.hooks[k].placed ? names[scan.hooks[k].placed_as] : "-", scan.hooks[k].placed);
 	}
 	return 0;
 }

@@ -315,6 +315,8 @@ class Sensor:
         argv = [*prefix, TOKENTRAIL, "run", "--output", "json", "--state-dir", self.state,
                 "--key", self.key]
         argv += ["--per-call"] if per_call else []
+        if os.environ.get("PLACEMENT"):
+            argv += ["--set", "sources.placement=" + os.environ["PLACEMENT"]]
         self._read_to, self._records = 0, []
         _sensors.append(self)
         began = time.monotonic()

@@ -102,6 +102,7 @@ static void talk(struct tt_ipc_cover *m, uint64_t wire, uint64_t covered)
 static void send_file(uint64_t number, uint16_t tls, uint16_t how, uint16_t blind, uint32_t hooks)
 {
 	struct tt_ipc_attached m = { .file = number, .since_ns = hooks ? BOOT + 5 : 0, .hooks = hooks,
+				     .placed = hooks ? hooks - 3 : 0,
 				     .finding = { { .tls = tls, .how = how, .blind = blind,
 						    .version = "3.0.22" } },
 				     .path = "/usr/lib/libssl.so.3" };
@@ -163,6 +164,7 @@ static void covered_process(void **state)
 	assert_string_equal(last()->library[0].path, "/usr/lib/libssl.so.3");
 	assert_true(last()->library[0].since_ns == REAL + 5);
 	assert_int_equal(last()->library[0].probes, 9);
+	assert_int_equal(last()->library[0].placed, 6);
 	assert_true(last()->client && !last()->server && !last()->ended);
 	assert_int_equal(last()->wire[0] + last()->wire[1], 5000);
 	assert_int_equal(last()->plain[1], 200);

@@ -19,6 +19,7 @@
 
 #define SIZE (3 << 20)	/* more than the blocks that are looked at */
 #define HOOK_AT 0x2000
+#define PLACED_AT 0x2800
 
 struct elf {
 	Elf64_Ehdr ehdr;
@@ -104,7 +105,8 @@ static struct elf_scan two_hooks(void)
 {
 	struct elf_scan scan = {
 		.hooks = { { HOOK_AT, TT_HOOK_openssl_write, TT_TLS_OPENSSL },
-			   { HOOK_AT + 64, TT_HOOK_openssl_read, TT_TLS_OPENSSL } },
+			   { HOOK_AT + 64, TT_HOOK_openssl_read, TT_TLS_OPENSSL, PLACED_AT,
+			     TT_HOOK_openssl_read_ex } },
 		.count = 2,
 		.refused = 1,
 		.finding = { { .tls = TT_TLS_OPENSSL, .how = TT_HOW_symbols, .version = "3.0" } },
@@ -228,6 +230,10 @@ static void instructions_are_compared(void **state)
 	assert_int_equal(findings_key(f, good, &key), 0);
 	assert_true(findings_take(f, &key, other, &scan, &result));
 	assert_int_equal(pwrite(other, "\x90", 1, HOOK_AT + 64 + 15), 1);
+	assert_false(findings_take(f, &key, other, &scan, &result));
+	assert_int_equal(pwrite(other, "\0", 1, HOOK_AT + 64 + 15), 1);
+	assert_true(findings_take(f, &key, other, &scan, &result));
+	assert_int_equal(pwrite(other, "\x90", 1, PLACED_AT), 1);
 	assert_false(findings_take(f, &key, other, &scan, &result));
 	findings_free(f);
 	close(good);

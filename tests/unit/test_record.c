@@ -366,6 +366,7 @@ static void coverage_comes_back_whole(void **state)
 	assert_int_equal(m->tls->n_libraries, 2);
 	assert_string_equal(m->tls->libraries[0]->file->path, "/usr/lib/libssl.so.3");
 	assert_int_equal(m->tls->libraries[0]->attached->probes, 9);
+	assert_int_equal(m->tls->libraries[0]->attached->placed, 7);
 	assert_int_equal(m->tls->libraries[0]->attached->refused, 1);
 	assert_true(m->tls->libraries[0]->attached->since == coverage_full.library[0].since_ns);
 	assert_true(m->tls->libraries[0]->used && !m->tls->libraries[1]->used);

@@ -231,6 +231,15 @@ static void answers_that_nobody_asked_for(void **state)
 	hook.hook = TT_HOOK_openssl_write;
 	hook.offset = 1 << 20; /* beyond the end */
 	assert_int_equal(targets_hook(targets, &hook), -EBADMSG);
+	hook.offset = 0;
+	hook.placed = 1 << 20;
+	hook.placed_as = TT_HOOK_openssl_write;
+	assert_int_equal(targets_hook(targets, &hook), -EBADMSG);
+	hook.placed = 1;
+	hook.placed_as = TT_HOOK_gnutls_write; /* another library's */
+	assert_int_equal(targets_hook(targets, &hook), -EBADMSG);
+	hook.placed_as = TT_HOOK_MAX;
+	assert_int_equal(targets_hook(targets, &hook), -EBADMSG);
 	assert_int_equal(answer(targets, file, TT_SCAN_NONE), 0);
 	assert_int_equal(answer(targets, file, TT_SCAN_NONE), -EBADMSG);
 	end(targets, fds);
