@@ -5,7 +5,7 @@ of the same functions. The three take turns inside each round, since the machine
 has its own copy of libssl, so that no probe of one touches another. Ratios are within a round. Once with
 HTTP/1.1 for so many seconds, then with HTTP/2 for so many requests.
 
-    bench.py [--rounds N] [--seconds S] [--requests N]      as root; writes build/bench.json too
+    bench.py [--rounds N] [--seconds S] [--requests N] [--symbols]      as root; writes build/bench.json too
 """
 import argparse
 import base64
@@ -122,7 +122,8 @@ def empty_probes(variant):
 
 @contextlib.contextmanager
 def sensor_on(variant, work, totals):
-    s = rig.Sensor(work, per_call=False)
+    place = "symbol" if variant.name == "symbol" else "auto"
+    s = rig.Sensor(work, "--set", f"sources.placement={place}", per_call=False)
     try:
         before = [cpu_seconds(s.monitor), cpu_seconds(s.agent)]
         yield s
@@ -149,6 +150,9 @@ def one_round(variants, work, amount, totals):
             with sensor_on(v, work, totals):
                 got[v.name] = v.load(amount)
             totals["requests"] += got[v.name]["requests"]
+        elif v.name == "symbol":
+            with sensor_on(v, work, fresh_totals()):
+                got[v.name] = v.load(amount)
         else:
             got[v.name] = v.load(amount)
     return got
@@ -203,11 +207,13 @@ def shown(s, digits=2):
 
 def compare(rounds):
     result = {}
-    for a, b in (("empty", "none"), ("sensor", "none"), ("sensor", "empty")):
+    for a, b in (("empty", "none"), ("sensor", "none"), ("sensor", "empty"), ("sensor", "symbol")):
+        if b not in rounds[0]:
+            continue
         result[f"{a} / {b}"] = {
             "requests_per_second": spread([r[a]["rate"] / r[b]["rate"] for r in rounds]),
             "cpu_per_request": spread([r[a]["cpu_us"] / r[b]["cpu_us"] for r in rounds])}
-    added = {v: spread([r[v]["cpu_us"] - r["none"]["cpu_us"] for r in rounds]) for v in ("empty", "sensor")}
+    added = {v: spread([r[v]["cpu_us"] - r["none"]["cpu_us"] for r in rounds]) for v in ("empty", "sensor", "symbol") if v in rounds[0]}
     return result, added
 
 
@@ -269,9 +275,9 @@ def verdicts(part, mean):
     ]
 
 
-def measure(way, work, authority, rounds, amount):
+def measure(way, work, authority, rounds, amount, names):
     """One way of talking HTTP, all variants."""
-    variants = [way(name, work, authority) for name in VARIANTS]
+    variants = [way(name, work, authority) for name in names]
     totals, got = fresh_totals(), []
     for v in variants:
         v.load(way.few)
@@ -296,13 +302,15 @@ def main():
     ap.add_argument("--rounds", type=int, default=int(os.environ.get("ROUNDS", "7")))
     ap.add_argument("--seconds", type=float, default=float(os.environ.get("SECONDS_EACH", "3")))
     ap.add_argument("--requests", type=int, default=int(os.environ.get("REQUESTS_EACH", "20000")))
+    ap.add_argument("--symbols", action="store_true", help="the sensor with its probes at the symbols, too")
     opt = ap.parse_args()
+    names = (*VARIANTS, "symbol") if opt.symbols else VARIANTS
     rig.need_root()
     work = rig.work_dir("bench")
     authority = rig.Authority(work)
     report = {"rounds": opt.rounds, "seconds": opt.seconds, "requests": opt.requests, "kernel": os.uname().release}
     for way, amount in zip(WAYS, (opt.seconds, opt.requests)):
-        report[way.key] = measure(way, work, authority, opt.rounds, amount)
+        report[way.key] = measure(way, work, authority, opt.rounds, amount, names)
     with open(os.path.join(rig.BUILD, "bench.json"), "w", encoding="ascii") as f:
         json.dump(report, f, indent=1)
     show(report)
