@@ -35,6 +35,7 @@ enum tt_ipc_type {
 	TT_IPC_HOOK = 5,	/* attach here */
 	TT_IPC_SCANNED = 7,	/* done with a file: all its HOOKs were sent */
 	TT_IPC_LOOK = 9,	/* what does this node have of a container? */
+	TT_IPC_RELOADED = 11,	/* knows what RELOAD brought: records may name it from now on */
 };
 
 struct tt_ipc_hdr {

@@ -8,6 +8,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -15,6 +17,7 @@
 
 #include "base/cleanup.h"
 #include "tokens/class.h"
+#include "tokens/mint_rules.h"
 
 #define BLOB_MAGIC 0x31424c4254544b54ULL
 #define BLOB_MAX_BYTES (16U << 20)
@@ -23,7 +26,7 @@
 struct blob_hdr {
 	uint64_t magic;
 	uint32_t params_len;
-	uint32_t config_len;
+	uint32_t config_len, own_len;
 	struct agent_params params;
 };
 
@@ -55,7 +58,68 @@ static int write_all(int fd, const void *bytes, size_t len)
 	return 0;
 }
 
-static int write_sealed(const struct blob_hdr *h, const void *config, int *ret_fd)
+/* ---- what configurations have added, a line each ---- */
+
+static int own_pack(char **ret_text, size_t *ret_len)
+{
+	const char *name, *spec, *path;
+	const struct carrier *c;
+	FILE *f;
+	int r;
+
+	f = open_memstream(ret_text, ret_len);
+	if (!f)
+		return -ENOMEM;
+	for (size_t i = 0; class_own(i, &name, &spec); i++)
+		fprintf(f, "class %s %s\n", name, spec);
+	for (size_t i = 0; (c = carrier_own(i)); i++)
+		fprintf(f, "%s %s\n", c->space == TT_NAME_HEADER ? "header" : "param", c->name);
+	for (size_t i = 0; (path = mint_rule_own(i)); i++)
+		fprintf(f, "endpoint %s\n", path);
+	r = ferror(f) ? -ENOMEM : 0;
+	if (fclose(f) != 0)
+		r = -ENOMEM;
+	if (r < 0) {
+		free(*ret_text);
+		*ret_text = NULL;
+	}
+	return r;
+}
+
+/* Which of them are in force does not matter here: only the kernel compares with them. */
+static int own_learn(char *line)
+{
+	char *name = strchr(line, ' '), *spec;
+
+	if (!name)
+		return -EBADMSG;
+	*name++ = '\0';
+	class_begin();
+	mint_rules_begin();
+	if (strcmp(line, "header") == 0)
+		return carrier_add(TT_NAME_HEADER, name);
+	if (strcmp(line, "param") == 0)
+		return carrier_add(TT_NAME_PARAM, name);
+	if (strcmp(line, "endpoint") == 0)
+		return mint_rule_add(name);
+	spec = strchr(name, ' ');
+	if (!spec || strcmp(line, "class") != 0)
+		return -EBADMSG;
+	*spec++ = '\0';
+	return class_learn(name, spec);
+}
+
+static int own_unpack(char *text)
+{
+	char *line;
+	int r = 0;
+
+	while (r == 0 && (line = strsep(&text, "\n")))
+		r = *line ? own_learn(line) : 0;
+	return r;
+}
+
+static int write_sealed(const struct blob_hdr *h, const void *config, const char *own, int *ret_fd)
 {
 	_cleanup_close_ int fd = -EBADF;
 	int r;
@@ -67,6 +131,8 @@ static int write_sealed(const struct blob_hdr *h, const void *config, int *ret_f
 	if (r < 0)
 		return r;
 	r = write_all(fd, config, h->config_len);
+	if (r == 0)
+		r = write_all(fd, own, h->own_len);
 	if (r < 0)
 		return r;
 	if (fcntl(fd, F_ADD_SEALS, BLOB_SEALS) < 0)
@@ -78,19 +144,23 @@ static int write_sealed(const struct blob_hdr *h, const void *config, int *ret_f
 int blob_write(const struct agent_params *params, const struct config *config, int *ret_fd)
 {
 	struct blob_hdr h = { .magic = BLOB_MAGIC, .params_len = sizeof(h.params) };
+	_cleanup_free_ char *own = NULL;
+	size_t len = 0, own_len = 0;
 	void *packed = NULL;
-	size_t len = 0;
 	int r;
 
 	r = params_check(params);
+	if (r == 0)
+		r = own_pack(&own, &own_len);
 	if (r < 0)
 		return r;
 	r = config_pack(config, &packed, &len);
 	if (r < 0)
 		return r;
 	h.config_len = (uint32_t)len;
+	h.own_len = (uint32_t)own_len;
 	h.params = *params;
-	r = len > BLOB_MAX_BYTES ? -E2BIG : write_sealed(&h, packed, ret_fd);
+	r = len > BLOB_MAX_BYTES ? -E2BIG : write_sealed(&h, packed, own, ret_fd);
 
 	explicit_bzero(&h, sizeof(h));
 	explicit_bzero(packed, len);
@@ -123,14 +193,14 @@ static int header_check(int fd, const struct blob_hdr *h)
 
 	if (h->magic != BLOB_MAGIC || h->params_len != sizeof(h->params))
 		return -EBADMSG;
-	if (h->config_len > BLOB_MAX_BYTES || params_check(&h->params) < 0)
+	if (h->config_len > BLOB_MAX_BYTES || h->own_len > BLOB_MAX_BYTES || params_check(&h->params) < 0)
 		return -EBADMSG;
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	seals = fcntl(fd, F_GET_SEALS);
 	if (seals < 0 || (seals & BLOB_SEALS) != BLOB_SEALS)
 		return -EBADMSG;
-	return (uint64_t)st.st_size == sizeof(*h) + (uint64_t)h->config_len ? 0 : -EBADMSG;
+	return (uint64_t)st.st_size == sizeof(*h) + (uint64_t)h->config_len + h->own_len ? 0 : -EBADMSG;
 }
 
 static int read_config(int fd, size_t len, struct config *ret_config)
@@ -149,6 +219,17 @@ static int read_config(int fd, size_t len, struct config *ret_config)
 	return r;
 }
 
+static int read_own(int fd, const struct blob_hdr *h)
+{
+	_cleanup_free_ char *text = calloc(1, (size_t)h->own_len + 1);
+	int r;
+
+	if (!text)
+		return -ENOMEM;
+	r = read_at(fd, text, h->own_len, (off_t)(sizeof(*h) + h->config_len));
+	return r < 0 ? r : own_unpack(text);
+}
+
 int blob_read(int fd, struct agent_params *ret_params, struct config *ret_config)
 {
 	struct config config = { 0 };
@@ -162,6 +243,8 @@ int blob_read(int fd, struct agent_params *ret_params, struct config *ret_config
 		r = config_init(&config);
 	if (r == 0) {
 		r = read_config(fd, h.config_len, &config);
+		if (r == 0)
+			r = read_own(fd, &h);
 		if (r < 0)
 			config_done(&config);
 	}
@@ -171,22 +254,4 @@ int blob_read(int fd, struct agent_params *ret_params, struct config *ret_config
 	}
 	explicit_bzero(&h, sizeof(h));
 	return r;
-}
-
-static int add_carriers(enum tt_name_space space, const struct text_list *names)
-{
-	for (size_t i = 0; i < names->count; i++) {
-		int r = carrier_add(space, names->items[i]);
-
-		if (r < 0 && r != -EEXIST)
-			return r;
-	}
-	return 0;
-}
-
-int blob_add_carriers(const struct config *config)
-{
-	int r = add_carriers(TT_NAME_HEADER, &config->headers);
-
-	return r < 0 ? r : add_carriers(TT_NAME_PARAM, &config->parameters);
 }

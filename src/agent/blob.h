@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the monitor hands the agent at its start and with TT_IPC_RELOAD: the settings and the few
- * values that only root can find out, in a sealed memfd. Written by the monitor, read once by the
+ * values that only root can find out, in a sealed memfd, and all classes, credential fields and token endpoints
+ * of the configurations so far in the order of their ids. Written by the monitor, read once by the
  * agent; the only secret in it is the publish key, which cannot make or check a fingerprint.
  */
 #ifndef TT_AGENT_BLOB_H
@@ -28,13 +29,9 @@ struct agent_params {
  * close-on-exec and sealed; the caller closes it after spawn_agent() or chan_send(). */
 int blob_write(const struct agent_params *params, const struct config *config, int *ret_fd);
 
-/* Reads a blob; wipes every copy it made but *ret_params. *ret_config is initialised by the call
+/* Reads a blob, and numbers the configuration's classes, carriers and token endpoints as the process that
+ * wrote it has numbered them; wipes every copy it made but *ret_params. *ret_config is initialised by the call
  * and freed with config_done(). -EBADMSG: not a blob of this version. */
 int blob_read(int fd, struct agent_params *ret_params, struct config *ret_config);
-
-/* Enters the user's credential fields in the carrier table: headers first, then parameters, in the
- * order of the settings, so that monitor and agent number them alike. Names that exist already are
- * skipped; otherwise as carrier_add(). */
-int blob_add_carriers(const struct config *config);
 
 #endif

@@ -408,6 +408,7 @@ static void apply_settings(struct agent *a)
 static void reload(struct agent *a, int fd)
 {
 	struct agent_params params;
+	struct tt_ipc_hdr done;
 	struct config config;
 	int r;
 
@@ -418,12 +419,13 @@ static void reload(struct agent *a, int fd)
 		return;
 	}
 	explicit_bzero(&params, sizeof(params));
-	r = blob_add_carriers(&config);
-	if (r < 0)
-		log_error("can't watch the new credential fields error=\"%s\"", strerror(-r));
 	config_done(&a->config);
 	a->config = config;
 	apply_settings(a);
+	chan_stamp(&done, TT_IPC_RELOADED, sizeof(done));
+	r = chan_send_wait(SPAWN_FD_CHANNEL, &done, -1, 1000);
+	if (r < 0)
+		log_error("the monitor does not know that the new settings were read error=\"%s\"", strerror(-r));
 }
 
 static void tell_metrics(struct agent *a, const struct tt_ipc_counters *m)
@@ -708,9 +710,6 @@ static int start_as_root(struct agent *a)
 	if (r < 0)
 		return cant("its settings are not readable", r);
 	log_set_level(a->config.log_level);
-	r = blob_add_carriers(&a->config);
-	if (r < 0)
-		return cant("credentials.headers or credentials.parameters", r);
 	r = ring_open(SPAWN_FD_RING, &ring_ops, a, &a->ring);
 	if (r < 0)
 		return cant("the ring can't be mapped", r);

@@ -205,6 +205,7 @@ static void check_state(struct report *report, const struct config *config)
 static int examine(struct report *report, const char *config_path)
 {
 	struct config config = {0};
+	struct config_error error = {""};
 	struct check_result result;
 	int r;
 
@@ -217,6 +218,12 @@ static int examine(struct report *report, const char *config_path)
 		show(report, "configuration", &result);
 		config_done(&config);
 		return r;
+	}
+	if (config_check(&config, &error) < 0 || config_tables(&config, &error) < 0) {
+		say(&result, CHECK_FAIL, "%s", error.text);
+		show(report, "configuration", &result);
+		config_done(&config);
+		return CMD_USAGE;
 	}
 	say(&result, CHECK_OK, "the configuration is right");
 	show(report, "configuration", &result);

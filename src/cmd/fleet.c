@@ -12,14 +12,15 @@
 int fleet_path(const char *command, const char *key, const char *config,
 	       char ret_path[static FLEET_PATH_LEN])
 {
-	struct config c;
+	struct config_error error;
+	struct config c = {0};
 	int r = CMD_OK;
 
-	if (!key) {
+	if (!key || config) {
 		r = cmd_load_config(command, config, &c);
-		key = r == CMD_OK ? c.key_file : "";
-	} else {
-		memset(&c, 0, sizeof(c));
+		if (r == CMD_OK && config_tables(&c, &error) < 0)
+			r = cmd_usage_error(command, "%s", error.text);
+		key = r != CMD_OK ? "" : key ? key : c.key_file;
 	}
 	if (r == CMD_OK && (!*key || strlen(key) >= FLEET_PATH_LEN))
 		r = cmd_usage_error(command, "the key file's name is empty or too long");

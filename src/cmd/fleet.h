@@ -9,7 +9,8 @@
 
 #define FLEET_PATH_LEN 4096
 
-/* The key file: `key` if given, else key.file of the configuration. An exit status. */
+/* The key file: `key` if given, else key.file of the configuration, whose classes are in the table from then
+ * on. An exit status. */
 int fleet_path(const char *command, const char *key, const char *config,
 	       char ret_path[static FLEET_PATH_LEN]);
 

@@ -17,7 +17,6 @@
 #include "config/settings.h"
 
 #define ENV_PREFIX "TOKENTRAIL_"
-#define FIELD_NAME_MAX 48
 
 static int fail(struct config_error *ret_error, int error, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -298,43 +297,6 @@ int config_load_env(struct config *c, char *const env[], struct config_error *re
 	return r;
 }
 
-static bool is_field_name(const char *name)
-{
-	static const char *const control[] = {"host",	      "content-length", "transfer-encoding",
-					      "upgrade",      "content-type",	"grpc-status",
-					      "mcp-method",   "mcp-name",
-					      "x-oauth-scopes", "x-accepted-oauth-scopes",
-					      "github-authentication-token-expiration",
-					      "www-authenticate", "aauth-requirement", "dpop-nonce",
-					      "set-cookie", "audit-id", "x-github-request-id",
-					      "x-amzn-requestid", "x-amz-request-id"};
-	size_t len = strspn(name, "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
-				  "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
-
-	/* The head readers need these themselves. */
-	for (size_t i = 0; i < sizeof(control) / sizeof(control[0]); i++) {
-		if (strcasecmp(name, control[i]) == 0)
-			return false;
-	}
-	return len > 0 && len <= FIELD_NAME_MAX && name[len] == '\0';
-}
-
-static int check_names(const struct text_list *l, const char *path, struct config_error *ret_error)
-{
-	if (l->count > 64)
-		return fail(ret_error, -EINVAL, "'%s' has %zu names; at most 64 fit", path,
-			    l->count);
-	for (size_t i = 0; i < l->count; i++) {
-		if (!is_field_name(l->items[i]))
-			return fail(
-				ret_error, -EINVAL,
-				"'%s': '%.60s' is no name (letters, digits and !#$%%&'*+-.^_`|~, "
-				"at most %d)",
-				path, l->items[i], FIELD_NAME_MAX);
-	}
-	return 0;
-}
-
 static int check_kafka(const struct config *c, struct config_error *ret_error)
 {
 	if (!c->kafka)
@@ -405,9 +367,7 @@ int config_check(const struct config *c, struct config_error *ret_error)
 				    "'sources.preattach': '%.100s' is no absolute path",
 				    c->preattach.items[i]);
 	}
-	r = check_names(&c->headers, "credentials.headers", ret_error);
-	if (r == 0)
-		r = check_names(&c->parameters, "credentials.parameters", ret_error);
+	r = own_check_all(c, ret_error);
 	if (r == 0)
 		r = check_metrics(c, ret_error);
 	return r < 0 ? r : check_kafka(c, ret_error);

@@ -58,6 +58,11 @@ int config_set(struct config *c, const char *path, const char *value, struct con
 /* What hangs together: kafka needs brokers, the ring size is a power of two, ... */
 int config_check(const struct config *c, struct config_error *ret_error);
 
+/* Enters the configuration's classes, credential fields and token endpoints in the tables (tokens/class.h,
+ * tokens/mint_rules.h), in the place of those of the configuration before. -EINVAL: nothing has changed. */
+int config_tables(const struct config *c, struct config_error *ret_error);
+void config_tables_undo(void);	/* takes the last one back */
+
 /* The TLS libraries to watch: bit 1 << enum tt_tls each. */
 uint32_t config_libraries(const struct config *c);
 

@@ -56,6 +56,11 @@ const char *setting_expects(const struct setting *s, char *buffer, size_t size);
 int choice_find(const char *choices, const char *name);
 size_t choice_get(const char *choices, unsigned int index, const char **ret_start);
 
+/* Is this entry of a setting right? `text` is a list's entry or a pair's name, `value` the pair's. -EINVAL
+ * with *ret_error a sentence without place. */
+int own_check(const char *setting, const char *text, const char *value, struct config_error *ret_error);
+int own_check_all(const struct config *c, struct config_error *ret_error);
+
 int list_add(struct text_list *l, const char *text);
 int map_put(struct text_map *m, const char *name, const char *value); /* replaces */
 void list_clear(struct text_list *l);

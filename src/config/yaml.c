@@ -84,6 +84,7 @@ static int fail_expected(struct loader *l, const struct setting *s, const yaml_n
 static int apply_list(struct loader *l, const struct setting *s, const yaml_node_t *n)
 {
 	struct text_list *list = setting_member(l->c, s);
+	struct config_error why;
 
 	list_clear(list);
 	if (is_null(n))
@@ -100,6 +101,8 @@ static int apply_list(struct loader *l, const struct setting *s, const yaml_node
 				       "'%s' has an entry that is no text; "
 				       "each must be one line of text",
 				       s->path);
+		if (own_check(s->path, text, NULL, &why) < 0)
+			return fail_at(l, &item->start_mark, "%s", why.text);
 		if (list_add(list, text) < 0)
 			return fail_memory(l);
 	}
@@ -109,6 +112,7 @@ static int apply_list(struct loader *l, const struct setting *s, const yaml_node
 static int apply_map(struct loader *l, const struct setting *s, const yaml_node_t *n)
 {
 	struct text_map *map = setting_member(l->c, s);
+	struct config_error why;
 
 	map_clear(map);
 	if (is_null(n))
@@ -127,9 +131,11 @@ static int apply_map(struct loader *l, const struct setting *s, const yaml_node_
 				       s->path);
 		if (!text)
 			return fail_at(l, &value->start_mark,
-				       "'%s': the value of '%.60s' must be a text; "
-				       "write names with dots, such as ssl.ca.location",
-				       s->path, name);
+				       "'%s': the value of '%.60s' must be a text%s",
+				       s->path, name, strcmp(s->path, "kafka.settings") == 0 ?
+				       "; write names with dots, such as ssl.ca.location" : "");
+		if (own_check(s->path, name, text, &why) < 0)
+			return fail_at(l, &value->start_mark, "%s", why.text);
 		if (map_put(map, name, text) < 0)
 			return fail_memory(l);
 		if (map->count == before)

@@ -37,6 +37,7 @@ const struct chan_rule chan_to_monitor[] = {
 	{ TT_IPC_HOOK, false, sizeof(struct tt_ipc_hook) },
 	{ TT_IPC_SCANNED, false, sizeof(struct tt_ipc_scanned) },
 	{ TT_IPC_LOOK, false, sizeof(struct tt_ipc_look) },
+	{ TT_IPC_RELOADED, false, sizeof(struct tt_ipc_hdr) },
 	{ 0, false, 0 },
 };
 

@@ -24,11 +24,23 @@
 #define COVER_BATCH 256 /* rows; fewer than that hash to one bucket */
 #define WAKE_PART 4 /* the agent is woken when this part of the ring is filled */
 
+/* The keys that a table has: what is not among the new ones is taken out. */
+struct key_list {
+	uint8_t *bytes;
+	size_t count, size;
+};
+
+struct table {
+	int fd;
+	struct key_list keys;
+};
+
 struct bpf_sensor {
 	struct tokentrail *skel;
 	bool multi, socket_events;
 	int cpus;
 	uint64_t *per_cpu; /* one value of `drops` per possible CPU */
+	struct key_list classes, names, mint_keys;
 };
 
 static int say(struct bpf_error *error, int r, const char *what)
@@ -127,17 +139,71 @@ static int fill_readers(struct bpf_sensor *sensor)
 	return fill_reader(skel->maps.sock_reader, skel->progs.sock_read, skel->progs.sock_bodies);
 }
 
-static int put_class(const struct tt_class_key *key, const struct tt_class_val *val, void *data)
+static int keys_add(struct key_list *k, const void *key)
 {
-	const int *fd = data;
+	uint8_t *more = reallocarray(k->bytes, k->count + 1, k->size);
 
-	return bpf_map_update_elem(*fd, key, val, BPF_ANY) < 0 ? -errno : 0;
+	if (!more)
+		return -ENOMEM;
+	memcpy(more + k->count * k->size, key, k->size);
+	k->bytes = more;
+	k->count++;
+	return 0;
 }
 
+static bool keys_have(const struct key_list *k, const void *key)
+{
+	for (size_t i = 0; i < k->count; i++)
+		if (memcmp(k->bytes + i * k->size, key, k->size) == 0)
+			return true;
+	return false;
+}
+
+static int put(struct table *t, const void *key, const void *value)
+{
+	if (bpf_map_update_elem(t->fd, key, value, BPF_ANY) < 0)
+		return -errno;
+	return keys_add(&t->keys, key);
+}
+
+/* What the table had and has no more goes; what it has now is kept for the next time. */
+static int table_end(struct table *t, struct key_list *had, int r)
+{
+	for (size_t i = 0; r >= 0 && i < had->count; i++) {
+		const uint8_t *key = had->bytes + i * had->size;
+
+		if (!keys_have(&t->keys, key) && bpf_map_delete_elem(t->fd, key) < 0 && errno != ENOENT)
+			r = -errno;
+	}
+	if (r < 0) {	/* both, then: the next time takes out what should not be there */
+		for (size_t i = 0; i < t->keys.count; i++)
+			if (!keys_have(had, t->keys.bytes + i * had->size) &&
+			    keys_add(had, t->keys.bytes + i * had->size) < 0)
+				break;
+		free(t->keys.bytes);
+		return r;
+	}
+	free(had->bytes);
+	*had = t->keys;
+	return 0;
+}
+
+static struct table table_begin(const struct bpf_map *map, size_t key_size, struct key_list *had)
+{
+	had->size = key_size;
+	return (struct table){.fd = bpf_map__fd(map), .keys.size = key_size};
+}
+
+static int put_class(const struct tt_class_key *key, const struct tt_class_val *val, void *data)
+{
+	return put(data, key, val);
+}
+
+/* Rows first: ids of rows that are not in force yet are in no other table. */
 static int fill_classes(struct bpf_sensor *sensor)
 {
+	struct table t = table_begin(sensor->skel->maps.classes, sizeof(struct tt_class_key), &sensor->classes);
 	int rows = bpf_map__fd(sensor->skel->maps.class_rows);
-	int classes = bpf_map__fd(sensor->skel->maps.classes);
 
 	for (uint32_t id = 1; id < TT_CLASSES_MAX; id++) {
 		struct tt_class_row row;
@@ -145,53 +211,86 @@ static int fill_classes(struct bpf_sensor *sensor)
 		if (class_row((uint16_t)id, &row) && bpf_map_update_elem(rows, &id, &row, BPF_ANY) < 0)
 			return -errno;
 	}
-	return classes_each(put_class, &classes);
+	return table_end(&t, &sensor->classes, classes_each(put_class, &t));
 }
 
 static int put_name(const struct tt_name_key *key, const struct tt_name_val *val, void *data)
 {
-	const int *fd = data;
-
-	return bpf_map_update_elem(*fd, key, val, BPF_NOEXIST) < 0 ? -errno : 0;
+	return put(data, key, val);
 }
+
+static int fill_names(struct bpf_sensor *sensor)
+{
+	struct table t = table_begin(sensor->skel->maps.names, sizeof(struct tt_name_key), &sensor->names);
+
+	return table_end(&t, &sensor->names, names_each(put_name, &t));
+}
+
+struct mint_fill {
+	const struct tokentrail *skel;
+	struct table keys;
+};
 
 static int put_mint_rule(uint32_t id, const struct tt_mint_rule *rule, void *data)
 {
-	const struct tokentrail *skel = data;
+	const struct mint_fill *f = data;
 
-	return bpf_map_update_elem(bpf_map__fd(skel->maps.mint_rules), &id, rule, BPF_ANY) < 0 ? -errno : 0;
+	return bpf_map_update_elem(bpf_map__fd(f->skel->maps.mint_rules), &id, rule, BPF_ANY) < 0 ? -errno : 0;
 }
 
 static int put_mint_key(uint64_t key, const struct tt_mint_key_val *val, void *data)
 {
-	const struct tokentrail *skel = data;
+	struct mint_fill *f = data;
 
-	return bpf_map_update_elem(bpf_map__fd(skel->maps.mint_keys), &key, val, BPF_NOEXIST) < 0 ? -errno : 0;
+	return put(&f->keys, &key, val);
 }
 
 static int put_mint_member(const struct tt_mint_member_key *key, const struct tt_mint_member_val *val, void *data)
 {
-	const struct tokentrail *skel = data;
+	const struct mint_fill *f = data;
 
-	return bpf_map_update_elem(bpf_map__fd(skel->maps.mint_members), key, val, BPF_NOEXIST) < 0 ? -errno : 0;
+	return bpf_map_update_elem(bpf_map__fd(f->skel->maps.mint_members), key, val, BPF_ANY) < 0 ? -errno : 0;
 }
 
 static int fill_mints(struct bpf_sensor *sensor)
 {
-	const struct mint_tables to = {put_mint_rule, put_mint_key, put_mint_member, sensor->skel};
+	struct mint_fill f = {sensor->skel, table_begin(sensor->skel->maps.mint_keys, sizeof(uint64_t),
+							&sensor->mint_keys)};
+	const struct mint_tables to = {put_mint_rule, put_mint_key, put_mint_member, &f};
 
-	return mint_tables_each(&to);
+	return table_end(&f.keys, &sensor->mint_keys, mint_tables_each(&to));
 }
 
 static int fill_tables(struct bpf_sensor *sensor)
 {
-	int names = bpf_map__fd(sensor->skel->maps.names);
 	int r;
 
 	r = fill_classes(sensor);
 	if (r >= 0)
-		r = names_each(put_name, &names);
+		r = fill_names(sensor);
 	return r < 0 ? r : fill_mints(sensor);
+}
+
+void bpf_sensor_forget(struct bpf_sensor *sensor)
+{
+	int fd = bpf_map__fd(sensor->skel->maps.memos);
+	uint8_t key[64];
+
+	sensor->skel->bss->known_epoch++;
+	if (bpf_map__key_size(sensor->skel->maps.memos) > sizeof(key))
+		return;
+	/* Bounded, since programs enter new ones meanwhile. */
+	for (uint32_t n = bpf_map__max_entries(sensor->skel->maps.memos); n > 0; n--)
+		if (bpf_map_get_next_key(fd, NULL, key) < 0 || bpf_map_delete_elem(fd, key) < 0)
+			break;
+}
+
+int bpf_sensor_tables(struct bpf_sensor *sensor)
+{
+	int r = fill_tables(sensor);
+
+	bpf_sensor_forget(sensor);
+	return r;
 }
 
 static int size_maps(struct bpf_sensor *sensor, const struct config *config)
@@ -265,6 +364,9 @@ void bpf_sensor_close(struct bpf_sensor *sensor)
 	if (!sensor)
 		return;
 	tokentrail__destroy(sensor->skel);
+	free(sensor->classes.bytes);
+	free(sensor->names.bytes);
+	free(sensor->mint_keys.bytes);
 	free(sensor->per_cpu);
 	free(sensor);
 }
@@ -296,11 +398,6 @@ int bpf_sensor_start(struct bpf_sensor *sensor, struct bpf_error *ret_error)
 			return say(ret_error, -errno, events[i].event);
 	}
 	return 0;
-}
-
-void bpf_sensor_forget(struct bpf_sensor *sensor)
-{
-	sensor->skel->bss->known_epoch++;
 }
 
 int bpf_sensor_ring_fd(const struct bpf_sensor *sensor)

@@ -22,12 +22,16 @@ struct bpf_error {
 	char text[512]; /* one line: what is missing and what to do */
 };
 
-/* Opens, fills and loads; nothing runs yet. The node was found fit (checks_first_failure()). The
- * carriers of the configuration have to be in the table (blob_add_carriers()). Negative errno:
+/* Opens, fills and loads; nothing runs yet. The node was found fit (checks_first_failure()). What
+ * the configuration adds has to be in the tables (config_tables()). Negative errno:
  * *ret_error says why. */
 int bpf_sensor_open(const struct config *config, const uint8_t kernel_key[static KERNEL_KEY_LEN],
 		    struct bpf_sensor **ret_sensor, struct bpf_error *ret_error);
 void bpf_sensor_close(struct bpf_sensor *sensor); /* NULL is fine */
+
+/* Brings the tables of classes, names and token endpoints to what tokens/ holds now, while the programs run:
+ * each key has its old row or its new one at any time, and what is no more goes last. Ends in bpf_sensor_forget(). */
+int bpf_sensor_tables(struct bpf_sensor *sensor);
 
 /* Attaches what watches sockets. */
 int bpf_sensor_start(struct bpf_sensor *sensor, struct bpf_error *ret_error);

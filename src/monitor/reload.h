@@ -12,4 +12,7 @@
 void reload_compare(const struct config *a, const struct config *b,
 		    void (*differs)(const char *path, void *arg), void *arg);
 
+/* Whether both add the same to the tables of classes, credential fields and token endpoints. */
+bool reload_same_tables(const struct config *a, const struct config *b);
+
 #endif

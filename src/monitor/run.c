@@ -58,6 +58,9 @@ struct monitor {
 	int root; /* the node's root directory, for places.h; negative: out of reach */
 
 	bool scanned_once, ready, stopping, done;
+	bool tables_wait; /* what the configuration adds has changed, and the kernel does not know yet */
+	unsigned int reloads; /* that the agent was told of and has not read yet */
+	uint64_t forget_ns; /* when classes of before are forgotten a second time; 0 = not wanted */
 	bool on_terminal; /* standard output was one at the start */
 	int status;				      /* of run_monitor() */
 	uint64_t now_ns;			      /* CLOCK_BOOTTIME */
@@ -283,11 +286,32 @@ static int look(struct monitor *m, const struct tt_ipc_look *question)
 	return 0;
 }
 
+/* The agent knows the new rows, so the kernel may name them. Until here the tables of before were in force;
+ * nothing is between them: a name or a prefix is in the old table or in the new one. */
+static void fill_tables(struct monitor *m)
+{
+	int r;
+
+	if (!m->tables_wait || m->reloads)
+		return;
+	m->tables_wait = false;
+	r = bpf_sensor_tables(m->sensor);
+	if (r < 0) {
+		log_error("the kernel did not take all classes, fields and endpoints of the new configuration; restart "
+			  "tokentrail error=\"%s\"", strerror(-r));
+		return;
+	}
+	m->forget_ns = m->now_ns + SECOND_NS;
+	log_info("classes, credential fields and token endpoints of the configuration are in force");
+}
+
 static int on_hello(struct monitor *m)
 {
 	if (m->child.hello)
 		return -EBADMSG;
 	m->child.hello = true;
+	m->reloads = 0; /* it was started with the last */
+	fill_tables(m);
 	if (m->targets)
 		targets_set_agent(m->targets, m->child.channel);
 	tally_set_agent(m->tally, m->child.channel);
@@ -306,6 +330,13 @@ static int on_message(struct monitor *m, int type, const void *message)
 	}
 	if (type == TT_IPC_LOOK)
 		return look(m, message);
+	if (type == TT_IPC_RELOADED) {
+		if (!m->reloads)
+			return -EBADMSG;
+		m->reloads--;
+		fill_tables(m);
+		return 0;
+	}
 	if (!m->targets)
 		return -EBADMSG;
 	return type == TT_IPC_HOOK ? targets_hook(m->targets, message)
@@ -466,6 +497,10 @@ static const char *const live_settings[] = {
 	"http.status_wait",
 	"inventory.idle_after",
 	"sources.probes",
+	"credentials.headers",
+	"credentials.parameters",
+	"credentials.classes",
+	"mints.endpoints",
 };
 
 static void on_difference(const char *path, void *arg)
@@ -490,6 +525,7 @@ static void tell_settings(struct monitor *m)
 	r = blob_write(&m->params, &m->config, &blob);
 	if (r == 0)
 		r = chan_send_wait(m->child.channel, &h, blob, 1000);
+	m->reloads += r == 0;
 	if (r < 0)
 		log_error("the agent could not be told of the new settings error=\"%s\"",
 			  strerror(-r));
@@ -515,11 +551,45 @@ static void switch_probes(struct monitor *m, bool on)
 	begin_scan(m);
 }
 
+static void swap_lists(struct text_list *a, struct text_list *b)
+{
+	struct text_list was = *a;
+
+	*a = *b;
+	*b = was;
+}
+
+/* Enters its classes, credential fields and token endpoints, unless they are what they were. */
+static int check_tables(struct monitor *m, const struct config *fresh)
+{
+	struct config_error error = {""};
+
+	if (reload_same_tables(&m->config, fresh))
+		return 0;
+	if (config_tables(fresh, &error) < 0) {
+		log_error("%s", error.text);
+		return -EINVAL;
+	}
+	m->tables_wait = true;
+	return 0;
+}
+
+static void take_tables(struct monitor *m, struct config *fresh)
+{
+	struct text_map was = m->config.classes;
+
+	m->config.classes = fresh->classes;
+	fresh->classes = was;
+	swap_lists(&m->config.headers, &fresh->headers);
+	swap_lists(&m->config.parameters, &fresh->parameters);
+	swap_lists(&m->config.endpoints, &fresh->endpoints);
+}
+
 static void reload(struct monitor *m)
 {
 	struct config fresh = {0};
 
-	if (m->options->load(&fresh, m->options->arg) < 0) {
+	if (m->options->load(&fresh, m->options->arg) < 0 || check_tables(m, &fresh) < 0) {
 		log_error("the new configuration was refused; the old one stays in force");
 		config_done(&fresh);
 		return;
@@ -532,6 +602,7 @@ static void reload(struct monitor *m)
 	m->config.status_wait_ms = fresh.status_wait_ms;
 	m->config.idle_ms = fresh.idle_ms;
 	switch_probes(m, fresh.probes);
+	take_tables(m, &fresh);
 	config_done(&fresh);
 	tell_settings(m);
 }
@@ -573,6 +644,11 @@ static void on_second(struct monitor *m)
 {
 	m->tick_ns = m->now_ns + SECOND_NS;
 	procs_age(m->procs, m->now_ns);
+	if (m->forget_ns && m->now_ns >= m->forget_ns) {
+		/* One that was under way at the change may have come in behind it. */
+		bpf_sensor_forget(m->sensor);
+		m->forget_ns = 0;
+	}
 	if (m->targets)
 		targets_send(m->targets);
 	tick_tally(m);
@@ -694,14 +770,12 @@ static void loop(struct monitor *m)
 
 static int prepare_sensor(struct monitor *m, const struct keys *keys)
 {
+	struct config_error wrong = {""};
 	struct bpf_error error = {""};
 	int r;
 
-	r = blob_add_carriers(&m->config);
-	if (r < 0) {
-		log_error("credentials.headers or credentials.parameters: not a field name, or too "
-			  "many: %s",
-			  strerror(-r));
+	if (config_tables(&m->config, &wrong) < 0) {
+		log_error("%s", wrong.text);
 		return -EINVAL;
 	}
 	r = bpf_sensor_open(&m->config, keys->kernel, &m->sensor, &error);

@@ -316,7 +316,7 @@ int store_query_tokens(struct store_query *q, const struct store_filter *f,
 
 	snprintf(used_by, sizeof(used_by), " AND EXISTS (SELECT 1 FROM %s u WHERE u.token = t.token "
 		 "AND " WHERE_PROCESS ")", q->dialect->uses);
-	snprintf(sql, sizeof(sql), "%s %s t WHERE 1%s%s%s%s ORDER BY t.last DESC, t.token LIMIT ?5",
+	snprintf(sql, sizeof(sql), "%s %s t WHERE t.class IS NOT 'placeholder'%s%s%s%s ORDER BY t.last DESC, t.token LIMIT ?5",
 		 token_columns, q->dialect->tokens, f->token ? which : "",
 		 f->class_name ? WHERE_CLASS : "", f->process ? used_by : "",
 		 f->since_ns ? " AND t.last >= ?4" : "");

@@ -256,7 +256,7 @@ static const char token_sql[] =
 	/* A list with gaps would make what is missing look unused. */
 	"iif(f.token_notes LIKE '%cut_needed_scopes%' OR f.token_answers || char(10) LIKE '%cut' || char(10) || '%', "
 	"'', f.token_needed_scopes), f.privilege_used "
-	"FROM token t LEFT JOIN fact f ON f.token = t.token "
+	"FROM token t LEFT JOIN fact f ON f.token = t.token WHERE t.class IS NOT 'placeholder' "
 	/* On a list by its public identifier, and seen nowhere. */
 	"UNION ALL SELECT id, class, kind, 0, 0, 0, 0, 0, 0, 1, id, '', '', '', scopes, '', 0, expires, 0, '', "
 	"'', '', '', 0, owner, 'listed', iif(owner <> '', 'high', ''), "

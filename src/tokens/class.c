@@ -21,35 +21,60 @@
 struct own_class {
 	struct token_class class;
 	char name[32], prefix[TT_PREFIX_LEN + 1], chars[96], kind[32], where[256];
+	char spec[512];
 };
 struct own_carrier {
 	struct carrier carrier;
 	char name[CARRIER_NAME_MAX + 1];
 };
 
-/* What the configuration adds, by its generation modulo 2: a record that was on its way at a reload names a
- * row of the one before. Filled by the one thread that reads the configuration. */
-static struct own_class own[2][CLASSES_ADDED_MAX];
-static struct own_carrier added[2][CARRIERS_ADDED_MAX];
-static size_t own_count[2], added_count[2];
-static unsigned int now;	/* the half that is in force */
+/* What the configuration adds, and has added since the start: a row stays, since a record that is on its
+ * way, an entry of an HPACK table or a row of the inventory may name it long after it is in force no more.
+ * Filled by the one thread that reads the configuration. */
+#define OWN_CLASSES (2 * CLASSES_ADDED_MAX)
+#define OWN_CARRIERS (2 * CARRIERS_ADDED_MAX)
+static struct own_class own[OWN_CLASSES];
+static struct own_carrier added[OWN_CARRIERS];
+struct row_state {
+	bool in_force, was;
+};
+static struct row_state own_state[OWN_CLASSES], added_state[OWN_CARRIERS];
+static size_t own_count, added_count, own_were, added_were;
 
-void class_begin(unsigned int generation)
+static void rows_begin(struct row_state *rows, size_t count)
 {
-	now = generation & 1;
-	own_count[now] = added_count[now] = 0;
+	for (size_t i = 0; i < count; i++)
+		rows[i] = (struct row_state){.was = rows[i].in_force};
+}
+
+static void rows_undo(struct row_state *rows, size_t *count, size_t were)
+{
+	for (size_t i = 0; i < *count; i++)
+		rows[i] = (struct row_state){.in_force = i < were && rows[i].was};
+	*count = were;
+}
+
+void class_begin(void)
+{
+	rows_begin(own_state, own_count);
+	rows_begin(added_state, added_count);
+	own_were = own_count;
+	added_were = added_count;
+}
+
+void class_undo(void)
+{
+	rows_undo(own_state, &own_count, own_were);
+	rows_undo(added_state, &added_count, added_were);
 }
 
 const struct token_class *class_get(uint16_t id)
 {
 	size_t i = (size_t)id - 1 - token_classes_count;
-	size_t half = i / CLASSES_ADDED_MAX;
 
 	if (id > 0 && id <= token_classes_count)
 		return &token_classes[id - 1];
-	if (id == 0 || half > 1 || i % CLASSES_ADDED_MAX >= own_count[half])
-		return NULL;
-	return &own[half][i % CLASSES_ADDED_MAX].class;
+	return id == 0 || i >= own_count ? NULL : &own[i].class;
 }
 
 size_t class_count(void)
@@ -64,7 +89,7 @@ const struct token_class *class_told(size_t i)
 
 static size_t ids_end(void)
 {
-	return token_classes_count + (size_t)(now + 1) * CLASSES_ADDED_MAX;
+	return token_classes_count + own_count;
 }
 
 /* The row, if it is one that the kernel compares credentials with now. */
@@ -74,7 +99,7 @@ static const struct token_class *pattern(size_t id)
 
 	if (!c || c->told_of)
 		return NULL;
-	if (id > token_classes_count && (id - 1 - token_classes_count) / CLASSES_ADDED_MAX != now)
+	if (id > token_classes_count && !own_state[id - 1 - token_classes_count].in_force)
 		return NULL;
 	return c;
 }
@@ -351,8 +376,9 @@ static int parse_spec(struct own_class *o, const char *spec, const char **ret_wh
 {
 	char text[512], *save = NULL;
 
-	if (copy(text, sizeof(text), spec, strlen(spec)) < 0)
-		return wrong(ret_why, "is longer than 511 characters");
+	if (copy(text, sizeof(text), spec, strlen(spec)) < 0 || strpbrk(spec, "\r\n"))
+		return wrong(ret_why, "must be one line of at most 511 characters");
+	memcpy(o->spec, text, strlen(text) + 1);
 	for (char *part = strtok_r(text, " \t", &save); part; part = strtok_r(NULL, " \t", &save)) {
 		char *equals = strchr(part, '=');
 		int r;
@@ -420,23 +446,64 @@ int class_check(const char *name, const char *spec, const char **ret_why)
 	return parse_class(&o, name, spec, ret_why);
 }
 
+/* Takes its old place, or a new one. -ENOSPC. */
+static int place_class(struct own_class *o, const char **ret_why)
+{
+	size_t i = 0;
+
+	while (i < own_count && (strcmp(own[i].name, o->name) != 0 || strcmp(own[i].spec, o->spec) != 0))
+		i++;
+	if (i == OWN_CLASSES) {
+		*ret_why = "more than 128 different classes since the start; a restart makes room";
+		return -ENOSPC;
+	}
+	if (i == own_count) {
+		own[i] = *o;
+		own[i].class.name = own[i].name;
+		own[i].class.kind = own[i].kind;
+		own[i].class.prefix = own[i].prefix;
+		own[i].class.chars = own[i].chars;
+		own[i].class.where = own[i].where;
+		own_count++;
+	}
+	own_state[i].in_force = true;
+	return 0;
+}
+
 int class_add(const char *name, const char *spec, const char **ret_why)
 {
-	struct own_class *o;
+	struct own_class o = {0};
+	size_t in_force = 0;
 	int r;
 
-	if (own_count[now] == CLASSES_ADDED_MAX) {
+	for (size_t i = 0; i < own_count; i++)
+		in_force += own_state[i].in_force;
+	if (in_force == CLASSES_ADDED_MAX) {
 		*ret_why = "more than 64 classes";
 		return -ENOSPC;
 	}
-	o = &own[now][own_count[now]];
-	*o = (struct own_class){0};
-	r = parse_class(o, name, spec, ret_why);
+	r = parse_class(&o, name, spec, ret_why);
 	if (r == 0)
-		r = check_others(o, ret_why);
-	if (r == 0)
-		own_count[now]++;
-	return r;
+		r = check_others(&o, ret_why);
+	return r < 0 ? r : place_class(&o, ret_why);
+}
+
+int class_learn(const char *name, const char *spec)
+{
+	struct own_class o = {0};
+	const char *why;
+	int r = parse_class(&o, name, spec, &why);
+
+	return r < 0 ? r : place_class(&o, &why);
+}
+
+bool class_own(size_t i, const char **ret_name, const char **ret_spec)
+{
+	if (i >= own_count)
+		return false;
+	*ret_name = own[i].name;
+	*ret_spec = own[i].spec;
+	return true;
 }
 
 const char *carrier_prefix(enum tt_name_space space)
@@ -447,13 +514,10 @@ const char *carrier_prefix(enum tt_name_space space)
 const struct carrier *carrier_get(uint16_t id)
 {
 	size_t i = (size_t)id - 1 - token_carriers_count;
-	size_t half = i / CARRIERS_ADDED_MAX;
 
 	if (id > 0 && id <= token_carriers_count)
 		return &token_carriers[id - 1];
-	if (id == 0 || half > 1 || i % CARRIERS_ADDED_MAX >= added_count[half])
-		return NULL;
-	return &added[half][i % CARRIERS_ADDED_MAX].carrier;
+	return id == 0 || i >= added_count ? NULL : &added[i].carrier;
 }
 
 size_t carrier_count(void)
@@ -463,12 +527,17 @@ size_t carrier_count(void)
 
 uint16_t carrier_next(uint16_t id)
 {
-	size_t first = token_carriers_count + (size_t)now * CARRIERS_ADDED_MAX + 1;
+	size_t next = (size_t)id + 1;
 
-	id++;
-	if (id > token_carriers_count && id < first)
-		id = (uint16_t)first;
-	return carrier_get(id) && id < first + CARRIERS_ADDED_MAX ? id : 0;
+	while (next > token_carriers_count && next - 1 - token_carriers_count < added_count &&
+	       !added_state[next - 1 - token_carriers_count].in_force)
+		next++;
+	return next <= token_carriers_count + added_count ? (uint16_t)next : 0;
+}
+
+const struct carrier *carrier_own(size_t i)
+{
+	return i < added_count ? &added[i].carrier : NULL;
 }
 
 /* RFC 9110, 5.6.2: tchar. */
@@ -502,10 +571,41 @@ static bool is_control_field(const char *name)
 	return false;
 }
 
+/* Names of headers are kept in lower case; takes its old place, or a new one. */
+static int place_carrier(enum tt_name_space space, const char *name)
+{
+	struct own_carrier new = {0};
+	size_t i = 0;
+
+	for (size_t k = 0; name[k]; k++) {
+		char c = name[k];
+
+		if (space == TT_NAME_HEADER && c >= 'A' && c <= 'Z')
+			c += 'a' - 'A';
+		new.name[k] = c;
+	}
+	while (i < added_count && (added[i].carrier.space != space || strcmp(added[i].name, new.name) != 0))
+		i++;
+	if (i == OWN_CARRIERS)
+		return -ENOSPC;
+	if (i == added_count) {
+		new.carrier = (struct carrier){
+			.space = space,
+			.name = added[i].name,
+			.unwrap = space == TT_NAME_HEADER ? TT_UNWRAP_WHOLE : TT_UNWRAP_PERCENT,
+			.kind = "",
+			.where = "",
+		};
+		added[i] = new;
+		added_count++;
+	}
+	added_state[i].in_force = true;
+	return 0;
+}
+
 int carrier_add(enum tt_name_space space, const char *name)
 {
-	size_t len = strnlen(name, CARRIER_NAME_MAX + 1);
-	struct own_carrier *new;
+	size_t len = strnlen(name, CARRIER_NAME_MAX + 1), in_force = 0, i;
 
 	if ((space != TT_NAME_HEADER && space != TT_NAME_PARAM) || !is_field_name(name, len))
 		return -EINVAL;
@@ -518,25 +618,11 @@ int carrier_add(enum tt_name_space space, const char *name)
 		if (c->space == space && strcasecmp(c->name, name) == 0)
 			return -EEXIST;
 	}
-	if (added_count[now] == CARRIERS_ADDED_MAX)
+	for (i = 0; i < added_count; i++)
+		in_force += added_state[i].in_force;
+	if (in_force == CARRIERS_ADDED_MAX)
 		return -ENOSPC;
-	new = &added[now][added_count[now]++];
-
-	for (size_t i = 0; i <= len; i++) {
-		char c = name[i];
-
-		if (space == TT_NAME_HEADER && c >= 'A' && c <= 'Z')
-			c += 'a' - 'A';
-		new->name[i] = c;
-	}
-	new->carrier = (struct carrier){
-		.space = space,
-		.name = new->name,
-		.unwrap = space == TT_NAME_HEADER ? TT_UNWRAP_WHOLE : TT_UNWRAP_PERCENT,
-		.kind = "",
-		.where = "",
-	};
-	return 0;
+	return place_carrier(space, name);
 }
 
 const struct scheme *scheme_get(uint8_t id)

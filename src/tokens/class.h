@@ -37,11 +37,12 @@ size_t class_count(void);	/* the built-in ones have ids 1..class_count() */
 const struct token_class *class_told(size_t i);
 
 /*
- * What is added from here on, classes and carriers, takes the place of what was added before. Ids depend
- * on the generation (modulo 2) and the order only, so monitor and agent agree on them, and those of the
- * generation before keep their meaning.
+ * What is added from here on, classes and carriers, takes the place of what was added before, until
+ * class_undo(). Rows that were in force once keep their ids and their meaning for as long as the process
+ * lives, and what is added again gets its old id.
  */
-void class_begin(unsigned int generation);
+void class_begin(void);
+void class_undo(void);
 
 /* The row that the kernel gets; false: it gets none, user space tells this class. */
 bool class_row(uint16_t id, struct tt_class_row *ret_row);
@@ -54,7 +55,7 @@ int classes_each(int (*put)(const struct tt_class_key *key, const struct tt_clas
  * NULL. Only `tokentrail fingerprint`, which reads tokens that its user types in, has bytes to give. */
 uint16_t class_of(const void *bytes, size_t len, uint8_t *ret_flags);
 
-#define CLASSES_ADDED_MAX 64
+#define CLASSES_ADDED_MAX 64	/* in force at a time; twice as many different ones in a process's life */
 /*
  * Adds a class of the configuration: `spec` is "prefix=acme_ length=40 chars=hex kind=api_key
  * host=api.acme.example"; length may be 20-40, chars, kind and host may be left out (b64u, api_key,
@@ -62,6 +63,10 @@ uint16_t class_of(const void *bytes, size_t len, uint8_t *ret_flags);
  * in words that follow "class 'x': ".
  */
 int class_add(const char *name, const char *spec, const char **ret_why);
+/* Makes the row of another process: to be called for each row of class_own(), in their order. */
+int class_learn(const char *name, const char *spec);
+/* The i'th that was ever added, counted from 0. */
+bool class_own(size_t i, const char **ret_name, const char **ret_spec);
 /* Is it one? Nothing is added. */
 int class_check(const char *name, const char *spec, const char **ret_why);
 
@@ -80,10 +85,13 @@ const struct carrier *carrier_get(uint16_t id);
 size_t carrier_count(void);	/* the built-in ones have ids 1..carrier_count() */
 /* The id after this one of those in force, the added ones too; 0 = that was the last. From 0 on. */
 uint16_t carrier_next(uint16_t id);
-#define CARRIERS_ADDED_MAX 64
+/* The i'th that was ever added, counted from 0; NULL: there are not so many. */
+const struct carrier *carrier_own(size_t i);
+#define CARRIERS_ADDED_MAX 64	/* as of classes */
 
 /* Adds a header or parameter of the user's configuration. -EEXIST: there is one of this name;
- * -EINVAL: not a field name (RFC 9110, 5.1) or longer than 48 bytes; -ENOSPC: more than 64 added. */
+ * -EINVAL: not a field name (RFC 9110, 5.1) or longer than 48 bytes; -ENOSPC: more than 64 in force, or more
+ * than 128 different ones since the start. */
 int carrier_add(enum tt_name_space space, const char *name);
 
 struct scheme {

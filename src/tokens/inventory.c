@@ -281,11 +281,17 @@ static void see_first(struct inventory *inv, const struct use *u)
 	write_out(inv, row);
 }
 
+/* Whatever else is said of a token, now that the configuration has a class for it, is more. */
+static bool says_little(const struct token *t)
+{
+	return !t->class_name || !*t->class_name || !strcmp(t->class_name, "opaque");
+}
+
 void inventory_class(const struct inventory *inv, struct use *u)
 {
 	const struct row *row = find(inv, u->token_id);
 
-	if (!row || !row->token.class_name || !*row->token.class_name)
+	if (!row || says_little(&row->token))
 		return;
 	u->class_name = row->token.class_name;
 	u->kind = row->token.kind;
@@ -301,7 +307,8 @@ void inventory_use(struct inventory *inv, const struct use *u, uint64_t now_ns)
 		return;
 	}
 	first = row->token.uses == 0;
-	if (!row->token.class_name || !*row->token.class_name) {
+	if (says_little(&row->token) && u->class_name && *u->class_name) {
+		first = first || (row->token.class_name && strcmp(row->token.class_name, u->class_name) != 0);
 		row->token.class_name = u->class_name;
 		row->token.kind = u->kind;
 	}

@@ -8,15 +8,35 @@
 
 #include "tokens/mint_rules.h"
 
-#define ADDED_MAX 16
+#define ADDED_MAX 16	/* in force at a time */
+#define ADDED_EVER 24	/* different ones in a process's life: a request that waits names its rule */
 #define BEGIN_LEN 8
 #define END_LEN 6
 #define PART_MAX 32	/* bytes on either side of a '*' */
 
-/* Filled before the programs are loaded, by the one thread that reads the configuration. */
-static struct mint_rule added[ADDED_MAX];
-static char added_paths[ADDED_MAX][2 * PART_MAX + 2];
-static size_t added_count;
+/* Filled by the one thread that reads the configuration. */
+static struct mint_rule added[ADDED_EVER];
+static char added_paths[ADDED_EVER][2 * PART_MAX + 2];
+static bool in_force[ADDED_EVER], was_in_force[ADDED_EVER];
+static size_t added_count, added_were;
+
+void mint_rules_begin(void)
+{
+	memcpy(was_in_force, in_force, sizeof(in_force));
+	memset(in_force, 0, sizeof(in_force));
+	added_were = added_count;
+}
+
+void mint_rules_undo(void)
+{
+	memcpy(in_force, was_in_force, sizeof(in_force));
+	added_count = added_were;
+}
+
+const char *mint_rule_own(size_t i)
+{
+	return i < added_count ? added_paths[i] : NULL;
+}
 
 struct parts {
 	const char *begin, *end;
@@ -62,13 +82,12 @@ static const struct mint_rule *oauth_rule(void)
 	return NULL;
 }
 
-int mint_rule_add(const char *path)
+int mint_rule_check(const char *path)
 {
-	const struct mint_rule *like = oauth_rule();
-	size_t len = strlen(path);
+	size_t len = strnlen(path, 2 * PART_MAX + 2);
 	struct parts p;
 
-	if (!like || len > 2 * PART_MAX || (path[0] != '/' && path[0] != '*'))
+	if (len > 2 * PART_MAX || (path[0] != '/' && path[0] != '*'))
 		return -EINVAL;
 	for (const char *c = path; *c; c++)
 		if (*c <= ' ' || *c >= 127 || *c == '?' || (*c == '*' && strchr(c + 1, '*')))
@@ -76,19 +95,55 @@ int mint_rule_add(const char *path)
 	split(path, &p);
 	if (p.begin_len > PART_MAX || p.end_len > PART_MAX)
 		return -EINVAL;
-	if (!p.exact && p.end_len < END_LEN && p.begin_len < BEGIN_LEN)
-		return -EINVAL;
+	return !p.exact && p.end_len < END_LEN && p.begin_len < BEGIN_LEN ? -EINVAL : 0;
+}
+
+/* Is the rule asked for now? */
+static bool is_in_force(uint8_t id)
+{
+	return id <= mint_rules_count || in_force[id - 1 - mint_rules_count];
+}
+
+static uint64_t key_of(const struct mint_rule *r);
+
+/* Rules that share the bytes by which they are found. */
+static size_t same_key(uint64_t key)
+{
+	size_t n = 0;
+
 	for (uint8_t id = 1; mint_rule_get(id); id++)
-		if (strcmp(mint_rule_get(id)->path, path) == 0 &&
+		n += is_in_force(id) && key_of(mint_rule_get(id)) == key;
+	return n;
+}
+
+int mint_rule_add(const char *path)
+{
+	const struct mint_rule *like = oauth_rule();
+	size_t now = 0, i = 0;
+	int r = like ? mint_rule_check(path) : -EINVAL;
+
+	if (r < 0)
+		return r;
+	for (uint8_t id = 1; mint_rule_get(id); id++) {
+		now += id > mint_rules_count && is_in_force(id);
+		if (is_in_force(id) && strcmp(mint_rule_get(id)->path, path) == 0 &&
 		    (mint_rule_get(id)->methods & TT_MINT_POST))
 			return -EEXIST;
-	if (added_count == ADDED_MAX)
+	}
+	while (i < added_count && strcmp(added_paths[i], path) != 0)
+		i++;
+	if (now == ADDED_MAX || i == ADDED_EVER)
 		return -ENOSPC;
-	memcpy(added_paths[added_count], path, len + 1);
-	added[added_count] = *like;
-	added[added_count].sure = false;
-	added[added_count].path = added_paths[added_count];
-	added_count++;
+	if (i == added_count) {
+		memcpy(added_paths[i], path, strlen(path) + 1);
+		added[i] = *like;
+		added[i].sure = false;
+		added[i].path = added_paths[i];
+	}
+	if (same_key(key_of(&added[i])) >= TT_MINT_KEY_RULES)
+		return -E2BIG;
+	added_count += i == added_count;
+	in_force[i] = true;
 	return 0;
 }
 
@@ -154,8 +209,10 @@ static int put_keys(const struct mint_tables *to)
 		struct tt_mint_key_val val = { { 0 } };
 		size_t n = 0;
 
+		if (!is_in_force(id))
+			continue;
 		for (uint8_t other = 1; mint_rule_get(other); other++) {
-			if (key_of(mint_rule_get(other)) != key)
+			if (!is_in_force(other) || key_of(mint_rule_get(other)) != key)
 				continue;
 			if (n == TT_MINT_KEY_RULES)
 				return -E2BIG;

@@ -82,11 +82,18 @@ extern const size_t mint_rules_count;
 const struct mint_rule *mint_rule_get(uint8_t id);	/* NULL: no such row */
 const struct mint_member *mint_member_get(uint8_t id);
 
-#define MINT_PATH_ADDED_LEN 128
+/* What is added from here on takes the place of what was added before, until mint_rules_undo(). Ids stay, as
+ * those of classes do (tokens/class.h). */
+void mint_rules_begin(void);
+void mint_rules_undo(void);
 
 /* Adds a token endpoint (RFC 6749) of the user's configuration: a path, or '*' and the path's end.
- * -EINVAL: neither, or too long, or fewer than six characters behind a '*'; -EEXIST; -ENOSPC: too many. */
+ * -EINVAL: neither, or too long, or fewer than six characters behind a '*'; -EEXIST; -ENOSPC: more than 16 in
+ * force, or than 24 different ones since the start; -E2BIG: too many that begin or end alike. */
 int mint_rule_add(const char *path);
+int mint_rule_check(const char *path);	/* 0 or -EINVAL; nothing is added */
+/* The i'th that was ever added, counted from 0; NULL: there are not so many. */
+const char *mint_rule_own(size_t i);
 
 struct mint_tables {
 	int (*rule)(uint32_t id, const struct tt_mint_rule *rule, void *data);

@@ -99,6 +99,10 @@ build_oauth_go() {
 	(cd "$here/oauth_go" && GOFLAGS='-mod=readonly -buildvcs=false' go build -o "$1/client" .)
 }
 
+build_go_ask() {
+	(cd "$here/go_ask" && GOFLAGS='-mod=readonly -buildvcs=false' go build -o "$1/ask" .)
+}
+
 build_sdks() {
 	build_wheels "$1" sdks
 }
@@ -156,7 +160,7 @@ build_musl() {
 
 version_of() { # NAME: of its tool; without one, or with an old one, its peers can't be built
 	case $1 in
-	go | go_std | oauth_go | kube) go version | sed -n 's/^go version go\([0-9.]*\).*/\1/p' ;;
+	go | go_std | go_ask | oauth_go | kube) go version | sed -n 's/^go version go\([0-9.]*\).*/\1/p' ;;
 	rust | rustls | rust_ask) cargo --version | sed -n 's/^cargo \([0-9.]*\).*/\1/p' ;;
 	java) javac -version 2>&1 | sed -n 's/^javac \([0-9.]*\).*/\1/p' ;;
 	netty | conscrypt) mvn -v 2>/dev/null | sed -n 's/^Java version: \([0-9.]*\).*/\1/p' ;;
@@ -194,6 +198,7 @@ build() { # NAME
 declare -A tool=([go]=go [rust]=cargo [java]=javac [python]=python3)
 declare -A least=([go]=1.26 [rust]=1.88 [java]=17 [python]=3.11)
 tool[go_std]=go least[go_std]=1.26
+tool[go_ask]=go least[go_ask]=1.26
 tool[rustls]=cargo least[rustls]=1.88
 tool[rust_ask]=cargo least[rust_ask]=1.88
 tool[wheels]=python3 least[wheels]=3.11

@@ -8,12 +8,15 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/blob.h"
 #include "tokens/class.h"
+#include "tokens/mint_rules.h"
 
 static struct agent_params params(void)
 {
@@ -140,37 +143,70 @@ static void not_sealed(void **state)
 	close(from);
 }
 
-static size_t carriers_in_force(void)
-{
-	size_t n = 0;
+/* ---- what configurations have added, in another process ---- */
 
-	for (uint16_t id = carrier_next(0); id; id = carrier_next(id))
-		n++;
-	return n;
+static uint16_t class_id(void)
+{
+	return class_of("acme_aaaaaaaaaaaaaaaaaaa", 24, NULL);
 }
 
-static void carriers_are_numbered_headers_first(void **state)
+/* In a process that has seen no configuration: the numbers have to come with the blob. */
+static int other_process(int from, uint16_t carrier, uint16_t class, uint8_t rule)
 {
-	char *headers[] = { (char *)"x-tt-first", (char *)"x-tt-second" };
-	char *parameters[] = { (char *)"tt_third" };
-	uint16_t id = (uint16_t)carrier_count();	/* of the last that is built in */
-	size_t before = carriers_in_force();
+	struct agent_params p;
+	char path[64];
+	struct config c;
+	int fd, in[2];
+
+	if (read(from, in, sizeof(in)) != sizeof(in))
+		return 1;
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", in[0], in[1]);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || carrier_get(carrier) || class_get(class) || mint_rule_get(rule))
+		return 2;
+	if (blob_read(fd, &p, &c) < 0 || !carrier_get(carrier) || !class_get(class) || !mint_rule_get(rule))
+		return 3;
+	if (strcmp(carrier_get(carrier)->name, "x-tt-second") != 0 || carrier_get(carrier + 1) ||
+	    strcmp(class_get(class)->name, "acme") != 0 || class_get(class)->max_len != 24 || class_get(class + 1) ||
+	    strcmp(mint_rule_get(rule)->path, "/tt/second") != 0)
+		return 4;
+	config_done(&c);
+	return 0;
+}
+
+static void tables_of(const char *header, const char *class, const char *endpoint)
+{
+	struct config_error error;
 	struct config c;
 
 	assert_int_equal(config_init(&c), 0);
-	struct config with = c;
-	with.headers = (struct text_list){ headers, 2 };
-	with.parameters = (struct text_list){ parameters, 1 };
-	assert_int_equal(blob_add_carriers(&with), 0);
-	assert_int_equal(carriers_in_force(), before + 3);
-	id = carrier_next(id);
-	assert_string_equal(carrier_get(id)->name, "x-tt-first");
-	id = carrier_next(carrier_next(id));
-	assert_string_equal(carrier_get(id)->name, "tt_third");
-	assert_int_equal(carrier_next(id), 0);
-	assert_int_equal(blob_add_carriers(&with), 0);
-	assert_int_equal(carriers_in_force(), before + 3);
+	assert_int_equal(config_set(&c, "credentials.headers", header, &error), 0);
+	assert_int_equal(config_set(&c, "credentials.classes.acme", class, &error), 0);
+	assert_int_equal(config_set(&c, "mints.endpoints", endpoint, &error), 0);
+	assert_int_equal(config_tables(&c, &error), 0);
 	config_done(&c);
+}
+
+static void numbers_come_along(void **state)
+{
+	uint16_t carrier = (uint16_t)(carrier_count() + 2), class = (uint16_t)(class_count() + 2);
+	uint8_t rule = (uint8_t)(mint_rules_count + 2);
+	struct agent_params p = params();
+	int to[2], message[2] = { getpid() }, status;
+	pid_t child;
+
+	assert_int_equal(pipe(to), 0);
+	child = fork();
+	if (child == 0)
+		_exit(other_process(to[0], carrier, class, rule));
+	tables_of("x-tt-first", "prefix=acme_ length=20", "/tt/first");
+	tables_of("x-tt-second", "prefix=acme_ length=24 chars=b62", "/tt/second");
+	assert_int_equal(class_id(), class);
+	message[1] = write_blob(&p);
+	assert_int_equal(write(to[1], message, sizeof(message)), sizeof(message));
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	close(message[1]);
 }
 
 int main(void)
@@ -181,7 +217,7 @@ int main(void)
 		cmocka_unit_test(params_that_no_agent_takes),
 		cmocka_unit_test(cut_or_changed),
 		cmocka_unit_test(not_sealed),
-		cmocka_unit_test(carriers_are_numbered_headers_first),
+		cmocka_unit_test(numbers_come_along),
 	};
 
 	return cmocka_run_group_tests_name("blob", tests, NULL, NULL);

@@ -344,12 +344,12 @@ static void test_add(void **state)
 	uint16_t before, id;
 	char name[64];
 
-	class_begin(1);
+	class_begin();
 	before = last_carrier();
 	assert_int_equal(before, carrier_count());
 	assert_int_equal(carrier_add(TT_NAME_HEADER, "X-Acme-Key"), 0);
 	id = last_carrier();
-	assert_int_equal(id, before + CARRIERS_ADDED_MAX + 1);
+	assert_int_equal(id, before + 1);
 	assert_string_equal(carrier_get(id)->name, "x-acme-key");
 	assert_int_equal(carrier_get(id)->unwrap, TT_UNWRAP_WHOLE);
 	assert_int_equal(carrier_add(TT_NAME_HEADER, "x-acme-KEY"), -EEXIST);
@@ -373,13 +373,29 @@ static void test_add(void **state)
 		assert_int_equal(carrier_add(TT_NAME_HEADER, name), 0);
 	}
 	assert_int_equal(carrier_add(TT_NAME_HEADER, "one-too-many"), -ENOSPC);
-	/* The next generation begins anew, and this one's ids keep their meaning. */
-	class_begin(2);
+	/* The next ones begin anew, these keep their ids and their meaning, and what comes again its id. */
+	class_begin();
 	assert_int_equal(last_carrier(), before);
 	assert_int_equal(carrier_add(TT_NAME_HEADER, "x-other"), 0);
-	assert_int_equal(last_carrier(), before + 1);
+	assert_int_equal(carrier_next(before), before + CARRIERS_ADDED_MAX + 1);
+	assert_int_equal(carrier_add(TT_NAME_HEADER, "X-Acme-Key"), 0);
+	assert_int_equal(carrier_next(before), id);
+	assert_int_equal(carrier_next(id), before + CARRIERS_ADDED_MAX + 1);
 	assert_string_equal(carrier_get(id)->name, "x-acme-key");
-	class_begin(0);
+	class_undo();
+	assert_int_equal(carrier_next(before), id);
+	assert_int_equal(last_carrier(), before + CARRIERS_ADDED_MAX);
+	assert_null(carrier_own(CARRIERS_ADDED_MAX));
+	class_begin();
+	/* Twice as many in a life, then a restart is due. */
+	for (int i = 0; i < CARRIERS_ADDED_MAX; i++) {
+		snprintf(name, sizeof(name), "x-more-%d", i);
+		assert_int_equal(carrier_add(TT_NAME_HEADER, name), 0);
+	}
+	class_begin();
+	assert_int_equal(carrier_add(TT_NAME_HEADER, "x-once-more"), -ENOSPC);
+	assert_int_equal(carrier_add(TT_NAME_HEADER, "x-more-0"), 0);
+	class_begin();
 }
 
 static void test_own_classes(void **state)
@@ -398,13 +414,14 @@ static void test_own_classes(void **state)
 		{"acme", "prefix=acme_ length=40 kind=secret", "unknown kind"},
 		{"acme", "prefix=acme_ length=40 color=red", "unknown part"},
 		{"acme", "prefix=acme_ length", "must be parts"},
+		{"acme", "prefix=acme_\nlength=40", "one line"},
 		{"acme", "prefix=acme_acme_acme length=9", "longer than the prefix"},
 	};
 	const char *why = "";
 	uint16_t id;
 	char name[32];
 
-	class_begin(1);
+	class_begin();
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		assert_int_equal(class_add(wrong[i].name, wrong[i].spec, &why), -EINVAL);
 		assert_non_null(strstr(why, wrong[i].why));
@@ -422,15 +439,25 @@ static void test_own_classes(void **state)
 	assert_string_equal(class_name("ghp_", 50), "ghp_of_ours");
 	assert_string_equal(class_name("ghp_", 40), "github_pat_classic");
 	id = class_of("acme_FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF", 40, NULL);
-	class_begin(2);
+	/* A wrong configuration leaves no trace. */
+	class_begin();
+	assert_int_equal(class_add("never", "prefix=acme_ length=40", &why), 0);
+	assert_string_equal(class_name("acme_", 40), "never");
+	class_undo();
+	assert_string_equal(class_name("acme_", 40), "acme");
+	assert_false(class_own(2, &why, &why));
+	class_begin();
 	assert_string_equal(class_name("acme_", 40), "");
 	assert_string_equal(class_get(id)->name, "acme");
+	assert_int_equal(class_add("acme", "prefix=acme_ length=40 chars=Hex kind=service_account", &why), 0);
+	assert_int_equal(class_of("acme_FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF", 40, NULL), id);
+	class_begin();
 	for (int i = 0; i < 8; i++) {
 		snprintf(name, sizeof(name), "own%d", i);
 		assert_int_equal(class_add(name, "prefix=own_ length=20", &why), 0);
 	}
 	assert_int_equal(class_add("own8", "prefix=own_ length=20", &why), -ENOSPC);
-	class_begin(0);
+	class_begin();
 }
 
 int main(void)

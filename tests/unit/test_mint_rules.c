@@ -157,6 +157,42 @@ static void test_added(void **state)
 	assert_string_equal(route("POST", "h", "/tt"), "");
 	assert_null(mint_rule_get(0));
 	assert_null(mint_member_get(0));
+	/* Others in their place; a rule that a request waits with stays what it was, and so do ids. */
+	mint_rules_begin();
+	assert_int_equal(mint_rule_add("/other/token/of/ours"), 0);
+	fill();
+	assert_string_equal(route("POST", "h", "/t"), "");
+	assert_string_equal(route("POST", "h", "/v1/sign-in"), "");
+	assert_string_equal(route("POST", "h", "/other/token/of/ours"), "oauth");
+	assert_string_equal(mint_rule_get(mint_rules_count + 3)->path, "/t");
+	mint_rules_undo();
+	fill();
+	assert_string_equal(route("POST", "h", "/t"), "oauth");
+	assert_string_equal(route("POST", "h", "/other/token/of/ours"), "");
+	assert_null(mint_rule_get(mint_rules_count + 4));
+}
+
+static void test_room(void **state)
+{
+	char path[64];
+
+	mint_rules_begin();
+	for (int i = 0; i < 16; i++) {
+		snprintf(path, sizeof(path), "/%d/our-own/token", i);
+		assert_int_equal(mint_rule_add(path), 0);
+	}
+	assert_int_equal(mint_rule_add("/one-more/token"), -ENOSPC);
+	fill();	/* put_rule() knows how many fit */
+	mint_rules_begin();
+	for (int i = 0; i < 5; i++) {
+		snprintf(path, sizeof(path), "/second/%d", i);
+		assert_int_equal(mint_rule_add(path), 0);
+	}
+	assert_int_equal(mint_rule_add("/second/9"), -ENOSPC);	/* the 25th since the start */
+	assert_int_equal(mint_rule_add("/0/our-own/token"), 0);
+	fill();
+	mint_rules_begin();
+	fill();
 }
 
 int main(void)
@@ -164,6 +200,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_routes),
 		cmocka_unit_test(test_added),
+		cmocka_unit_test(test_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,7 +54,7 @@ static void fill(void)
 	assert_int_equal(
 		load("node: {name: \"a \\\"b\\\" \\\\ # c\"}\n"
 		     "log: {level: error}\noutput: {fold_interval: 1500ms}\n"
-		     "credentials: {headers: [\"x y\", \"- z\"]}\nlimits: {ring: 1000001}\n"
+		     "sources: {preattach: [\"x y\", \"- z\"]}\nlimits: {ring: 1000001}\n"
 		     "kafka: {settings: {ssl.ca.pem: \"l1\\nl2\\n\", \"a: b\": \"~\"}}\n"),
 		0);
 }

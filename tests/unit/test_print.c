@@ -54,7 +54,7 @@ static void fill(void)
 	assert_int_equal(
 		load("node: {name: \"a \\\"b\\\" \\\\ # c\"}\n"
 		     "log: {level: error}\noutput: {fold_interval: 1500ms}\n"
-		     "credentials: {headers: [\"x y\", \"- z\"]}\nlimits: {ring: 1000001}\n"
+		     "sources: {preattach: [\"x y\", \"- z\"]}\nlimits: {ring: 1000001}\n"
 		     "kafka: {settings: {ssl.ca.pem: \"l1\\nl2\\n\", \"a: b\": \"~\"}}\n"),
 		0);
 }
@@ -70,7 +70,7 @@ static void test_print(void **state)
 		assert_int_equal(config_init(&c), 0);
 		assert_int_equal(load(text), 0);
 		assert_string_equal(c.node_name, "a \"b\" \\ # c");
-		assert_string_equal(c.headers.items[1], "- z");
+		assert_string_equal(c.preattach.items[1], "- z");
 		assert_string_equal(c.kafka_settings.values[0], "l1\nl2\n");
 		assert_string_equal(c.kafka_settings.names[1], "a: b");
 		assert_int_equal(c.ring_bytes, 1000001);

@@ -47,10 +47,34 @@ static void differences_are_named(void **state)
 	config_done(&b);
 }
 
+static void tables_are_the_same(void **state)
+{
+	static const char *const settings[][2] = {
+		{"credentials.headers", "x-mine"}, {"credentials.parameters", "mine"},
+		{"credentials.classes.acme", "prefix=acme_ length=40"}, {"mints.endpoints", "/mine/token"},
+	};
+	struct config a, b;
+
+	assert_int_equal(config_init(&a), 0);
+	assert_int_equal(config_init(&b), 0);
+	set(&b, "log.level", "debug");
+	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
+		assert_true(reload_same_tables(&a, &b));
+		set(&b, settings[i][0], settings[i][1]);
+		assert_false(reload_same_tables(&a, &b));
+		set(&a, settings[i][0], settings[i][1]);
+	}
+	set(&b, "credentials.classes.acme", "prefix=acme_ length=41");
+	assert_false(reload_same_tables(&a, &b));
+	config_done(&a);
+	config_done(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(differences_are_named),
+		cmocka_unit_test(tables_are_the_same),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

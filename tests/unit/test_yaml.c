@@ -147,6 +147,13 @@ static void test_types(void **state)
 		"to 256MiB (bytes, KiB, MiB or GiB)");
 	refused("credentials:\n  headers: x\n", "2:12",
 		"'credentials.headers' is a single value; it must be a list of texts");
+	refused("credentials:\n  headers: [x, a b]\n", "2:16", "'credentials.headers': 'a b' is no name (letters, digits and !#$%&'*+-.^_`|~, at most 48)");
+	refused("credentials:\n  classes:\n    acme: prefix=acme_ length=0\n", "3:11",
+		"'credentials.classes': class 'acme': length must be a number or a range within 8-65535");
+	refused("credentials:\n  classes:\n    acme: {prefix: acme_}\n", "3:11",
+		"'credentials.classes': the value of 'acme' must be a text");
+	refused("mints:\n  endpoints: [/token2, token]\n", "2:24", "'mints.endpoints': 'token' is no path: it must be /... or * and the path's end, of at least six "
+		"characters, without '?'; at most 32 characters on either side of *");
 	refused("credentials:\n  headers: [x, {}]\n", "2:16",
 		"'credentials.headers' has an entry that "
 		"is no text; each must be one line of text");

@@ -1,0 +1,3 @@
+module tokentrail.test/ask
+
+go 1.21
