@@ -81,7 +81,7 @@ check: deps
 	@$(MAKE) --no-print-directory -j$(JOBS) SAN=address,undefined unit-tests
 	@tests/run.sh lint unit san fuzz bpf e2e kafka vm
 
-# What takes longer to fetch and to run: Kubernetes, Keycloak.
+# What takes longer to fetch and to run: Kubernetes, Vault, Keycloak.
 check-long:
 	@tests/lib/deps.sh build test
 	@tests/lib/fetch.sh long

@@ -4,14 +4,15 @@
 # broker of the Kafka tests (Maven), and the HTTP/2 and gRPC peers and SDKs, which are built here. Kept under
 # $TOKENTRAIL_CACHE, else the user's cache folder.
 #   fetch.sh         for make check
-#   fetch.sh long    for make check-long: more, and ten minutes of compiling
+#   fetch.sh long    for make check-long: more, and twenty minutes of compiling
 set -euo pipefail
 
 here=$(dirname "$(readlink -f "$0")")
 if [ "${1:-}" = long ]; then
 	"$here/kube-up.sh" build
+	"$here/vault-up.sh" build >/dev/null
 	"$here/keycloak-up.sh" fetch
-	exec "$here/../peers/build.sh" kube sdks
+	exec "$here/../peers/build.sh" kube cloud sdks
 fi
 while read -r suite _; do
 	"$here/../vm/vm-run.sh" fetch "$suite"

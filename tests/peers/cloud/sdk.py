@@ -101,6 +101,32 @@ def azure():
     return {"token": got.token, "expires": got.expires_on}
 
 
+def vault(base, ca):
+    """A role's login and a person's at Vault; the administrator's token comes on standard input."""
+    import hvac
+    root = hvac.Client(url=base, token=sys.stdin.readline().strip(), verify=ca)
+    root.sys.create_or_update_policy("shop-read", 'path "secret/data/shop" { capabilities = ["read"] }')
+    root.secrets.kv.v2.create_or_update_secret("shop", {"note": "nothing"})
+    for method in ("approle", "userpass"):
+        root.sys.enable_auth_method(method)
+    root.auth.approle.create_or_update_approle("cart", token_policies=["shop-read"], token_ttl="20m")
+    role = root.auth.approle.read_role_id("cart")["data"]["role_id"]
+    secret = root.auth.approle.generate_secret_id("cart")["data"]["secret_id"]
+    password = "made-up-" + role
+    root.auth.userpass.create_or_update_user("kim", password=password, token_policies=["shop-read"], token_ttl="10m")
+    told = {"secret": secret, "password": password}
+    for name, login in (("approle", lambda c: c.auth.approle.login(role, secret)),
+                        ("userpass", lambda c: c.auth.userpass.login("kim", password))):
+        client = hvac.Client(url=base, verify=ca)
+        got = login(client)["auth"]
+        client.secrets.kv.v2.read_secret_version("shop", raise_on_deleted_version=True)
+        told[name] = {"token": got["client_token"], "life": got["lease_duration"], "policies": got["policies"],
+                      "at": time.time()}
+        if name == "userpass":
+            client.auth.token.revoke_self()
+    return told
+
+
 def main():
     print(json.dumps({**globals()[sys.argv[1]](*sys.argv[2:]), "now": time.time()}))
 
