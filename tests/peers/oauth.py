@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What ../e2e/mint_oauth.py, ../e2e/sdks.py and ../long/keycloak.py share: oidc-provider and OAuth clients as processes, and what the
-sensor must say of a token that went from its minting to its end."""
+"""What ../e2e/mint_oauth.py, ../e2e/sdks.py and ../long/keycloak.py share: oidc-provider and OAuth clients as processes,
+and what the sensor must say of a token that went from its minting to its end."""
 import base64
 import json
 import os
@@ -82,6 +82,11 @@ def tokens_in(got):
     return [t for v in got for t in tokens_in(v)] if isinstance(got, list) else []
 
 
+def as_set(scopes):
+    """Their order says nothing (RFC 6749, 3.3)."""
+    return scopes and sorted(scopes)
+
+
 class Story:
     """What the sensor, which has ended, said of tokens; they are asked for by their texts."""
 
@@ -123,7 +128,7 @@ class Story:
             rig.need_equal({k: m.get(k) for k in want}, want, "what it was for")
             asked = m.get("requested", {})
             rig.need_equal((asked.get("scopes"), asked.get("audience")), (requested, audience), "what was asked for")
-            rig.need_equal(m["granted"].get("scopes"), granted, "granted scopes")
+            rig.need_equal(as_set(m["granted"].get("scopes")), as_set(granted), "granted scopes")
             rig.need(abs(seconds(m["granted"]["expires"]) - seconds(m["@timestamp"]) - life) <= 2, "expiry")
         rig.need_equal({m["http"]["version"] for m in found}, versions, "HTTP versions")
 
@@ -165,4 +170,6 @@ class Story:
         minted = {k: self.ids[want.pop(k)] for k in ("parent", "previous") if k in want}
         rig.need_equal({k: row["minted"].get(k) for k in minted}, minted, "what it was made from")
         rig.need_equal(row["uses"], want.pop("uses", 0), "uses")
+        if "scopes" in want:
+            rig.need_equal(as_set(row["token"].get("scopes")), as_set(want.pop("scopes")), "its scopes")
         rig.need_equal({k: row["token"].get(k) for k in want}, want, "what is known of it")
