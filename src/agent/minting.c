@@ -247,12 +247,15 @@ static void set_expiry(struct mint *to, enum mint_meaning meaning, const uint8_t
 	char copy[MINT_TEXT_LEN];
 
 	use_set_text(copy, sizeof(copy), text, len);
-	if (meaning == MINT_EXPIRES_AT && !to->expires_ns)
+	if (meaning == MINT_EXPIRES_AT && !to->expires_ns) {
 		to->expires_ns = mint_time(copy);
-	else if (meaning == MINT_EXPIRES_IN && seconds_of(text, len))
+		to->expires_dated = true;
+	} else if (meaning == MINT_EXPIRES_IN && seconds_of(text, len)) {
 		to->expires_ns = to->time_ns + seconds_of(text, len) * NS_PER_S;
-	else if (meaning == MINT_REFRESH_EXPIRES_IN && seconds_of(text, len))
+		to->expires_dated = false;
+	} else if (meaning == MINT_REFRESH_EXPIRES_IN && seconds_of(text, len)) {
 		to->refresh_expires_ns = to->time_ns + seconds_of(text, len) * NS_PER_S;
+	}
 }
 
 static void set_answered(struct mint *to, enum mint_meaning meaning, const uint8_t *text, size_t len)
@@ -571,7 +574,8 @@ static bool answer_is_of(const struct mint *m, const struct mint_token *t)
 
 static int set_granted(struct facts *f, const struct mint *m, const struct mint_token *t)
 {
-	uint64_t expires = strcmp(t->role, "refresh") == 0 ? m->refresh_expires_ns : m->expires_ns;
+	bool refresh = strcmp(t->role, "refresh") == 0;
+	uint64_t expires = refresh ? m->refresh_expires_ns : m->expires_ns;
 	int r;
 
 	r = set(f, FACT_token_subject, m->subject);
@@ -581,7 +585,7 @@ static int set_granted(struct facts *f, const struct mint *m, const struct mint_
 	r |= set(f, FACT_token_account, m->account);
 	if (expires) {
 		facts_set_number(f, FACT_token_expires, expires);
-		r |= set(f, FACT_token_expiry_rule, "expires_in");
+		r |= set(f, FACT_token_expiry_rule, m->expires_dated && !refresh ? "expires_at" : "expires_in");
 	}
 	return r;
 }

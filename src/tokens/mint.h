@@ -49,6 +49,7 @@ struct mint {
 	uint64_t requested_s;	/* life asked for, seconds */
 	uint64_t expires_ns;	/* CLOCK_REALTIME, of what was minted */
 	uint64_t refresh_expires_ns;
+	bool expires_dated;	/* as a date, not as a span */
 	const char *note;	/* static: why no token is known: "compressed", "incomplete", ...; "" */
 	struct mint_token token[MINT_TOKENS_MAX];
 	size_t tokens;

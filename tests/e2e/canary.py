@@ -7,6 +7,7 @@ import base64
 import collections
 import contextlib
 import glob
+import gzip
 import itertools
 import json
 import os
@@ -309,6 +310,32 @@ def half_sent(authority, nginx, tokens):
     return held
 
 
+def half_answered(tokens):
+    """Answers of token endpoints, compressed, that stop before their checksum: (both ends, what is missing)."""
+    held = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        for t in tokens:
+            body = gzip.compress(json.dumps({"access_token": t, "scope": "read", "refresh_token": t[::-1]}).encode())
+            ends = socket.create_connection(server.getsockname()), server.accept()[0]
+            ends[0].sendall(b"POST /oauth/token HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n")
+            ends[1].recv(65536)
+            ends[1].sendall(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s"
+                            % (len(body), body[:-4]))
+            ends[0].recv(65536)
+            held.append((*ends, body[-4:]))
+    return held
+
+
+def answer_all(held):
+    for client, server, rest in held:
+        server.sendall(rest)
+        client.recv(65536)
+
+
+def minted(sensor):
+    return {t["id"] for m in sensor.records("mint") for t in m["tokens"] if t["part"] == "minted"}
+
+
 def maps_of(pids):
     found = set()
     for pid in pids:
@@ -469,6 +496,15 @@ def main():
         held += half_sent(authority, nginx, cut)
         searcher.nothing_in(*(f"mem:{pid}" for pid in pids), *dump_maps(work, pids, {"partials": len(cut)}))
     close_all(held)
+    with rig.case("nothing in maps and memory while compressed answers with tokens stop before their end"):
+        some = cut[:8]
+        answers = half_answered(some)
+        searcher.nothing_in(*(f"mem:{pid}" for pid in pids),
+                            *dump_maps(work, pids, {"bodies": 2 * len(some), "inflates": 2 * len(some)}))
+        answer_all(answers)
+        rig.wait_until(lambda: set(sensor.ids(some)) <= minted(sensor), 15, "these tokens are told of as minted")
+        searcher.nothing_in(*dump_maps(work, pids, {"inflates": 1}))
+    close_all(end for client, server, _ in answers for end in (client, server))
     with rig.case("nothing in maps and memory while header blocks stop in the middle"):
         held = stopped_blocks(authority, cut)
         both_ends = 2 * len(STOPS) * len(cut)

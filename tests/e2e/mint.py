@@ -110,6 +110,34 @@ def shapes(sensor, base, context=None):
             rig.need_equal(known["minted"]["parent"], ids["secret"], "the token's parent")
 
 
+def http2(sensor, directory, authority, port):
+    """Through nginx, which compresses and speaks HTTP/2 to curl."""
+    nginx = rig.Nginx(directory, authority, http2=True, more=f"location /oauth/ {{ proxy_pass http://127.0.0.1:{port}; "
+                      "proxy_set_header Accept-Encoding identity; gzip on; gzip_types *; gzip_proxied any; }")
+    for coding, how in itertools.product(("identity", "gzip"), ("length", "chunks", "close")):
+        with rig.case(f"HTTP/2, {how}, {coding}: an access token is joined with its use"):
+            access, refresh = rig.random_text(1500), rig.random_text(40)
+            answers["/oauth/token"] = (200, oauth(access, refresh_token=refresh, scope="read"))
+            accept = ["--compressed"] if coding == "gzip" else []
+            got = rig.run(["curl", "-sS", "--http2", "--cacert", authority.ca, "-d", "grant_type=client_credentials",
+                           "-H", f"X-How: {how}", *accept, "-D", f"{directory}/head",
+                           f"https://localhost:{nginx.tls}/oauth/token"])[1]
+            with open(f"{directory}/head", encoding="ascii") as head:
+                rig.need_equal("content-encoding: gzip" in head.read(), coding == "gzip", "compressed")
+            rig.need_equal(json.loads(got)["access_token"], access, "what curl got")
+            ids = dict(zip(("access", "refresh"), sensor.ids([access, refresh])))
+            rig.run(["curl", "-sS", "--http2", "--cacert", authority.ca, "-o", "/dev/null", "-H",
+                     f"Authorization: Bearer {access}", f"https://localhost:{nginx.tls}/items"])
+
+            def told(ids=ids):
+                return [m for m in sensor.records("mint")
+                        if parts(m, "minted") == ids and m["http"]["version"] == "2"]
+            both_ends = rig.wait_until(lambda: (lambda m: m if len(m) == 2 else None)(told()), 10, "both ends of HTTP/2")
+            rig.need_equal({(m["direction"], m["outcome"], m["grant"]) for m in both_ends},
+                           {(d, "ok", "client_credentials") for d in ("ingress", "egress")}, "what they were")
+            rig.need(sensor.wait_uses(ids["access"], 2), "its use")
+
+
 def other_shapes(sensor, base):
     jwt = ".".join(rig.random_text(n) for n in (30, 200, 80))
     cases = [  # name, method, path, answer, token, role, method's name
@@ -141,9 +169,13 @@ def other_shapes(sensor, base):
             token = token or answer.get("token") or answer["auth"]["client_token"]
             answers[path.split("?")[0]] = (200, json.dumps(answer).encode())
             ask(base, path, method, b"{}" if method == "POST" else None)
-            for m in both(sensor, sensor.ids([token])[0]).values():
+            dated = "expires_in" not in answer and "auth" not in answer
+            token_id = sensor.ids([token])[0]
+            for m in both(sensor, token_id).values():
                 rig.need_equal((m["method"], list(parts(m, "minted"))), (rule, [role]), "rule and role")
                 rig.need(abs(seconds(m["granted"]["expires"]) - time.time() - LIFE) < 30, "expiry")
+            known = [t["token"] for t in sensor.records("token") if t["token"]["id"] == token_id][-1]
+            rig.need_equal(known["expiry_rule"], "expires_at" if dated else "expires_in", "where its end is from")
 
 
 def life_of_a_token(sensor, base):
@@ -217,6 +249,7 @@ def main():
     base = f"http://127.0.0.1:{plain.server_port}"
     shapes(sensor, base)
     shapes(sensor, f"https://localhost:{secure.server_port}", ssl.create_default_context(cafile=authority.ca))
+    http2(sensor, d, authority, plain.server_port)
     other_shapes(sensor, base)
     life_of_a_token(sensor, base)
     with rig.case("nothing was lost"):

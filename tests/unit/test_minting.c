@@ -138,6 +138,7 @@ static int take(void *ctx, const struct token *about, const struct facts *f)
 	if (strcmp(about->token_id, id(10)) == 0) {
 		assert_string_equal(about->kind, "oauth_access");
 		assert_int_equal(facts_number(f, FACT_token_expires), REAL + 602 * S);
+		assert_string_equal(facts_text(f, FACT_token_expiry_rule), "expires_in");
 		assert_string_equal(facts_text(f, FACT_token_scopes), "a\nb");
 		assert_string_equal(facts_text(f, FACT_minted_parent), id(12));
 		assert_string_equal(facts_text(f, FACT_minted_previous), "");
@@ -207,6 +208,29 @@ static void refused(void **state)
 	minting_use(minting, &ev, 0);
 	minting_body(minting, &answer, 0);
 	assert_int_equal(mints, 1);
+}
+
+static int dated(void *ctx, const struct token *about, const struct facts *f)
+{
+	assert_int_equal(facts_number(f, FACT_token_expires), UINT64_C(1900000000) * S);
+	assert_string_equal(facts_text(f, FACT_token_expiry_rule), "expires_at");
+	++*(int *)ctx;
+	return 0;
+}
+
+/* When a token ends may be given as a date. */
+static void a_date(void **state)
+{
+	struct tt_ev_use ev = head("kubernetes_token", "/api/v1/namespaces/a/serviceaccounts/b/token");
+	struct tt_ev_mint answer = body("kubernetes_token", TT_MINT_ANSWER, 201);
+	int facts = 0;
+
+	cred(&answer, "status.token", 10);
+	text(&answer, "status.expirationTimestamp", "2030-03-17T17:46:40Z");
+	minting_use(minting, &ev, 0);
+	minting_body(minting, &answer, 0);
+	assert_int_equal(mint_facts(&last, dated, &facts), 0);
+	assert_int_equal(facts, 1);
 }
 
 /* One host, one path: only the Action tells a mint from a question. */
@@ -313,6 +337,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_refresh, setup, teardown),
 		cmocka_unit_test_setup_teardown(refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_date, setup, teardown),
 		cmocka_unit_test_setup_teardown(actions, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_revocation, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_answer, setup, teardown),
