@@ -419,6 +419,10 @@ __weak __noinline int body_span(__u32 slot, __u32 i)
 	on = body_pumps(slot);
 	if (s->packs && body_packed(slot) == RUN_ON)
 		on = body_pumps(slot);
+	if (s->m.state == M_OVER && s->m.packed != M_DEFLATED)
+		on = 0;
+	else if (p->flags & SPAN_LOST)	/* nothing is read across a gap */
+		on = 1;
 	if (on)
 		body_cut(s);
 	if (s->m.state != M_OVER || s->m.packed == M_DEFLATED) {

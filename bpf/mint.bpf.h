@@ -79,6 +79,7 @@ static __always_inline void span_add(struct scratch *s, __u32 seq, __u32 at, __u
 	struct span *p;
 
 	if (i >= SPANS_MAX) {
+		s->span[SPANS_MAX - 1].flags |= SPAN_LOST;
 		drop(TT_DROP_mint_spans);
 		return;
 	}

@@ -34,6 +34,7 @@ struct span {
 #define SPAN_BEGIN 1		/* rule and status are known from here on */
 #define SPAN_END 2
 #define SPAN_ANSWER 4
+#define SPAN_LOST 8		/* there was no room for what comes behind it */
 
 /* Which machine goes on. */
 enum {

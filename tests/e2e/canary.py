@@ -332,6 +332,12 @@ def answer_all(held):
         client.recv(65536)
 
 
+def in_use(files, name):
+    """Bytes of a map that are not zero."""
+    with open(next(path for path in files if path.endswith(f"-{name}")), "rb") as dump:
+        return sum(b not in b"\0\n" for b in dump.read())	# octets() has line ends of its own
+
+
 def minted(sensor):
     return {t["id"] for m in sensor.records("mint") for t in m["tokens"] if t["part"] == "minted"}
 
@@ -499,11 +505,14 @@ def main():
     with rig.case("nothing in maps and memory while compressed answers with tokens stop before their end"):
         some = cut[:8]
         answers = half_answered(some)
-        searcher.nothing_in(*(f"mem:{pid}" for pid in pids),
-                            *dump_maps(work, pids, {"bodies": 2 * len(some), "inflates": 2 * len(some)}))
         answer_all(answers)
         rig.wait_until(lambda: set(sensor.ids(some)) <= minted(sensor), 15, "these tokens are told of as minted")
-        searcher.nothing_in(*dump_maps(work, pids, {"inflates": 1}))
+        answers += half_answered(some)
+        parked = dump_maps(work, pids, {"bodies": 2 * len(some)})
+        searcher.nothing_in(*(f"mem:{pid}" for pid in pids), *parked)
+        rig.need(in_use(parked, "inflates") > 2 * len(some) * 2000, "nothing was parked")
+        answer_all(answers[len(some):])
+        rig.need(in_use(dump_maps(work, pids, {}), "inflates") < 2 * len(some) * 64, "a row was not wiped")
     close_all(end for client, server, _ in answers for end in (client, server))
     with rig.case("nothing in maps and memory while header blocks stop in the middle"):
         held = stopped_blocks(authority, cut)

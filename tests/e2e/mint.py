@@ -49,6 +49,11 @@ class Issuer(http.server.BaseHTTPRequestHandler):
                 self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
             self.wfile.write(b"0\r\n\r\n")
             return
+        if how == "bytes":
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(b"".join(b"1\r\n%c\r\n" % c for c in body) + b"0\r\n\r\n")
+            return
         if how == "close":
             self.send_header("Connection", "close")
             self.close_connection = True
@@ -218,6 +223,14 @@ def life_of_a_token(sensor, base):
         new = sensor.records("mint")[before:]
         rig.need_equal([(m["outcome"], m["error"], m["http"]["status"]) for m in new],
                        [("failed", "invalid_grant", 400)] * 2, "records")
+    with rig.case("more chunks in a call than there is room for: nothing is read across what is missing, and it is counted"):
+        before = len(sensor.records("mint"))
+        answers["/oauth/token"] = (200, oauth(rig.random_text(40), refresh_token=rig.random_text(3000)))
+        ask(base, "/oauth/token", "POST", b"grant_type=client_credentials", {"X-How": "bytes"})
+        new = rig.wait_until(lambda: (lambda m: m if len(m) == 2 else None)(sensor.records("mint")[before:]), 10,
+                             "two records")
+        for m in new:
+            rig.need("refresh" not in parts(m, "minted"), "a token that was not seen whole is told of")
     whole = gzip.compress(oauth(rig.random_text(300)))
     for name, body, note in (
             ("of another coding", b"\x28\xb5\x2f\xfd" + os.urandom(60), "compressed"),
@@ -255,6 +268,7 @@ def main():
     with rig.case("nothing was lost"):
         sensor.stop()
         losses = {k: v for k, v in sensor.losses().items() if k.startswith(("mint_", "bad_record"))}
+        rig.need(losses.pop("mint_spans", 0) > 100, "mint_spans is counted")
         rig.need_equal(losses, {"mint_compressed": 2, "mint_damaged": 8}, "losses")
     rig.finish()
 
