@@ -28,8 +28,10 @@ static __always_inline void mint_begin(struct mint_body *m, __u8 part, __u8 rule
 
 static __always_inline int mint_form_name(struct h1_work *w, struct mint_body *m, __u8 c)
 {
-	if (c < ' ' || c >= 127)	/* the very first name: compressed in another way */
-		return mint_over(m, m->member_hash ? TT_MINT_BAD : TT_MINT_COMPRESSED);
+	/* In the very first name: compressed in another way; but "k8s" and NUL are Kubernetes' protobuf. */
+	if (c < ' ' || c >= 127)
+		return mint_over(m, m->member_hash || (!c && w->h.name_len == 3 && w->h.name_word == 0x73386b) ?
+				 TT_MINT_BAD : TT_MINT_COMPRESSED);
 	w->pos++;
 	if (c == '&') {	/* a name without a value */
 		h1_name_start(&w->h);

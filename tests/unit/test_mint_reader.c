@@ -218,6 +218,20 @@ static void test_packed(void **state)
 	}
 }
 
+/* Kubernetes' protobuf is not read, and is not taken for a compressed text. */
+static void test_protobuf(void **state)
+{
+	static const char bytes[] = "k8s\0\n\x1d\n\x05v1";
+	struct mint_drive v;
+
+	for (size_t most = 0; most < 5; most++) {
+		mint_drive_begin(&v, &tables, set_of("kubernetes_token", false), 0);
+		mint_drive_all(&v, bytes, sizeof(bytes) - 1, most);
+		assert_int_equal(v.body.flags, TT_MINT_BAD);
+		assert_int_equal(v.body.creds + v.body.text_len, 0);
+	}
+}
+
 static void plain(const char *bytes, size_t most, uint8_t flags, const char *token)
 {
 	static struct mint_drive v;
@@ -349,6 +363,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bodies),
 		cmocka_unit_test(test_packed),
+		cmocka_unit_test(test_protobuf),
 		cmocka_unit_test(test_plain),
 		cmocka_unit_test(test_long),
 		cmocka_unit_test(test_cut_texts),
