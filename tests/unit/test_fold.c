@@ -12,6 +12,7 @@
 
 #include "agent/fold.h"
 #include "sinks/sink.h"
+#include "tokens/workload.h"
 
 #define LIMIT 4
 #define INTERVAL 1000
@@ -183,6 +184,42 @@ static void equal_text_at_other_addresses_is_equal(void **state)
 	assert_int_equal(outs, 1);
 }
 
+/* Rows are packed: every member comes out as it went in, texts that fill their room too. */
+static void a_repeat_says_all_that_the_first_said(void **state)
+{
+	struct use u = make("/a", 1, 5);
+	const struct use *o = &out[1];
+
+#define FILL(member) memset(u.member, 'a' + __COUNTER__ % 26, sizeof(u.member) - 1)
+	FILL(token_id); FILL(key_id); FILL(carrier); FILL(public_id); FILL(account); FILL(method); FILL(path);
+	FILL(mcp_method); FILL(mcp_name); FILL(process_name); FILL(executable); FILL(container_id);
+	FILL(server_address); FILL(client_ip); FILL(peer_ip);
+	u.class_name = "a_class_with_a_name_that_is_as_long";
+	u.kind = "a kind";
+	u.confidence = "high";
+	u.checksum = "ok";
+	u.unreadable = u.placeholder = u.has_grpc = true;
+	u.entry = u.grpc_status = 3;
+	u.uid = 4;
+	u.cgroup = UINT64_MAX;
+	u.tls = TT_TLS_GO;
+	u.work = workload_new();
+	fold_use(fold, &u, 0);
+	fold_use(fold, &u, 0);
+	fold_flush(fold);
+	assert_int_equal(outs, 2);
+#define SAME(member) assert_string_equal(o->member, u.member)
+	SAME(token_id); SAME(key_id); SAME(carrier); SAME(public_id); SAME(account); SAME(method); SAME(path);
+	SAME(mcp_method); SAME(mcp_name); SAME(process_name); SAME(executable); SAME(container_id);
+	SAME(server_address); SAME(client_ip); SAME(peer_ip); SAME(class_name); SAME(kind); SAME(scheme);
+	SAME(confidence); SAME(checksum);
+#define EQUAL(member) assert_true(o->member == u.member)
+	EQUAL(length); EQUAL(unreadable); EQUAL(entry); EQUAL(placeholder); EQUAL(dir); EQUAL(count); EQUAL(first_ns);
+	EQUAL(last_ns); EQUAL(version); EQUAL(status); EQUAL(has_grpc); EQUAL(grpc_status); EQUAL(pid); EQUAL(start_ns);
+	EQUAL(uid); EQUAL(cgroup); EQUAL(work); EQUAL(server_port); EQUAL(client_port); EQUAL(peer_port); EQUAL(tls);
+	workload_drop(u.work);
+}
+
 static void full_table_writes_the_oldest_early(void **state)
 {
 	use("/0", 1, 0);
@@ -276,6 +313,7 @@ int main(void)
 		TEST(ingress_peer_port_is_the_client_port),
 		TEST(any_other_difference_is_another_use),
 		TEST(equal_text_at_other_addresses_is_equal),
+		TEST(a_repeat_says_all_that_the_first_said),
 		TEST(full_table_writes_the_oldest_early),
 		TEST(without_interval_each_goes_out),
 		TEST(counts_add_up),
