@@ -8,12 +8,26 @@
 
 #include "tokens/use.h"
 
+_Static_assert(FACTS <= 64, "a bit for each");
+
 const struct fact_info fact_infos[FACTS] = {
 #define FACT(kind, group, name) [FACT_##group##_##name] = { kind, #group, #name, #group "_" #name },
 #define FACT_TEXT(group, name, meaning) FACT(FACT_KIND_TEXT, group, name)
 #define FACT_LIST(group, name, meaning) FACT(FACT_KIND_LIST, group, name)
 #define FACT_TIME(group, name, meaning) FACT(FACT_KIND_TIME, group, name)
 #define FACT_NUMBER(group, name, meaning) FACT(FACT_KIND_NUMBER, group, name)
+#include "tokens/facts.def"
+#undef FACT_TEXT
+#undef FACT_LIST
+#undef FACT_TIME
+#undef FACT_NUMBER
+};
+
+static const uint8_t number_at[FACTS] = {
+#define FACT_TEXT(group, name, meaning)
+#define FACT_LIST(group, name, meaning)
+#define FACT_TIME(group, name, meaning) [FACT_##group##_##name] = FACT_NUMBER_##group##_##name,
+#define FACT_NUMBER(group, name, meaning) [FACT_##group##_##name] = FACT_NUMBER_##group##_##name,
 #include "tokens/facts.def"
 };
 
@@ -22,25 +36,73 @@ static bool has_text(enum fact which)
 	return fact_infos[which].kind == FACT_KIND_TEXT || fact_infos[which].kind == FACT_KIND_LIST;
 }
 
+static uint64_t bit(enum fact which)
+{
+	return UINT64_C(1) << which;
+}
+
+/* Where in f->text its text is, or would be. */
+static size_t text_at(const struct facts *f, enum fact which)
+{
+	return (size_t)__builtin_popcountll(f->texts & (bit(which) - 1));
+}
+
+static size_t text_count(const struct facts *f)
+{
+	return (size_t)__builtin_popcountll(f->texts);
+}
+
 void facts_done(struct facts *f)
 {
-	for (int i = 0; i < FACTS; i++)
-		if (has_text(i))
-			free(f->value[i].text);
+	for (size_t i = 0; i < text_count(f); i++)
+		free(f->text[i]);
+	free(f->text);
 	*f = (struct facts){ 0 };
+}
+
+static void forget(struct facts *f, enum fact which)
+{
+	size_t at = text_at(f, which);
+
+	if (!(f->texts & bit(which)))
+		return;
+	free(f->text[at]);
+	memmove(f->text + at, f->text + at + 1, (text_count(f) - at - 1) * sizeof(*f->text));
+	f->texts &= ~bit(which);
+}
+
+/* Takes the text over. */
+static int insert(struct facts *f, enum fact which, char *text)
+{
+	size_t at = text_at(f, which), count = text_count(f);
+	char **more = realloc(f->text, (count + 1) * sizeof(*f->text));
+
+	if (!more) {
+		free(text);
+		return -ENOMEM;
+	}
+	memmove(more + at + 1, more + at, (count - at) * sizeof(*more));
+	more[at] = text;
+	f->text = more;
+	f->texts |= bit(which);
+	return 0;
 }
 
 static int replace(struct facts *f, enum fact which, const char *text)
 {
-	char *copy = NULL;
+	char *copy;
 
-	if (*text) {
-		copy = strdup(text);
-		if (!copy)
-			return -ENOMEM;
+	if (!*text) {
+		forget(f, which);
+		return 0;
 	}
-	free(f->value[which].text);
-	f->value[which].text = copy;
+	copy = strdup(text);
+	if (!copy)
+		return -ENOMEM;
+	if (!(f->texts & bit(which)))
+		return insert(f, which, copy);
+	free(f->text[text_at(f, which)]);
+	f->text[text_at(f, which)] = copy;
 	return 0;
 }
 
@@ -98,37 +160,37 @@ int facts_add(struct facts *f, enum fact list, const void *bytes, size_t len)
 
 void facts_set_number(struct facts *f, enum fact which, uint64_t number)
 {
-	f->value[which].number = number;
+	f->number[number_at[which]] = number;
 }
 
 const char *facts_text(const struct facts *f, enum fact which)
 {
-	return f->value[which].text ? f->value[which].text : "";
+	return f->texts & bit(which) ? f->text[text_at(f, which)] : "";
 }
 
 uint64_t facts_number(const struct facts *f, enum fact which)
 {
-	return f->value[which].number;
+	return f->number[number_at[which]];
 }
 
 static bool is_known(const struct facts *f, enum fact which)
 {
-	return has_text(which) ? *facts_text(f, which) : f->value[which].number != 0;
+	return has_text(which) ? (f->texts & bit(which)) != 0 : facts_number(f, which) != 0;
 }
 
 bool facts_empty(const struct facts *f)
 {
-	for (int i = 0; i < FACTS; i++)
-		if (is_known(f, i))
+	for (size_t i = 0; i < FACT_NUMBERS; i++)
+		if (f->number[i])
 			return false;
-	return true;
+	return !f->texts;
 }
 
 static bool same(const struct facts *a, const struct facts *b, enum fact which)
 {
 	if (has_text(which))
 		return !strcmp(facts_text(a, which), facts_text(b, which));
-	return a->value[which].number == b->value[which].number;
+	return facts_number(a, which) == facts_number(b, which);
 }
 
 /* Elements of these come one by one, from one response and another. */
@@ -166,9 +228,9 @@ int facts_merge(struct facts *to, const struct facts *from, bool *ret_changed)
 		}
 		*ret_changed = true;
 		if (has_text(i))
-			r = replace(to, i, from->value[i].text);
+			r = replace(to, i, facts_text(from, i));
 		else
-			to->value[i].number = from->value[i].number;
+			facts_set_number(to, i, facts_number(from, i));
 		if (r < 0)
 			return r;
 	}
@@ -179,9 +241,8 @@ size_t facts_size(const struct facts *f)
 {
 	size_t size = sizeof(*f);
 
-	for (int i = 0; i < FACTS; i++)
-		if (has_text(i) && f->value[i].text)
-			size += strlen(f->value[i].text) + 1;
+	for (size_t i = 0; i < text_count(f); i++)
+		size += sizeof(*f->text) + strlen(f->text[i]) + 1;
 	return size;
 }
 

@@ -41,12 +41,26 @@ struct fact_info {
 };
 extern const struct fact_info fact_infos[FACTS];
 
-/* All zero: nothing is known. The texts belong to it: facts_done(). */
+/* Times and numbers in the order of facts.def. */
+enum fact_number {
+#define FACT_TEXT(group, name, meaning)
+#define FACT_LIST(group, name, meaning)
+#define FACT_TIME(group, name, meaning) FACT_NUMBER_##group##_##name,
+#define FACT_NUMBER(group, name, meaning) FACT_NUMBER_##group##_##name,
+#include "tokens/facts.def"
+#undef FACT_TEXT
+#undef FACT_LIST
+#undef FACT_TIME
+#undef FACT_NUMBER
+	FACT_NUMBERS
+};
+
+/* All zero: nothing is known. The texts belong to it: facts_done(). Of most tokens little is known, so there
+ * is room for the texts that are. */
 struct facts {
-	union {
-		char *text;	/* of texts and lists; NULL: not known */
-		uint64_t number;	/* of times and numbers */
-	} value[FACTS];
+	uint64_t texts;		/* bit per fact: its text is known */
+	char **text;		/* of these, in their order */
+	uint64_t number[FACT_NUMBERS];
 };
 
 void facts_done(struct facts *f);
