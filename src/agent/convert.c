@@ -81,6 +81,19 @@ static int id_of(struct convert *c, const __u64 fingerprint[2], uint32_t length,
 	return 0;
 }
 
+static void set_carrier(char to[static sizeof(((struct use *)NULL)->carrier)], const struct carrier *carrier)
+{
+	const char *space = carrier_prefix(carrier->space);
+	size_t before = strlen(space), len = strlen(carrier->name);
+	const size_t room = sizeof(((struct use *)NULL)->carrier) - 1;
+
+	if (before + len > room)
+		len = room - before;
+	memcpy(to, space, before);
+	memcpy(to + before, carrier->name, len);
+	to[before + len] = '\0';
+}
+
 /* After the host, which may tell one class from another. Whether it is a credential at all. */
 static bool set_credential(struct use *u, const struct tt_cred *cred)
 {
@@ -100,8 +113,7 @@ static bool set_credential(struct use *u, const struct tt_cred *cred)
 	u->unreadable = cred->flags & TT_CRED_UNREADABLE;
 	u->entry = cred->entry;
 	if (carrier)
-		snprintf(u->carrier, sizeof(u->carrier), "%s%s",
-			 carrier_prefix(carrier->space), carrier->name);
+		set_carrier(u->carrier, carrier);
 	return !v.none;
 }
 
@@ -113,15 +125,30 @@ static void set_public(struct use *u, const struct tt_ev_use *ev, size_t i)
 	public_aws_account(u->public_id, u->account);
 }
 
+/* As inet_ntop() has it, which takes as long as all the rest of a use together. */
+static void ipv4_text(const uint8_t address[4], char to[static ADDR_TEXT_LEN])
+{
+	for (int i = 0; i < 4; i++) {
+		uint8_t n = address[i];
+
+		if (n >= 100)
+			*to++ = (char)('0' + n / 100);
+		if (n >= 10)
+			*to++ = (char)('0' + n / 10 % 10);
+		*to++ = (char)('0' + n % 10);
+		*to++ = i < 3 ? '.' : '\0';
+	}
+}
+
 /* IPv4-mapped addresses (RFC 4291, 2.5.5.2) are what a dual-stack server sees of IPv4 clients. */
 static void address_text(uint16_t family, const uint8_t address[16], char to[ADDR_TEXT_LEN])
 {
 	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
 
 	if (family == TT_AF_INET)
-		inet_ntop(AF_INET, address, to, ADDR_TEXT_LEN);
+		ipv4_text(address, to);
 	else if (family == TT_AF_INET6 && memcmp(address, mapped, sizeof(mapped)) == 0)
-		inet_ntop(AF_INET, address + sizeof(mapped), to, ADDR_TEXT_LEN);
+		ipv4_text(address + sizeof(mapped), to);
 	else if (family == TT_AF_INET6)
 		inet_ntop(AF_INET6, address, to, ADDR_TEXT_LEN);
 }
@@ -204,23 +231,23 @@ int convert_credential(struct convert *c, const struct tt_cred *cred, struct use
 int convert_use(struct convert *c, const struct tt_ev_use *ev, size_t i, struct outcome outcome,
 		const struct process_info *info, struct use *ret_use)
 {
-	struct use u;
 	int r;
 
-	r = convert_request(c, ev, outcome, info, &u);
+	r = convert_request(c, ev, outcome, info, ret_use);
 	if (r == 0)
-		r = convert_credential(c, &ev->cred[i], &u);
+		r = convert_credential(c, &ev->cred[i], ret_use);
 	if (r <= 0)
 		return r;
-	set_public(&u, ev, i);
-	*ret_use = u;
+	set_public(ret_use, ev, i);
 	return 1;
 }
 
 int convert_request(struct convert *c, const struct tt_ev_use *ev, struct outcome outcome,
 		    const struct process_info *info, struct use *ret_use)
 {
-	struct use u = {
+	struct use *u = ret_use;
+
+	*ret_use = (struct use){
 		.class_name = "",
 		.kind = "",
 		.scheme = "",
@@ -236,19 +263,18 @@ int convert_request(struct convert *c, const struct tt_ev_use *ev, struct outcom
 		.count = 1,
 	};
 
-	memcpy(u.key_id, c->key_id, sizeof(u.key_id));
-	memcpy(u.request_id, outcome.request_id, sizeof(u.request_id));
-	u.first_ns = u.last_ns = ev->h.time_ns + c->boot_to_real_ns;
-	use_set_text(u.method, sizeof(u.method), ev->method, ev->method_len);
-	use_set_text(u.path, sizeof(u.path), ev->path, ev->path_len);
-	use_set_text(u.mcp_method, sizeof(u.mcp_method), ev->mcp_method, ev->mcp_method_len);
-	use_set_text(u.mcp_name, sizeof(u.mcp_name), ev->mcp_name, ev->mcp_name_len);
-	set_process(&u, &ev->h, info);
+	memcpy(u->key_id, c->key_id, sizeof(u->key_id));
+	memcpy(u->request_id, outcome.request_id, sizeof(u->request_id));
+	u->first_ns = u->last_ns = ev->h.time_ns + c->boot_to_real_ns;
+	use_set_text(u->method, sizeof(u->method), ev->method, ev->method_len);
+	use_set_text(u->path, sizeof(u->path), ev->path, ev->path_len);
+	use_set_text(u->mcp_method, sizeof(u->mcp_method), ev->mcp_method, ev->mcp_method_len);
+	use_set_text(u->mcp_name, sizeof(u->mcp_name), ev->mcp_name, ev->mcp_name_len);
+	set_process(u, &ev->h, info);
 	/* A host that was cut is another host. */
 	if (!(ev->flags & TT_USE_HOST_CUT))
-		convert_host(ev->host, ev->host_len, u.server_address, sizeof(u.server_address));
-	set_ends(&u, &ev->h.tuple);
-	*ret_use = u;
+		convert_host(ev->host, ev->host_len, u->server_address, sizeof(u->server_address));
+	set_ends(u, &ev->h.tuple);
 	return 0;
 }
 

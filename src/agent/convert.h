@@ -26,7 +26,7 @@ void convert_free(struct convert *c);	/* wipes the key */
 void convert_set_clock(struct convert *c, uint64_t boot_ns, uint64_t real_ns);
 
 /* Credential `i` < ev->creds of a checked event (ring_record()). 1; 0: it is no credential after all, such as
- * a path segment that is one on other hosts only; -EIO: libcrypto refused. */
+ * a path segment that is one on other hosts only; -EIO: libcrypto refused. In both cases *ret_use is of no use. */
 int convert_use(struct convert *c, const struct tt_ev_use *ev, size_t i, struct outcome outcome,
 		const struct process_info *info, struct use *ret_use);
 

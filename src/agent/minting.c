@@ -91,6 +91,8 @@ static uint64_t hash_of(uint64_t conn, uint32_t seq)
 
 static struct waiting *find(const struct minting *m, const struct tt_ev_hdr *h)
 {
+	if (!m->requests.count)	/* as for most statuses */
+		return NULL;
 	for (struct lru_node *n = lru_first(&m->requests, hash_of(h->conn, h->seq)); n; n = lru_next(n)) {
 		struct waiting *w = lru_entry(n, struct waiting, node);
 

@@ -171,9 +171,10 @@ static struct waiting *waiting_new(struct pair *p, const struct tt_ev_use *ev, u
 {
 	struct waiting *w;
 
-	w = calloc(1, sizeof(*w));
+	w = malloc(sizeof(*w));
 	if (!w)
 		return NULL;
+	w->next = w->prev = NULL;
 	w->conn = conn_get(p, ev->h.conn);
 	if (!w->conn) {
 		free(w);

@@ -14,7 +14,9 @@ bool told_already(struct told *t, const struct use *u)
 {
 	uint64_t id = add(0, u->token_id);
 	uint64_t *row = &t->row[id & (TOLD_ROWS - 1)];
-	uint64_t hash = add(add(add(add(id, u->confidence), u->checksum), u->public_id), u->scheme);
+	/* Of static texts the address tells enough: it is another one only after a reload. */
+	const uintptr_t texts[] = { (uintptr_t)u->confidence, (uintptr_t)u->checksum, (uintptr_t)u->scheme };
+	uint64_t hash = lru_hash(*u->public_id ? add(id, u->public_id) : id, texts, sizeof(texts));
 
 	if (*row == hash)
 		return true;

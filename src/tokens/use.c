@@ -59,7 +59,12 @@ void use_set_text(char *to, size_t size, const void *bytes, size_t len)
 
 	if (size == 0)
 		return;
-	for (size_t in = 0; in < len;) {
+	/* Most texts have nothing to look at closer. */
+	while (out < len && out < size - 1 && from[out] >= 0x20 && from[out] < 0x7f) {
+		to[out] = (char)from[out];
+		out++;
+	}
+	for (size_t in = out; in < len;) {
 		uint32_t code = 0;
 		size_t step = utf8_step(from + in, len - in, &code);
 		bool keep = step > 0 && is_printable(code);
