@@ -33,7 +33,7 @@ ON_THE_WAY = ("ring_full", "scratch_busy", "user_fault", "partial_lost", "conn_t
               "bad_record", "store_failed")
 # README.md, "What it costs": memory that the limits allow.
 BASE_MIB, TOKEN_BYTES, FOLD_BYTES = 48, 1024, 1536
-FOLD_ROWS, RING_MIB = 65536, 4
+FOLD_ROWS, RING_MIB = 65536, 16     # room for what other programs of the machine say
 
 
 def made_up(number):
@@ -159,7 +159,7 @@ def main():
     work = rig.work_dir("million")
     nginx = rig.Nginx(work, rig.Authority(work))
     sensor = rig.Sensor(work, "--output", "none", "--set", f"limits.tokens={kept}", "--set",
-                        f"store.max_size={16 << 30}", per_call=False)
+                        f"store.max_size={16 << 30}", "--set", f"limits.ring={RING_MIB << 20}", per_call=False)
     store = os.path.join(sensor.state, "store.db")
     tokens = [made_up(n) for n in range(count + burst)]
     ids = sensor.ids(tokens)
@@ -167,14 +167,14 @@ def main():
     began = time.monotonic()
     with rig.case(f"{count} requests with as many tokens, and {again} of them again, are answered"):
         load.send(tokens[:count], ids, DIRECTIONS)
-        seconds = time.monotonic() - began
         load.send(tokens[:again], ids, 2 * DIRECTIONS)
+    seconds = time.monotonic() - began
     load.send(tokens[count:], ids[count:])
     load.end()
     with rig.case("memory keeps within what the limits allow"):
         bound = BASE_MIB + 2 * RING_MIB + (kept * TOKEN_BYTES + FOLD_ROWS * FOLD_BYTES) / (1 << 20)
         monitor, agent = peak_mib(sensor.monitor), peak_mib(sensor.agent)
-        print(f"    {count / seconds:.0f} requests a second, {cpu_seconds(sensor.agent):.1f} s of the agent's CPU; peak: "
+        print(f"    {(count + again) / seconds:.0f} requests a second, {cpu_seconds(sensor.agent):.1f} s of the agent's CPU; peak: "
               f"agent {agent:.0f} MiB of {bound:.0f}, monitor {monitor:.0f} MiB of {BASE_MIB}")
         rig.need(agent <= bound and monitor <= BASE_MIB, f"peak: agent {agent} MiB, monitor {monitor} MiB")
     with rig.case("the sensor ends with status 0"):
