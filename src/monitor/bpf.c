@@ -271,18 +271,24 @@ static int fill_tables(struct bpf_sensor *sensor)
 	return r < 0 ? r : fill_mints(sensor);
 }
 
-void bpf_sensor_forget(struct bpf_sensor *sensor)
+static void empty_map(const struct bpf_map *map)
 {
-	int fd = bpf_map__fd(sensor->skel->maps.memos);
 	uint8_t key[64];
 
-	sensor->skel->bss->known_epoch++;
-	if (bpf_map__key_size(sensor->skel->maps.memos) > sizeof(key))
+	if (bpf_map__key_size(map) > sizeof(key))
 		return;
 	/* Bounded, since programs enter new ones meanwhile. */
-	for (uint32_t n = bpf_map__max_entries(sensor->skel->maps.memos); n > 0; n--)
-		if (bpf_map_get_next_key(fd, NULL, key) < 0 || bpf_map_delete_elem(fd, key) < 0)
+	for (uint32_t n = bpf_map__max_entries(map); n > 0; n--)
+		if (bpf_map_get_next_key(bpf_map__fd(map), NULL, key) < 0 ||
+		    bpf_map_delete_elem(bpf_map__fd(map), key) < 0)
 			break;
+}
+
+void bpf_sensor_forget(struct bpf_sensor *sensor)
+{
+	sensor->skel->bss->known_epoch++;
+	empty_map(sensor->skel->maps.memos);
+	empty_map(sensor->skel->maps.told);
 }
 
 int bpf_sensor_tables(struct bpf_sensor *sensor)

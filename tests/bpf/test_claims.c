@@ -141,6 +141,19 @@ static void test_sizes(void **state)
 	assert_int_equal(rig_dropped(&rig, TT_DROP_claims_long), before + 1);
 }
 
+/* To an agent that was started again. */
+static void test_told_anew(void **state)
+{
+	make(HEADER, 700, SIGNATURE);
+	send_request();
+	assert_int_equal(rig.claims, 1);
+	bpf_sensor_forget(rig.sensor);
+	for (int i = 0; i < 2; i++)
+		send_request();
+	assert_int_equal(rig.claims, 2);
+	assert_claims(1, 0, signed_len);
+}
+
 /* What came in parts is told when it comes whole. */
 static void test_split(void **state)
 {
@@ -279,7 +292,7 @@ static void test_no_residue(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_told_once), TEST(test_sizes), TEST(test_split), TEST(test_unsigned),
+		TEST(test_told_once), TEST(test_told_anew), TEST(test_sizes), TEST(test_split), TEST(test_unsigned),
 		TEST(test_no_jwt),    TEST(test_http2), TEST(test_no_residue),
 	};
 

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import secrets
+import signal
 import sys
 import time
 
@@ -148,6 +149,22 @@ def malleable(sensor, authority, nginx):
         rig.need("https://issuer.test" in text and "svc-a" in text, "trace shows issuer and subject")
 
 
+def after_a_restart(work, authority, nginx):
+    with rig.case("an agent that was started again, and has no store, is told anew what a token says of itself"):
+        sensor = rig.Sensor(work, "--set", "store.enabled=false")
+        token = jwt({"iss": "https://issuer.test", "sub": "svc-again", "jti": secrets.token_hex(8)})
+        use(authority, nginx, token)
+        told(sensor, token)
+        before, first = len(sensor.records("token")), sensor.agent
+        os.kill(first, signal.SIGKILL)
+        rig.wait_until(lambda: rig.children(sensor.monitor) not in ([], [first]), 20, "another agent")
+        use(authority, nginx, token)
+        told(sensor, token, count=2)
+        rows = [r["token"] for r in sensor.records("token")[before:] if r["token"].get("subject") == "svc-again"]
+        rig.need(rows, "no row of the new agent's has its subject")
+        sensor.stop()
+
+
 def main():
     rig.need_root()
     work = rig.work_dir("claims")
@@ -159,6 +176,7 @@ def main():
     unsigned(sensor, authority, nginx)
     other_shapes(sensor, authority, nginx)
     malleable(sensor, authority, nginx)
+    after_a_restart(work, authority, nginx)
     with rig.case("each was told once, and nothing is lost"):
         rig.need_equal({r: n for r, n in sensor.losses().items() if r.startswith("claims")}, {}, "losses")
     rig.finish()
