@@ -221,7 +221,7 @@ int facts_merge(struct facts *to, const struct facts *from, bool *ret_changed)
 		if (!is_known(from, i) || same(to, from, i))
 			continue;
 		if (adds_up(i)) {
-			r = add_all(to, i, from->value[i].text, ret_changed);
+			r = add_all(to, i, facts_text(from, i), ret_changed);
 			if (r < 0)
 				return r;
 			continue;
