@@ -58,7 +58,8 @@ __weak __noinline int http_ask_name(__u32 slot)
 	return 0;
 }
 _Static_assert((int)H1_ASK_HEADER == TT_NAME_HEADER && (int)H1_ASK_PARAM == TT_NAME_PARAM &&
-		       (int)H1_ASK_SCHEME == TT_NAME_SCHEME,
+		       (int)H1_ASK_SCHEME == TT_NAME_SCHEME && (int)H1_ASK_COOKIE == TT_NAME_COOKIE &&
+		       (int)H1_ASK_SET_COOKIE == TT_NAME_SET_COOKIE,
 	       "http_ask_name() takes one for the other");
 
 /* Characters of what is asked for, from its `start`th on. */

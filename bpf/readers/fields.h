@@ -39,6 +39,7 @@ enum tt_control {
 	TT_CONTROL_MCP_NAME = 28,
 	TT_CONTROL_UPGRADE = 29,
 	TT_CONTROL_SAID = 30,		/* in a response: tt_name_val.id is of enum tt_said */
+	TT_CONTROL_COOKIE = 31,
 };
 
 static __always_inline __u64 tt_name_mix(__u64 hash, __u64 word)

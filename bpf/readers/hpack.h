@@ -286,13 +286,13 @@ static __always_inline int hp_got(struct h1_work *w, struct h2_work *x)
 	hp_text(w, x);
 	hp_number(x, x->entry.number);
 	b->part = x->entry.creds;
-	h2_to(x, b->field == TT_CONTROL_PATH && b->part ? HP_GOT_PART : HP_START);
-	if (!x->entry.cred.length || (b->field != TT_UNWRAP_WHOLE && b->field != TT_UNWRAP_SCHEME))
+	h2_to(x, b->field && b->part ? HP_GOT_PART : HP_START);
+	if (!x->entry.cred.length || !hp_one_cred(b))
 		return H2_NEXT;
 	return hp_got_cred(w, x);
 }
 
-/* A path's credentials, part by part. */
+/* The credentials of a path or cookie field, part by part. */
 static __always_inline int hp_got_part(struct h1_work *w, struct h2_work *x)
 {
 	struct h2_block *b = &x->b;
@@ -342,7 +342,8 @@ static __always_inline int hp_field(struct h1_work *w, struct h2_work *x)
 		return h2_to(x, HP_START);
 	}
 	h2_to(x, b->how == HP_INSERTED ? HP_INSERT : HP_START);
-	if (!x->remember || !h->made.length || !b->field || w->c.untold)
+	if (!x->remember || !b->field || w->c.untold || h->items > 1 ||
+	    (!h->items && b->field != TT_CONTROL_COOKIE))
 		return H2_NEXT;
 	x->remember = 0;
 	x->entry.cred = h->made;
@@ -366,6 +367,9 @@ static __always_inline void hp_entry_text(struct h1_work *w, struct h2_work *x)
 		e->text_len = h->path_len;
 		e->flags = h->use_flags & TT_USE_PATH_CUT;
 		e->creds = h->creds - x->b.creds;
+		break;
+	case TT_CONTROL_COOKIE:
+		e->creds = h->items > 1 ? h->creds - x->b.creds : 0;
 		break;
 	case TT_CONTROL_HOST:
 	case TT_CONTROL_AUTHORITY:
@@ -398,8 +402,10 @@ static __always_inline int hp_insert(struct h1_work *w, struct h2_work *x)
 	e->carrier = b->carrier;
 	e->number = b->number;
 	hp_entry_text(w, x);
-	if (b->field == TT_UNWRAP_WHOLE || b->field == TT_UNWRAP_SCHEME)
+	if (hp_one_cred(b) && w->h.items == 1)
 		e->cred = w->h.made;
+	else if (hp_one_cred(b) && w->h.items > e->creds)
+		e->field = HPACK_UNKNOWN;	/* some found no room in this head, and would be missed in the next */
 	if (!w->h.made.length)
 		__builtin_memset(&e->cred, 0, sizeof(e->cred));
 	b->part = e->creds;
@@ -455,7 +461,7 @@ static __always_inline int hp_put(struct h2_work *x)
 	return H2_PUT;
 }
 
-/* The credentials of a path's query, each in a part of its own. */
+/* The credentials of a path's query or of cookies, each in a part of its own. */
 static __always_inline int hp_put_part(struct h1_work *w, struct h2_work *x)
 {
 	struct h2_block *b = &x->b;

@@ -138,6 +138,7 @@ static __always_inline int hp_for_inner(const struct h2_work *x)
 	case TT_CONTROL_MCP_METHOD:
 	case TT_CONTROL_MCP_NAME:
 	case TT_CONTROL_SAID:
+	case TT_CONTROL_COOKIE:
 		return 1;
 	default:
 		return 0;
@@ -158,6 +159,7 @@ static __always_inline void hp_value_begin(struct h1_work *w, struct h2_work *x)
 
 	w->d.kind = H1_REQUESTS;
 	w->h.made.length = 0;
+	w->h.items = 0;
 	b->creds = w->h.creds;
 	b->number = 0;
 	if (b->field == TT_UNWRAP_WHOLE || b->field == TT_UNWRAP_SCHEME) {
@@ -176,7 +178,16 @@ static __always_inline void hp_value_begin(struct h1_work *w, struct h2_work *x)
 		h1_text_start(&w->h, b->field);
 	} else if (b->field == TT_CONTROL_SAID) {
 		said_field(w, b->carrier);
+	} else if (b->field == TT_CONTROL_COOKIE) {
+		h1_value_start(w, H1_S_LNAME);
 	}
+}
+
+/* Such a value is no more than one credential, a list's mostly. */
+static __always_inline int hp_one_cred(const struct h2_block *b)
+{
+	return b->field == TT_UNWRAP_WHOLE || b->field == TT_UNWRAP_SCHEME ||
+	       b->field == TT_CONTROL_COOKIE;
 }
 
 /* Does anybody need this value, or its length? */
@@ -225,7 +236,7 @@ static __always_inline int hp_string_begin(struct h1_work *w, struct h2_work *x)
 	if (!hp_needed(x))
 		return b->left ? h2_to(x, HP_SKIP) : h2_to(x, HP_FIELD);
 	hp_value_begin(w, x);
-	if ((b->field != TT_UNWRAP_WHOLE && b->field != TT_UNWRAP_SCHEME) || !b->coded ||
+	if (!hp_one_cred(b) || !b->coded ||
 	    b->left < HPACK_MEMO_MIN || b->left > x->f.left || b->left > x->total - x->pos)
 		return h2_to(x, HP_BYTES);
 	siphash_init(&x->sip, w->key[0], w->key[1]);
@@ -289,7 +300,8 @@ static __always_inline int hp_memo_got(struct h1_work *w, struct h2_work *x)
 		b->len = x->entry.size;
 		w->h.made = x->entry.cred;
 		w->reason = 0;
-		if (h1_cred_add(w) == H1_NOTE) {
+		w->h.items = w->h.made.length != 0;
+		if (w->h.items && h1_cred_add(w) == H1_NOTE) {
 			b->state = HP_FIELD;
 			return h2_note(x, w->reason);
 		}

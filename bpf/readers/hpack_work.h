@@ -28,7 +28,7 @@ struct hpack_entry {
 	__u16 number;		/* :status, grpc-status + 1; content-type: is it gRPC's */
 	__u8 field;		/* enum tt_unwrap, enum tt_control, 0 = of no interest, HPACK_UNKNOWN */
 	__u8 flags;		/* TT_USE_* of a path or host */
-	__u8 creds;		/* of a path: credentials in its query, in parts 1 and following */
+	__u8 creds;		/* of a path or cookie field: its credentials, in parts 1 and following */
 	__u8 text_len;		/* of a method, redacted path, host, MCP field: kept beside */
 	struct tt_cred cred;	/* length 0 = none was in it */
 };
@@ -85,7 +85,7 @@ enum hpack_state {
 	HP_INT,			/* the rest of an integer */
 	HP_REP,			/* index or size known */
 	HP_GOT,			/* the entry asked for is there */
-	HP_GOT_PART,		/* one more credential of a path */
+	HP_GOT_PART,		/* one more credential of a path or cookie field */
 	HP_NAMED,		/* the name asked for is there */
 	HP_STR,			/* first byte of a string's length */
 	HP_STR_LEN,
@@ -130,7 +130,7 @@ struct h2_block {
 	__u8 field;		/* see hpack_entry.field */
 	__u8 flags;		/* H2_B_* */
 	__u8 creds;		/* in the head before this field */
-	__u8 part;		/* credentials of a path still to get or put */
+	__u8 part;		/* credentials of a path or cookie field still to get or put */
 	__u8 unknown;		/* unseen entries that may be credentials */
 	__u8 before;		/* unseen entries that can't be any */
 	__u8 grpc;		/* grpc-status + 1, 0 = none */

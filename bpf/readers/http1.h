@@ -242,6 +242,14 @@ static __always_inline int h1_step_field(struct h1_work *w, __u8 c, __u64 word, 
 	case H1_S_SAID_ASKED:
 	case H1_S_SAID_END:
 		return H1_SAID;
+	case H1_S_LNAME:
+		return h1_list_name(w, c, word, have);
+	case H1_S_LNAME_ASKED:
+		return h1_list_name_asked(w);
+	case H1_S_LSKIP:
+		return h1_list_skip(w, c, have);
+	case H1_S_LVALUE_ASKED:
+		return h1_list_value_asked(w);
 	case H1_S_SCHEME_ASKED:
 		return h1_scheme_asked(w);
 	case H1_S_USER_ASKED:

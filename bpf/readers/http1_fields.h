@@ -4,6 +4,7 @@
 #define TT_READERS_HTTP1_FIELDS_H
 
 #include "said.h"
+#include "http1_list.h"
 
 /* A field is over once the next line does not begin with a blank (obs-fold, RFC 9112, 5.2). */
 static __always_inline int h1_field_end(struct h1_work *w)
@@ -214,6 +215,8 @@ static __always_inline int h1_name_asked(struct h1_work *w)
 		   w->d.kind == H1_REQUESTS) {
 		h1_value_start(w, H1_S_TEXT);
 		h1_text_start(&w->h, unwrap);
+	} else if (unwrap == TT_CONTROL_COOKIE && w->d.kind == H1_REQUESTS) {
+		h1_value_start(w, H1_S_LNAME);
 	} else if (unwrap == TT_CONTROL_HOST && w->d.kind == H1_REQUESTS && !h->host_len) {
 		h1_value_start(w, H1_S_HOST);
 	} else if ((unwrap == TT_UNWRAP_WHOLE || unwrap == TT_UNWRAP_SCHEME) &&

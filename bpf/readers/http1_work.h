@@ -60,6 +60,10 @@ enum h1_state {
 	H1_S_SAID,		/* a field of a response that says something of a credential: said.h */
 	H1_S_SAID_ASKED,
 	H1_S_SAID_END,
+	H1_S_LNAME,		/* a name in a list of names and values: http1_list.h */
+	H1_S_LNAME_ASKED,
+	H1_S_LSKIP,		/* its value is of no interest */
+	H1_S_LVALUE_ASKED,	/* it was a credential */
 	H1_S_CRED,
 	H1_S_SCHEME_ASKED,
 	H1_S_USER_ASKED,
@@ -157,6 +161,8 @@ struct h1_head {
 	__u8 mcp_method_len, mcp_name_len;
 	__u8 public_cred;	/* index in cred[] of what public_id belongs to */
 	__u8 saying;		/* of a response: `said` has begun */
+	__u8 list;		/* the credential being read is an item of a list */
+	__u8 items;		/* credentials of this value, those for which there was no room too */
 	struct tt_cred made;		/* the credential made last */
 	struct tt_cred cred[TT_CREDS_MAX];
 	/* From here on lie bytes of the message, or what they can be computed back from (a name's
@@ -214,7 +220,8 @@ struct h1_answer {
 };
 
 enum h1_ask {
-	H1_ASK_HEADER = 1, H1_ASK_PARAM, H1_ASK_SCHEME, H1_ASK_CLASS, H1_ASK_COOKIE = TT_NAME_SET_COOKIE,
+	H1_ASK_HEADER = 1, H1_ASK_PARAM, H1_ASK_SCHEME, H1_ASK_CLASS,
+	H1_ASK_COOKIE = TT_NAME_COOKIE, H1_ASK_SET_COOKIE = TT_NAME_SET_COOKIE,
 };
 
 struct h1_work {

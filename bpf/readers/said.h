@@ -287,7 +287,7 @@ static __always_inline int said_cookie(struct h1_work *w, __u8 c)
 {
 	if (c == '=') {
 		h1_name_end(&w->h);
-		return h1_ask(w, H1_ASK_COOKIE, H1_S_SAID_ASKED);	/* '=' is left, as in h1_name() */
+		return h1_ask(w, H1_ASK_SET_COOKIE, H1_S_SAID_ASKED);	/* '=' is left, as in h1_name() */
 	}
 	w->pos++;
 	if (c == ';')

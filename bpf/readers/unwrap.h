@@ -35,6 +35,7 @@ static __always_inline void h1_cred_start(struct h1_work *w, __u8 value)
 	h->base64_bits = 0;
 	h->user_len = 0;
 	h->cred_flags = 0;
+	h->list = 0;
 	h1_name_start(h);
 }
 
@@ -136,6 +137,7 @@ static __always_inline int h1_cred_done(struct h1_work *w)
 	if (!len)
 		return h1_note(w, TT_DROP_empty_cred);
 	h1_cred_make(w, id, len);
+	h->items++;
 	if (h1_cred_add(w) == H1_NOTE)
 		return H1_NOTE;
 	return claims_begin(&w->c, &h->made, w->key) ? H1_CLAIMS : H1_NEXT;
@@ -271,6 +273,8 @@ static __always_inline int h1_cred_first(struct h1_head *h, __u64 word)
 static __always_inline int h1_cred_words(struct h1_work *w, __u32 have)
 {
 	struct h1_head *h = &w->h;
+	/* What ends an item of a list; else the quote, where a stretch ends anyway. */
+	__u64 end = h->list ? 0x3b3b3b3b3b3b3b3bULL : 0x2222222222222222ULL;
 	__u32 i;
 
 	if (h->blanks || (h->value & (H1_V_BASIC | H1_V_QUOTE_HELD)))
@@ -279,7 +283,8 @@ static __always_inline int h1_cred_words(struct h1_work *w, __u32 have)
 		__u64 word = h1_word(w, i);
 
 		/* a byte below '#': blank, line end, quote */
-		if ((word - 0x2323232323232323ULL) & ~word & 0x8080808080808080ULL)
+		if (((word - 0x2323232323232323ULL) & ~word & 0x8080808080808080ULL) |
+		    h1_zero_bytes(word ^ end))
 			break;
 		if (!h1_cred_first(h, word))
 			break;
@@ -296,6 +301,8 @@ static __always_inline int h1_cred(struct h1_work *w, __u8 c)
 {
 	struct h1_head *h = &w->h;
 
+	if (c == ';' && h->list)
+		return h1_cred_end(w, H1_S_LVALUE_ASKED);	/* left for the next step */
 	if (c == '\n' || c == '\r' || c == ' ' || c == '\t') {
 		w->pos++;
 		if (c == '\n')

@@ -349,6 +349,7 @@ enum tt_name_space {
 	TT_NAME_SCHEME = 3,
 	TT_NAME_STATIC = 4,		/* a name of HPACK's static table: hash = its index, length = 0 */
 	TT_NAME_PATH = 5,		/* never in the table: a place that has no name */
+	TT_NAME_COOKIE = 6,
 	TT_NAME_SET_COOKIE = 7,		/* a session cookie that an answer sets */
 };
 enum tt_unwrap {

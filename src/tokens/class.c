@@ -508,7 +508,7 @@ bool class_own(size_t i, const char **ret_name, const char **ret_spec)
 
 const char *carrier_prefix(enum tt_name_space space)
 {
-	return space == TT_NAME_PARAM ? "query:" : "";
+	return space == TT_NAME_PARAM ? "query:" : space == TT_NAME_COOKIE ? "cookie:" : "";
 }
 
 const struct carrier *carrier_get(uint16_t id)
@@ -562,7 +562,7 @@ static bool is_control_field(const char *name)
 		"grpc-status", "mcp-method", "mcp-name",
 		"x-oauth-scopes", "x-accepted-oauth-scopes", "github-authentication-token-expiration",
 		"www-authenticate", "aauth-requirement", "dpop-nonce", "set-cookie", "audit-id",
-		"x-github-request-id", "x-amzn-requestid", "x-amz-request-id",
+		"x-github-request-id", "x-amzn-requestid", "x-amz-request-id", "cookie",
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)

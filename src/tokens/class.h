@@ -71,14 +71,15 @@ bool class_own(size_t i, const char **ret_name, const char **ret_spec);
 int class_check(const char *name, const char *spec, const char **ret_why);
 
 struct carrier {
-	enum tt_name_space space;	/* TT_NAME_HEADER or TT_NAME_PARAM */
-	const char *name;	/* lower case; as written for parameters */
+	enum tt_name_space space;	/* TT_NAME_HEADER, TT_NAME_PARAM or TT_NAME_COOKIE */
+	const char *name;	/* lower case; as written for parameters and cookies */
 	enum tt_unwrap unwrap;
 	const char *kind;	/* of a credential whose class does not say; "" = not known */
-	const char *where;	/* hosts where it is one for sure; elsewhere it may be anything; "" = any */
+	/* Hosts where it is one for sure; elsewhere it may be anything, or with ! in front it is none; "" = any. */
+	const char *where;
 };
 
-/* What stands before the name in records: "query:". */
+/* What stands before the name in records: "query:", "cookie:". */
 const char *carrier_prefix(enum tt_name_space space);
 
 const struct carrier *carrier_get(uint16_t id);

@@ -185,7 +185,8 @@ void class_decide(const struct tt_cred *cred, const struct carrier *carrier, con
 		c = told;
 	ret_verdict->kind = kind_of(&s, c);
 	if (!c) {
-		ret_verdict->none = carrier && carrier->space == TT_NAME_PATH;
+		ret_verdict->none = carrier && (carrier->space == TT_NAME_PATH ||
+						(carrier->where[0] == '!' && !where_fits(&s, carrier->where)));
 		ret_verdict->class_name = carrier && carrier->where[0] && !where_fits(&s, carrier->where) ?
 						  "generic_param" : "opaque";
 		ret_verdict->confidence = CONFIDENCE_LOW;

@@ -7,6 +7,7 @@
 
 #include "tokens/class.h"
 #include "tokens/names.h"
+#include "tokens/tables.h"
 
 static const struct {
 	const char *name;
@@ -26,6 +27,7 @@ static const struct {
 	{ "grpc-status", TT_CONTROL_GRPC_STATUS },
 	{ "mcp-method", TT_CONTROL_MCP_METHOD },
 	{ "mcp-name", TT_CONTROL_MCP_NAME },
+	{ "cookie", TT_CONTROL_COOKIE },
 };
 #define CONTROL_FIELDS (sizeof(control_fields) / sizeof(control_fields[0]))
 
@@ -103,6 +105,20 @@ static int names_one(const struct names_put *p, enum tt_name_space space, const 
 	return p->put(&key, &val, p->data);
 }
 
+/* A cookie may have one of these in front of its name, which change its scope only (RFC 6265bis, 4.1.3). */
+static int names_sent_cookie(const struct names_put *p, const char *name, uint16_t id)
+{
+	static const char *const scopes[] = { "", "__Secure-", "__Host-" };
+	char whole[CARRIER_NAME_MAX + 16];
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < sizeof(scopes) / sizeof(scopes[0]); i++) {
+		snprintf(whole, sizeof(whole), "%s%s", scopes[i], name);
+		r = names_one(p, TT_NAME_COOKIE, whole, id, TT_UNWRAP_WHOLE);
+	}
+	return r;
+}
+
 /* What the field of this name is for, if anything. */
 static struct tt_name_val static_val(const char *name)
 {
@@ -176,7 +192,8 @@ int names_each(int (*put)(const struct tt_name_key *key, const struct tt_name_va
 	for (uint16_t id = carrier_next(0); r >= 0 && id; id = carrier_next(id)) {
 		const struct carrier *c = carrier_get(id);
 
-		r = names_one(&p, c->space, c->name, id, c->unwrap);
+		r = c->space == TT_NAME_COOKIE ? names_sent_cookie(&p, c->name, id) :
+						 names_one(&p, c->space, c->name, id, c->unwrap);
 	}
 	for (size_t id = 1; r >= 0 && id <= scheme_count(); id++) {
 		const struct scheme *s = scheme_get(id);

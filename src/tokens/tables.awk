@@ -97,14 +97,14 @@ function class_row(    len, key) {
 function carrier_row(    key) {
 	if (!fields(5))
 		return
-	key = $1 " " $2
+	key = $1 " " tolower($2)
 	if (key in name_line)
 		bad($1 " '" $2 "' stands in line " name_line[key] " already")
 	name_line[key] = FNR
-	if ($2 !~ /^[a-z0-9!#$%&'*+.^_`|~-]+$/ || length($2) > 48)
+	if (($1 == "cookie" ? tolower($2) : $2) !~ /^[a-z0-9!#$%&'*+.^_`|~-]+$/ || length($2) > 48)
 		bad("name '" $2 "' is not 1 to 48 lower-case field name characters")
 	if (!($1 in allowed))
-		bad("space '" $1 "' is not header, param or scheme")
+		bad("space '" $1 "' is not header, param, cookie or scheme")
 	else if (index(allowed[$1], " " $3 " ") == 0)
 		bad("unwrap '" $3 "' is not one of" allowed[$1] "for a " $1)
 	else if ($1 == "scheme")
@@ -137,6 +137,7 @@ BEGIN {
 	charsets["text"] = "!-~"
 	allowed["header"] = " scheme whole "
 	allowed["param"] = " percent "
+	allowed["cookie"] = " whole "
 	allowed["scheme"] = " whole basic none "
 }
 

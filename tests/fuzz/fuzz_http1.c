@@ -40,6 +40,8 @@ static void fill_tables(void)
 	add_name("key", TT_NAME_HEADER, 3, TT_UNWRAP_WHOLE);
 	add_name("token", TT_NAME_PARAM, 4, TT_UNWRAP_PERCENT);
 	add_name("access_token", TT_NAME_PARAM, 5, TT_UNWRAP_PERCENT);
+	add_name("cookie", TT_NAME_HEADER, 0xffff, TT_CONTROL_COOKIE);
+	add_name("sid", TT_NAME_COOKIE, 6, TT_UNWRAP_WHOLE);
 	add_name("bearer", TT_NAME_SCHEME, 1, TT_UNWRAP_WHOLE);
 	add_name("basic", TT_NAME_SCHEME, 2, TT_UNWRAP_BASIC);
 	add_name("digest", TT_NAME_SCHEME, 3, TT_UNWRAP_NONE);

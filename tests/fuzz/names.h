@@ -31,6 +31,8 @@ static const struct {
 	{ "grpc-status", TT_NAME_HEADER, 0xffff, TT_CONTROL_GRPC_STATUS },
 	{ "mcp-method", TT_NAME_HEADER, 0xffff, TT_CONTROL_MCP_METHOD },
 	{ "mcp-name", TT_NAME_HEADER, 0xffff, TT_CONTROL_MCP_NAME },
+	{ "cookie", TT_NAME_HEADER, 0xffff, TT_CONTROL_COOKIE },
+	{ "sid", TT_NAME_COOKIE, 6, TT_UNWRAP_WHOLE },
 	{ "authorization", TT_NAME_HEADER, 1, TT_UNWRAP_SCHEME },
 	{ "x-api-key", TT_NAME_HEADER, 2, TT_UNWRAP_WHOLE },
 	{ "key", TT_NAME_HEADER, 3, TT_UNWRAP_WHOLE },

@@ -229,31 +229,22 @@ static inline void drive_find_class(const struct drive_tables *t, struct h1_work
 					       TT_CRED_CHECKSUM_BAD;
 }
 
-static inline void drive_answer(struct drive *v)
+/* As http_step() and h2_one() do: what is asked for, but for the static table. */
+static inline const char *drive_answer(const struct drive_tables *t, struct h1_work *w)
 {
-	struct h1_work *w = &v->w;
-
 	switch (w->ask) {
 	case H1_ASK_HEADER:
-		w->answer =
-			drive_find_name(v->tables, w->h.name_hash, w->h.name_len, TT_NAME_HEADER);
-		break;
 	case H1_ASK_PARAM:
-		w->answer =
-			drive_find_name(v->tables, w->h.name_hash, w->h.name_len, TT_NAME_PARAM);
-		break;
 	case H1_ASK_SCHEME:
-		w->answer =
-			drive_find_name(v->tables, w->h.name_hash, w->h.name_len, TT_NAME_SCHEME);
-		break;
-	case H1_ASK_CLASS:
-		drive_find_class(v->tables, w);
-		break;
 	case H1_ASK_COOKIE:
-		w->answer = drive_find_name(v->tables, w->h.name_hash, w->h.name_len, TT_NAME_SET_COOKIE);
-		break;
+	case H1_ASK_SET_COOKIE:
+		w->answer = drive_find_name(t, w->h.name_hash, w->h.name_len, w->ask);
+		return NULL;
+	case H1_ASK_CLASS:
+		drive_find_class(t, w);
+		return NULL;
 	default:
-		v->broken = "an unknown question";
+		return "an unknown question";
 	}
 }
 
@@ -543,7 +534,7 @@ static inline void drive_feed(struct drive *v, int dir, const void *data, size_t
 			more = drive_fill(v, bytes);
 			break;
 		case H1_ASK:
-			drive_answer(v);
+			v->broken = drive_answer(v->tables, w);
 			break;
 		case H1_NOTE:
 			drive_note(v, dir, false);

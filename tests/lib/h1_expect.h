@@ -85,7 +85,7 @@ static inline void fingerprint(const void *token, size_t len, uint64_t ret_id[2]
 	memcpy(ret_id, out, 16); /* little-endian, as everything we run on */
 }
 
-/* Header and parameter names: "authorization", "query:access_token". */
+/* Names of headers, parameters and cookies: "authorization", "query:access_token", "cookie:sid". */
 static inline uint16_t carrier_id(const char *name)
 {
 	enum tt_name_space space = TT_NAME_HEADER;
@@ -93,6 +93,9 @@ static inline uint16_t carrier_id(const char *name)
 	if (!strncmp(name, "query:", 6)) {
 		space = TT_NAME_PARAM;
 		name += 6;
+	} else if (!strncmp(name, "cookie:", 7)) {
+		space = TT_NAME_COOKIE;
+		name += 7;
 	}
 	for (uint16_t id = 1; id <= carrier_count(); id++)
 		if (carrier_get(id)->space == space && !strcmp(carrier_get(id)->name, name))

@@ -219,21 +219,6 @@ static inline void h2d_ask(struct h2_drive *v)
 
 	memset(&w->answer, 0, sizeof(w->answer));
 	switch (w->ask) {
-	case H1_ASK_HEADER:
-		w->answer = drive_find_name(t, w->h.name_hash, w->h.name_len, TT_NAME_HEADER);
-		break;
-	case H1_ASK_PARAM:
-		w->answer = drive_find_name(t, w->h.name_hash, w->h.name_len, TT_NAME_PARAM);
-		break;
-	case H1_ASK_SCHEME:
-		w->answer = drive_find_name(t, w->h.name_hash, w->h.name_len, TT_NAME_SCHEME);
-		break;
-	case H1_ASK_CLASS:
-		drive_find_class(t, w);
-		break;
-	case H1_ASK_COOKIE:
-		w->answer = drive_find_name(t, w->h.name_hash, w->h.name_len, TT_NAME_SET_COOKIE);
-		break;
 	case H2_ASK_STATIC:
 		if (i < 1 || i > HPACK_STATIC) {
 			v->broken = "no index of the static table";
@@ -246,7 +231,7 @@ static inline void h2d_ask(struct h2_drive *v)
 			v->broken = "the length of a static name";
 		break;
 	default:
-		v->broken = "an unknown question";
+		v->broken = drive_answer(t, w);
 	}
 }
 

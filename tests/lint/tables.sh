@@ -74,7 +74,7 @@ for awk in mawk gawk original-awk; do
 	refuse carriers 'header\tx-one\tpercent\t-\t-' 'not one of'
 	refuse carriers 'param\tone\twhole\t-\t-' 'not one of'
 	refuse carriers 'scheme\tone\tpercent\t-\t-' 'not one of'
-	refuse carriers 'cookie\tone\twhole\t-\t-' 'not header, param or scheme'
+	refuse carriers 'trailer\tone\twhole\t-\t-' 'not header, param, cookie or scheme'
 	refuse carriers 'header\tx-one' 'columns'
 done
 

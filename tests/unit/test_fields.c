@@ -138,6 +138,7 @@ static void no_two_names_collide(void **state)
 	assert_true(n.space[TT_NAME_HEADER] >= 50);
 	assert_true(n.space[TT_NAME_PARAM] >= 10);
 	assert_true(n.space[TT_NAME_SCHEME] >= 10);
+	assert_true(n.space[TT_NAME_COOKIE] >= 90);
 	assert_int_equal(n.space[TT_NAME_STATIC], 61);
 }
 
@@ -153,7 +154,7 @@ static void control_fields_are_refused(void **state)
 {
 	static const char *const names[] = {
 		"host", "content-length", "transfer-encoding", "upgrade", "content-type",
-		"grpc-status", "mcp-method", "mcp-name", ":method", ":path", ":authority",
+		"grpc-status", "mcp-method", "mcp-name", "cookie", ":method", ":path", ":authority",
 		":scheme", ":status", ":protocol",
 	};
 	struct count n = {0};

@@ -454,6 +454,96 @@ static void size_updates(void **state)
 	expect_broken();
 }
 
+/* ---- cookies ---- */
+
+#define COOKIE 32	/* in the static table */
+#define SID "Zq7-first-cookie-0123456789"
+
+/* Each crumb of a cookie field is a field of its own (RFC 9113, 8.2.3); both may have several cookies. */
+static void cookies(void **state)
+{
+	for (int huffman = 0; huffman < 2; huffman++) {
+		setup(state);
+		pseudo();
+		h2w_value(&block, H2W_ADD, COOKIE, "theme=dark; sid=" SID "; JSESSIONID=\"second\"", huffman);
+		h2w_value(&block, H2W_ADD, COOKIE, "unlisted=1", huffman);
+		h2w_value(&block, H2W_NEVER, COOKIE, "__Host-token=third", huffman);
+		request();
+		for (int again = 0; again < 2; again++) {
+			assert_int_equal(h2_only_head()->creds, 3);
+			h2_expect_cred(h2_only_head(), 0, SID, "cookie:sid", NULL);
+			h2_expect_cred(h2_only_head(), 1, "second", "cookie:JSESSIONID", NULL);
+			h2_expect_cred(h2_only_head(), 2, "third", "cookie:token", NULL);
+			if (again)
+				break;
+			pseudo();	/* the same by the dynamic table */
+			h2w_indexed(&block, 63);
+			h2w_indexed(&block, 62);
+			h2w_value(&block, H2W_PLAIN, 63, "token=third", huffman);
+			request();
+		}
+	}
+}
+
+/* More than there is room for: the table knows them all the same, or knows that it does not. */
+static void many_cookies(void **state)
+{
+	pseudo();
+	h2w_value(&block, H2W_PLAIN, COOKIE, "a=1; sid=1; auth=2; jwt=3", H);
+	h2w_value(&block, H2W_ADD, COOKIE, "token=fourth; id_token=fifth", 0);
+	h2w_value(&block, H2W_ADD, COOKIE, "sid=" SID, H);
+	request();
+	assert_int_equal(h2_only_head()->creds, 4);
+	assert_int_equal(h2_only_head()->use_flags, TT_USE_MORE_CREDS);
+	pseudo();
+	h2w_indexed(&block, 62);
+	request();
+	assert_int_equal(h2_only_head()->creds, 1);
+	h2_expect_cred(h2_only_head(), 0, SID, "cookie:sid", NULL);
+	pseudo();
+	h2w_indexed(&block, 63);
+	request();
+	assert_int_equal(h2_only_head()->creds, 1);
+	assert_int_equal(h2_only_head()->cred[0].flags, TT_CRED_UNREADABLE);
+}
+
+static void cut_cookies(void **state)
+{
+	size_t len = 2;
+
+	for (size_t cut = 1; cut < len; cut++) {
+		setup(state);
+		pseudo();
+		h2w_value(&block, H2W_ADD, COOKIE, "sid=" SID, H);
+		h2w_value(&block, H2W_ADD, COOKIE, "theme=dark; token=\"second\" ;lang=en", cut & 1);
+		h2w_headers(&out, stream, block.p, block.len, (struct h2w_how){ 0 });
+		len = out.len;
+		h2_feed(&h2, DRIVE_CLIENT, out.p, cut);
+		h2_feed(&h2, DRIVE_CLIENT, out.p + cut, len - cut);
+		out.len = block.len = 0;
+		assert_int_equal(h2_only_head()->creds, 2);
+		h2_expect_cred(h2_only_head(), 0, SID, "cookie:sid", NULL);
+		h2_expect_cred(h2_only_head(), 1, "second", "cookie:token", NULL);
+	}
+}
+
+/* A coded cookie field that was read before is not decoded again, whether it had a credential or not. */
+static void memo_of_cookies(void **state)
+{
+	for (int i = 0; i < 3; i++) {
+		pseudo();
+		h2w_value(&block, H2W_PLAIN, COOKIE, "consent=0123456789-0123456789", H);
+		h2w_value(&block, H2W_PLAIN, COOKIE, "sid=" SID "; lang=en", H);
+		h2w_value(&block, H2W_PLAIN, COOKIE, "token=first-of-two; auth=second-of-two", H);
+		request();
+		assert_int_equal(h2_only_head()->creds, 3);
+		h2_expect_cred(h2_only_head(), 0, SID, "cookie:sid", NULL);
+		h2_expect_cred(h2_only_head(), 1, "first-of-two", "cookie:token", NULL);
+		h2_expect_cred(h2_only_head(), 2, "second-of-two", "cookie:auth", NULL);
+	}
+	assert_int_equal(h2.memo_hits, 4);
+}
+
 /* ---- the memo ---- */
 
 static void memo(void **state)
@@ -678,7 +768,7 @@ int main(void)
 		T(huffman_that_is_none), T(every_byte), T(long_strings),
 		T(each_representation_is_one_token), T(entries_of_every_kind), T(name_of_an_entry),
 		T(eviction), T(exact_fit), T(entry_larger_than_the_table), T(name_of_the_evicted), T(size_updates),
-		T(memo), T(memo_into_the_table), T(memo_of_a_cut_string), T(unseen_entries),
+		T(cookies), T(many_cookies), T(cut_cookies), T(memo_of_cookies), T(memo), T(memo_into_the_table), T(memo_of_a_cut_string), T(unseen_entries),
 		T(unseen_entries_of_two_connections), T(unseen_pseudo_fields),
 		T(unseen_beside_a_credential), T(many_unseen), T(unseen_name),
 		T(unseen_in_responses),
