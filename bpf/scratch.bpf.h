@@ -8,10 +8,10 @@
 #ifndef TT_SCRATCH_BPF_H
 #define TT_SCRATCH_BPF_H
 
+#include "conf.bpf.h"
 #include "watch.bpf.h"
 
-#define SLOTS_PER_CPU 4
-#define SLOTS 512
+#define SLOTS_PER_CPU 4		/* power of two */
 #define PIECES_MAX 32		/* power of two */
 #define IOVS_MAX (PIECES_MAX - 1)	/* the last piece stands for all that are not followed */
 
@@ -106,9 +106,10 @@ struct scratch {
 	struct tt_ev_mint mint;
 };
 
+/* The monitor makes it larger: so many for each CPU that there may be (conf_scratch_mask). */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, SLOTS);
+	__uint(max_entries, SLOTS_PER_CPU);
 	__type(key, __u32);
 	__type(value, struct scratch);
 } scratch __weak SEC(".maps");
@@ -122,7 +123,7 @@ static __always_inline struct scratch *scratch_get(__u32 slot)
 
 static __always_inline __u32 scratch_first(void)
 {
-	return (bpf_get_smp_processor_id() * SLOTS_PER_CPU) & (SLOTS - 1);
+	return (bpf_get_smp_processor_id() * SLOTS_PER_CPU) & conf_scratch_mask;
 }
 
 /* A slot's number, or NO_SLOT. */

@@ -235,7 +235,7 @@ static __noinline int record_outside(const struct chunks *c)
 	return http_may_begin(at, len < TLS_RECORD ? len : TLS_RECORD) ? drop(TT_DROP_call_lost) : 0;
 }
 
-/* A record whose bytes are collected from slices, for the slot of the same number. */
+/* A record whose bytes are collected from slices, for the slot of the same number; as many as `scratch`. */
 struct cut {
 	__u64 slices, count;
 	__u64 skip, left;	/* bytes in front of the record's, and of the record */
@@ -243,7 +243,7 @@ struct cut {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, SLOTS);
+	__uint(max_entries, SLOTS_PER_CPU);
 	__type(key, __u32);
 	__type(value, struct cut);
 } cuts SEC(".maps");

@@ -192,6 +192,7 @@ CREATE TABLE cover_library (
 	refused INTEGER NOT NULL,
 	reason TEXT NOT NULL,
 	used INTEGER NOT NULL,
+	placed INTEGER NOT NULL DEFAULT 0,	-- functions probed where it costs less than at their first byte
 	PRIMARY KEY (pid, start, position)
 ) WITHOUT ROWID;
 

@@ -22,6 +22,8 @@
 #include "tokentrail.skel.h"
 
 #define COVER_BATCH 256 /* rows; fewer than that hash to one bucket */
+#define SLOTS_PER_CPU 4 /* working buffers: bpf/scratch.bpf.h */
+#define SLOTS_MAX 512 /* of more than 128 CPUs some share theirs */
 #define WAKE_PART 4 /* the agent is woken when this part of the ring is filled */
 
 /* The keys that a table has: what is not among the new ones is taken out. */
@@ -72,6 +74,16 @@ static uint64_t boottime_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000ULL + (uint64_t)t.tv_nsec;
 }
 
+/* Numbers of CPUs may have gaps: those beyond the last slot share. */
+static uint32_t slots(const struct bpf_sensor *sensor)
+{
+	uint32_t n = SLOTS_PER_CPU;
+
+	while (n < SLOTS_MAX && n < SLOTS_PER_CPU * (uint32_t)sensor->cpus)
+		n *= 2;
+	return n;
+}
+
 static int fill_settings(struct bpf_sensor *sensor, const struct config *config,
 			 const uint8_t key[static KERNEL_KEY_LEN])
 {
@@ -85,6 +97,7 @@ static int fill_settings(struct bpf_sensor *sensor, const struct config *config,
 	if (getrandom((void *)conf->conf_mask, sizeof(conf->conf_mask), 0) !=
 	    sizeof(conf->conf_mask))
 		return -EIO;
+	conf->conf_scratch_mask = slots(sensor) - 1;
 	conf->conf_plain = config->plain;
 	conf->conf_started_ns = boottime_ns();
 	conf->conf_wake_bytes = (uint32_t)(config->ring_bytes / WAKE_PART);
@@ -308,6 +321,12 @@ static int size_maps(struct bpf_sensor *sensor, const struct config *config)
 	if (r < 0)
 		return r;
 	r = bpf_map__set_max_entries(skel->maps.conns, (uint32_t)config->connections);
+	if (r < 0)
+		return r;
+	r = bpf_map__set_max_entries(skel->maps.scratch, slots(sensor));
+	if (r < 0)
+		return r;
+	r = bpf_map__set_max_entries(skel->maps.cuts, slots(sensor));
 	if (r < 0)
 		return r;
 	return bpf_map__set_max_entries(skel->maps.cover_procs, (uint32_t)config->coverage);

@@ -41,8 +41,8 @@ static const char *const statement_sql[STATEMENTS] = {
 		"?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28)",
 	[NO_LIBRARIES] = "DELETE FROM cover_library WHERE pid = ?1 AND start = ?2",
 	[LIBRARY] = "INSERT INTO cover_library (pid, start, position, library, version, path, how, "
-		    "since, probes, refused, reason, used) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, "
-		    "?9, ?10, ?11, ?12)",
+		    "since, probes, refused, reason, used, placed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, "
+		    "?8, ?9, ?10, ?11, ?12, ?13)",
 	[OLD_LIBRARIES] = "DELETE FROM cover_library WHERE (pid, start) IN (" OLDEST ")",
 	[OLD] = "DELETE FROM cover WHERE (pid, start) IN (" OLDEST ")",
 };
@@ -150,6 +150,7 @@ static int bind_library(sqlite3_stmt *st, const struct coverage *c, size_t i)
 	r |= statement_number(st, 10, l->refused);
 	r |= statement_text(st, 11, coverage_reason(coverage_library_reason(l)));
 	r |= statement_number(st, 12, l->used);
+	r |= statement_number(st, 13, l->placed);
 	return r;
 }
 

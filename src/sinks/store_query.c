@@ -433,7 +433,7 @@ static const char cover_columns[] =
 	"u.plain_sent, u.plain_received, u.first_tls, u.first_call, u.exec_to_call, u.status, "
 	"u.reason, u.last FROM cover u";
 static const char library_columns[] =
-	"SELECT library, version, path, how, since, probes, refused, reason, used "
+	"SELECT library, version, path, how, since, probes, refused, reason, used, placed "
 	"FROM cover_library WHERE pid = ?1 AND start = ?2 ORDER BY position";
 
 /* The number whose name is `text`; 0 when there is none. */
@@ -535,6 +535,7 @@ static void read_library(sqlite3_stmt *st, struct coverage_library *l)
 	l->refused = (uint32_t)column_u64(st, 6);
 	l->blind = column_reason(st, 7);
 	l->used = column_u64(st, 8);
+	l->placed = (uint32_t)column_u64(st, 9);
 }
 
 static int read_libraries(sqlite3_stmt *st, struct coverage *c)

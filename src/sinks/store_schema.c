@@ -25,7 +25,8 @@ static const struct {
 		"ALTER TABLE token ADD COLUMN readable INTEGER NOT NULL DEFAULT 1;"
 		"ALTER TABLE token ADD COLUMN entry INTEGER NOT NULL DEFAULT 0;" COMMON },
 	[2] = { "\n-- [upgrade from 2]", COMMON },
-	[3] = { "\n-- [upgrade from 3]", COMMON },
+	[3] = { "\n-- [upgrade from 3]",
+		"ALTER TABLE cover_library ADD COLUMN placed INTEGER NOT NULL DEFAULT 0;" COMMON },
 };
 
 int store_get_number(sqlite3 *db, const char *sql, int64_t *ret_value)
