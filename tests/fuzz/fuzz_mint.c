@@ -91,8 +91,11 @@ static void compare_json(const uint8_t *bytes, size_t size)
 	json_t *root = json_loadb((const char *)bytes, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
 	int n = 0;
 
-	if (!root)
+	/* jansson passes over a NUL that follows a number. */
+	if (!root || memchr(bytes, 0, size)) {
+		json_decref(root);
 		return;
+	}
 	if (!(once.body.flags & TT_MINT_WHOLE) && once.body.depth < MINT_DEPTH_MAX)
 		fail("valid JSON was not read to its end");
 	if (!(once.body.flags & TT_MINT_WHOLE))

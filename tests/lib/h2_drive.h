@@ -83,6 +83,7 @@ struct h2d_side {
 	uint32_t limit; /* what the other side accepted of this one's encoder */
 	uint32_t setting; /* sent by this side last, not acknowledged if `pending` */
 	bool pending;
+	struct h2d_bytes name, value; /* of the field under way: the other side may go on meanwhile */
 	size_t slots_used; /* none beyond was ever used; the table is too large to wipe each time */
 	struct h2d_slot slot[H2D_SLOTS];
 };
@@ -188,6 +189,8 @@ static inline void h2d_side_init(struct h2d_side *s)
 		h2d_free(&s->slot[i].value);
 		memset(&s->slot[i], 0, sizeof(s->slot[i]));
 	}
+	h2d_free(&s->name);
+	h2d_free(&s->value);
 	memset(s, 0, offsetof(struct h2d_side, slot));
 	s->limit = HPACK_TABLE_DEFAULT;
 }
@@ -551,10 +554,22 @@ static inline void h2d_inner(struct h2_drive *v, int dir)
 	h2_inner_done(w, &v->x, r == H1_BAD);
 }
 
+/* Swaps the field under way with what the side keeps of it. */
+static inline void h2d_swap_field(struct h2_drive *v, struct h2d_side *s)
+{
+	const struct h2d_bytes name = v->name, value = v->value;
+
+	v->name = s->name;
+	v->value = s->value;
+	s->name = name;
+	s->value = value;
+}
+
 static inline void h2d_unpark(struct h2_drive *v, int dir, size_t len)
 {
 	struct h2d_side *s = &v->side[dir];
 
+	h2d_swap_field(v, s);
 	memset(&v->w, v->poison, sizeof(v->w));
 	memset(&v->x, v->poison, sizeof(v->x));
 	v->w.key[0] = v->key[0];
@@ -582,6 +597,7 @@ static inline void h2d_park(struct h2_drive *v, int dir)
 {
 	struct h2d_side *s = &v->side[dir];
 
+	h2d_swap_field(v, s);
 	s->f = v->x.f;
 	memset(&s->b, 0, sizeof(s->b));
 	memset(&s->h, 0, sizeof(s->h));

@@ -125,10 +125,10 @@ static void read_back(void **state)
 
 	assert_true(fd >= 0);
 	close(fd);
-	sqlite3_close(db);
+	store_mints_finalize(store);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
 	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
 	assert_int_equal(store_schema_set(db, path, &error), SQLITE_OK);
-	store_mints_finalize(store);
 	assert_int_equal(store_mints_prepare(store, db), SQLITE_OK);
 	assert_int_equal(store_mints_add(store, &m), 0);
 	m.time_ns += 1;
