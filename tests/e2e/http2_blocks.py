@@ -22,6 +22,7 @@ ENCODERS = {
 }
 BLOCKS = 3400
 BATCH = 16
+CREDS_MAX = 4	# of a head: TT_CREDS_MAX
 HEADERS, SETTINGS, CONTINUATION = 1, 4, 9
 END_STREAM, ACK, END_HEADERS = 1, 1, 4
 WHOLE = {b"x-api-key", b"private-token", b"x-goog-api-key", b"api-key", b"x-vault-token", b"x-auth-token",
@@ -124,9 +125,14 @@ def unwrapped(name, value):
 
 
 def credentials(request):
+    """Those that plan.c made; session cookies, which it makes too, take their room in a head."""
     query = field(request, b":path").partition(b"?access_token=")[2]
     found = [query] if query else []
-    return found + [c for c in (unwrapped(n, v) for n, v in request.fields) if c]
+    for name, value in request.fields:
+        cookie = name == b"cookie" and value.partition(b"=")[2]
+        if cookie or unwrapped(name, value):
+            found.append(None if cookie else unwrapped(name, value))
+    return [c for c in found[:CREDS_MAX] if c]
 
 
 def next_block(flow, connection, side):
