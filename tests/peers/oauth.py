@@ -47,16 +47,29 @@ class Provider:
         sdk_python()
         self.authority, self.env = authority, trusting(authority)
         self.secrets = {name: rig.random_text(40) for name in ("cart", "mesh", "web", "desk", "wrong_cart", "wrong_mesh")}
+        for _ in range(3):	# the port may be somebody's by the time node binds it
+            if self.start(server, os.path.join(work, "provider.log")):
+                break
+        rig.need(self.process.poll() is None, "oidc-provider found no free port")
+        self.nginx = rig.Nginx(work, authority, http2=True, more=FRONT.format(issuer=self.issuer))
+        self.front = f"https://localhost:{self.nginx.tls}"
+
+    def start(self, server, path):
+        """Whether it listens; not if its port is taken."""
         port = rig.free_port()
         self.issuer = f"https://localhost:{port}"
-        with open(os.path.join(work, "provider.log"), "wb") as log:
-            self.process = rig.spawn(["node", server, str(port), authority.cert, authority.key, self.issuer],
+        with open(path, "wb") as log:
+            self.process = rig.spawn(["node", server, str(port), self.authority.cert, self.authority.key, self.issuer],
                                      stdin=subprocess.PIPE, stdout=log, stderr=log)
         self.process.stdin.write(json.dumps(self.secrets).encode())
         self.process.stdin.close()
-        self.nginx = rig.Nginx(work, authority, http2=True, more=FRONT.format(issuer=self.issuer))
-        self.front = f"https://localhost:{self.nginx.tls}"
-        rig.wait_until(lambda: rig.listening(port), 20, "oidc-provider listens")
+        rig.wait_until(lambda: self.process.poll() is not None or rig.listening(port), 40, "oidc-provider listens")
+        if self.process.poll() is None:
+            return True
+        with open(path, encoding="utf-8", errors="replace") as log:
+            said = log.read()
+        rig.need("EADDRINUSE" in said, f"oidc-provider ended: {said[-800:]}")
+        return False
 
     def python(self):
         return feed([sdk_python(), os.path.join(HERE, "sdks", "oauth_client.py"), self.issuer, self.authority.ca],
