@@ -106,7 +106,7 @@ SCALE := 1000000 100000
 scale: build/tests/bench/scale
 	$(Q)d=$$(mktemp -d) && build/tests/bench/scale $(SCALE) "$$d"; r=$$?; rm -rf "$$d"; exit $$r
 
-# The same through the whole sensor, by as many requests; a quarter of an hour, 4 GiB of disk.
+# The same through the whole sensor, by as many requests; six minutes, 4 GiB of disk.
 scale-sensor: all tools
 	@tests/e2e/million.py $(SCALE)
 
