@@ -39,6 +39,16 @@ def feed(argv, secrets, env, seconds=60):
     return json.loads(rig.run(argv, stdin=json.dumps(secrets), env=env, seconds=seconds)[1])
 
 
+def threads_of(pid):
+    """Where each thread of a process is: why it does not go on."""
+    found = []
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        for name in ("comm", "wchan", "syscall"):
+            with open(f"/proc/{pid}/task/{thread}/{name}", encoding="utf-8") as f:
+                found.append(f.read().strip())
+    return found
+
+
 class Provider:
     """oidc-provider with HTTP/1.1 behind TLS, and nginx in front of it with HTTP/2."""
 
@@ -47,10 +57,8 @@ class Provider:
         sdk_python()
         self.authority, self.env = authority, trusting(authority)
         self.secrets = {name: rig.random_text(40) for name in ("cart", "mesh", "web", "desk", "wrong_cart", "wrong_mesh")}
-        for _ in range(3):	# the port may be somebody's by the time node binds it
-            if self.start(server, os.path.join(work, "provider.log")):
-                break
-        rig.need(self.process.poll() is None, "oidc-provider found no free port")
+        # The port may be somebody's by the time node binds it; and node was seen to start and never listen.
+        rig.need(any(self.start(server, os.path.join(work, "provider.log")) for _ in range(3)), "oidc-provider doesn't start")
         self.nginx = rig.Nginx(work, authority, http2=True, more=FRONT.format(issuer=self.issuer))
         self.front = f"https://localhost:{self.nginx.tls}"
 
@@ -63,7 +71,13 @@ class Provider:
                                      stdin=subprocess.PIPE, stdout=log, stderr=log)
         self.process.stdin.write(json.dumps(self.secrets).encode())
         self.process.stdin.close()
-        rig.wait_until(lambda: self.process.poll() is not None or rig.listening(port), 40, "oidc-provider listens")
+        try:
+            rig.wait_until(lambda: self.process.poll() is not None or rig.listening(port), 20, "oidc-provider listens")
+        except AssertionError as late:
+            print(f"# {late}; its threads: {threads_of(self.process.pid)}")
+            self.process.kill()
+            self.process.wait()
+            return False
         if self.process.poll() is None:
             return True
         with open(path, encoding="utf-8", errors="replace") as log:
