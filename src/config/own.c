@@ -6,33 +6,20 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "config/settings.h"
 #include "tokens/class.h"
 #include "tokens/mint_rules.h"
+#include "tokens/names.h"
 
 #define FIELD_NAME_MAX 48
 
 static bool is_field_name(const char *name)
 {
-	static const char *const control[] = {"host",	      "content-length", "transfer-encoding",
-					      "upgrade",      "content-type",	"grpc-status",
-					      "mcp-method",   "mcp-name",
-					      "x-oauth-scopes", "x-accepted-oauth-scopes",
-					      "github-authentication-token-expiration",
-					      "www-authenticate", "aauth-requirement", "dpop-nonce",
-					      "set-cookie", "audit-id", "x-github-request-id",
-					      "x-amzn-requestid", "x-amz-request-id"};
 	size_t len = strspn(name, "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
 				  "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
 
-	/* The head readers need these themselves. */
-	for (size_t i = 0; i < sizeof(control) / sizeof(control[0]); i++) {
-		if (strcasecmp(name, control[i]) == 0)
-			return false;
-	}
-	return len > 0 && len <= FIELD_NAME_MAX && name[len] == '\0';
+	return len > 0 && len <= FIELD_NAME_MAX && name[len] == '\0' && !names_is_field(name);
 }
 
 static int fail_class(const char *name, const char *why, struct config_error *ret_error)

@@ -14,6 +14,7 @@
 #include <readers/shape.h>
 
 #include "tokens/class.h"
+#include "tokens/names.h"
 #include "tokens/tables.h"
 
 #define OWN_ROWS_MAX 8	/* of the configuration, for one prefix */
@@ -554,23 +555,6 @@ static bool is_field_name(const char *name, size_t len)
 	return len > 0 && len <= CARRIER_NAME_MAX;
 }
 
-/* The head readers look at these themselves: they stand in the kernel's table already (names.c). */
-static bool is_control_field(const char *name)
-{
-	static const char *const names[] = {
-		"host", "content-length", "transfer-encoding", "upgrade", "content-type",
-		"grpc-status", "mcp-method", "mcp-name",
-		"x-oauth-scopes", "x-accepted-oauth-scopes", "github-authentication-token-expiration",
-		"www-authenticate", "aauth-requirement", "dpop-nonce", "set-cookie", "audit-id",
-		"x-github-request-id", "x-amzn-requestid", "x-amz-request-id", "cookie",
-	};
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (strcasecmp(name, names[i]) == 0)
-			return true;
-	return false;
-}
-
 /* Names of headers are kept in lower case; takes its old place, or a new one. */
 static int place_carrier(enum tt_name_space space, const char *name)
 {
@@ -609,7 +593,7 @@ int carrier_add(enum tt_name_space space, const char *name)
 
 	if ((space != TT_NAME_HEADER && space != TT_NAME_PARAM) || !is_field_name(name, len))
 		return -EINVAL;
-	if (space == TT_NAME_HEADER && is_control_field(name))
+	if (space == TT_NAME_HEADER && names_is_field(name))	/* in the kernel's table already */
 		return -EINVAL;
 	for (uint16_t id = carrier_next(0); id; id = carrier_next(id)) {
 		const struct carrier *c = carrier_get(id);

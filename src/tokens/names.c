@@ -2,6 +2,7 @@
 /* The table of names for the head readers: carriers.tsv, the control fields, HPACK's static names. */
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include <readers/fields.h>
 
@@ -50,6 +51,17 @@ static const struct {
 	{ "x-amz-request-id", TT_SAID_AMZ_ID },
 };
 #define SAID_FIELDS (sizeof(said_fields) / sizeof(said_fields[0]))
+
+bool names_is_field(const char *name)
+{
+	for (size_t i = 0; i < CONTROL_FIELDS; i++)
+		if (strcasecmp(name, control_fields[i].name) == 0)
+			return true;
+	for (size_t i = 0; i < SAID_FIELDS; i++)
+		if (strcasecmp(name, said_fields[i].name) == 0)
+			return true;
+	return false;
+}
 
 /* RFC 7541, appendix A: the names at index 1 and following. */
 static const char *const static_names[] = {

@@ -8,7 +8,12 @@
 
 #include <stdint.h>
 
+#include <stdbool.h>
+
 #include <tokentrail/abi.h>
+
+/* Is it a field that the head readers need themselves, of requests or of responses? In any case of letters. */
+bool names_is_field(const char *name);
 
 /* Calls put() for each name; stops at and returns its first negative result. -EEXIST: two names of
  * one space fall on the same hash, which a build must never ship. */
