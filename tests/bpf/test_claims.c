@@ -3,7 +3,7 @@
  * bpf/claims.bpf.h, loaded for real: a JWT is told once, in whatever HTTP it comes, with header and
  * payload and both fingerprints; nothing of an unsigned one; and no table keeps a byte of either.
  */
-#include "sensor_rig.h"
+#include "pair_rig.h"
 
 #include <bpf/bpf.h>
 #include <stdlib.h>
@@ -14,37 +14,9 @@
 #define HEADER "{\"alg\":\"ES256\",\"kid\":\"k1\"}"
 #define SIGNATURE "U2lnbmF0dXJlT2ZOb2JvZHlBdEFsbC0tLS0"
 
-static struct rig rig;
-static int fd[2];	/* client, server */
 static char token[16384], request[3 * 16384];
 static size_t signed_len;
 static unsigned int number;
-
-static int setup(void **state)
-{
-	rig_start(&rig);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	rig_stop(&rig);
-	return 0;
-}
-
-static int pair_up(void **state)
-{
-	rig_clear(&rig);
-	rig_tcp(fd);
-	return 0;
-}
-
-static int pair_down(void **state)
-{
-	close(fd[0]);
-	close(fd[1]);
-	return 0;
-}
 
 /* Another one each time, since each is told once. */
 static void make(const char *header, size_t payload_len, const char *signature)

@@ -1,38 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bpf/known.bpf.h: a credential that a connection repeats is recognised, and none is taken for another. */
-#include "sensor_rig.h"
+#include "pair_rig.h"
 
 #define LONG 200
 #define FOLDED 60
-
-static struct rig rig;
-static int fd[2];	/* client, server */
-
-static int setup(void **state)
-{
-	rig_start(&rig);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	rig_stop(&rig);
-	return 0;
-}
-
-static int pair_up(void **state)
-{
-	rig_clear(&rig);
-	rig_tcp(fd);
-	return 0;
-}
-
-static int pair_down(void **state)
-{
-	close(fd[0]);
-	close(fd[1]);
-	return 0;
-}
 
 static const char *token(char *to, size_t len, char seed)
 {

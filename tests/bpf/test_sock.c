@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bpf/sock.bpf.c: plain sockets, through every system call that moves bytes. */
-#include "sensor_rig.h"
+#include "pair_rig.h"
 
 #include <sys/sendfile.h>
 #include <sys/uio.h>
@@ -9,35 +9,6 @@
 #define TOKEN "glpat" "-0123456789abcdefghij"
 #define REQUEST "GET /v1/items/4711?page=2 HTTP/1.1\r\nHost: api.test:8080\r\nAuthorization: Bearer " TOKEN "\r\n\r\n"
 #define RESPONSE "HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nok"
-
-static struct rig rig;
-static int fd[2];	/* client, server */
-
-static int setup(void **state)
-{
-	rig_start(&rig);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	rig_stop(&rig);
-	return 0;
-}
-
-static int pair_up(void **state)
-{
-	rig_clear(&rig);
-	rig_tcp(fd);
-	return 0;
-}
-
-static int pair_down(void **state)
-{
-	close(fd[0]);
-	close(fd[1]);
-	return 0;
-}
 
 static void put(int to, const char *text)
 {

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A sensor for all tests of a file, and for each a connected pair of plain sockets. */
+#ifndef TT_TESTS_PAIR_RIG_H
+#define TT_TESTS_PAIR_RIG_H
+
+#include "sensor_rig.h"
+
+static struct rig rig;
+static int fd[2];	/* client, server */
+
+static int setup(void **state)
+{
+	rig_start(&rig);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	rig_stop(&rig);
+	return 0;
+}
+
+static int pair_up(void **state)
+{
+	rig_clear(&rig);
+	rig_tcp(fd);
+	return 0;
+}
+
+static int pair_down(void **state)
+{
+	close(fd[0]);
+	close(fd[1]);
+	return 0;
+}
+
+#endif
