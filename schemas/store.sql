@@ -19,7 +19,7 @@ CREATE TABLE meta (
 ) WITHOUT ROWID;
 -- schema: the number below, for people; node: name of the node whose store this is; idle: seconds
 -- without a use after which a token is idle (inventory.idle_after).
-INSERT INTO meta VALUES ('schema', '4');
+INSERT INTO meta VALUES ('schema', '5');
 
 -- One row per token. The sums are those of its rows in `use` and `call`, kept here so that a list of
 -- tokens needs no pass over all uses.
@@ -239,7 +239,6 @@ CREATE TABLE fact (
 	token_audience TEXT NOT NULL DEFAULT '',
 	token_scopes TEXT NOT NULL DEFAULT '',
 	token_needed_scopes TEXT NOT NULL DEFAULT '',
-	token_answers TEXT NOT NULL DEFAULT '',
 	token_roles TEXT NOT NULL DEFAULT '',
 	token_groups TEXT NOT NULL DEFAULT '',
 	token_issued INTEGER NOT NULL DEFAULT 0,
@@ -281,7 +280,8 @@ CREATE TABLE fact (
 	listed_name TEXT NOT NULL DEFAULT '',
 	listed_owner TEXT NOT NULL DEFAULT '',
 	listed_source TEXT NOT NULL DEFAULT '',
-	listed_time INTEGER NOT NULL DEFAULT 0
+	listed_time INTEGER NOT NULL DEFAULT 0,
+	token_answers TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 
 -- The same secret is another token when its bytes differ; these lead from one to the other.
@@ -491,4 +491,5 @@ SELECT u.token,
 	nullif(t.entry, 0) AS entry
 FROM every_use u LEFT JOIN token t ON t.token = u.token;
 
-PRAGMA user_version = 4;
+-- [upgrade from 4] Likewise, but for columns.
+PRAGMA user_version = 5;

@@ -275,7 +275,7 @@ static int prepare_recall(struct store_sink *s)
 	int r = sqlite3_prepare_v3(s->db, "SELECT first, last, uses, egress, ingress FROM token "
 				   "WHERE token = ?1", -1, SQLITE_PREPARE_PERSISTENT, &s->known, NULL);
 
-	return r == SQLITE_OK ? store_facts_select(s->db, &s->known_facts) : r;
+	return r == SQLITE_OK ? store_facts_select(s->db, "fact", &s->known_facts) : r;
 }
 
 static int prepare(struct store_sink *s)

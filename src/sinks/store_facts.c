@@ -113,7 +113,7 @@ void store_facts_finalize(struct store_facts *s)
 	}
 }
 
-int store_facts_select(struct sqlite3 *db, struct sqlite3_stmt **ret_statement)
+int store_facts_select(struct sqlite3 *db, const char *table, struct sqlite3_stmt **ret_statement)
 {
 	_cleanup_free_ char *sql = NULL;
 	size_t size;
@@ -123,7 +123,7 @@ int store_facts_select(struct sqlite3 *db, struct sqlite3_stmt **ret_statement)
 		return SQLITE_NOMEM;
 	for (int i = 0; i < FACTS; i++)
 		fprintf(f, "%s%s", i ? ", " : "SELECT ", fact_infos[i].column);
-	fputs(" FROM fact WHERE token = ?1", f);
+	fprintf(f, " FROM %s WHERE token = ?1", table);
 	if (fclose(f))
 		return SQLITE_NOMEM;
 	return sqlite3_prepare_v2(db, sql, -1, ret_statement, NULL);

@@ -33,8 +33,9 @@ int store_facts_write(struct store_facts *s);
 void store_facts_clear(struct store_facts *s);
 void store_facts_give_up(struct store_facts *s);	/* counts what waits, and forgets it */
 
-/* For those who read: "SELECT ... FROM fact WHERE token = ?1", and its row; -ENOMEM. */
-int store_facts_select(struct sqlite3 *db, struct sqlite3_stmt **ret_statement);
+/* For those who read: "SELECT ... FROM table WHERE token = ?1", and its row; -ENOMEM. table: fact, or what stands
+ * for it in an older store. */
+int store_facts_select(struct sqlite3 *db, const char *table, struct sqlite3_stmt **ret_statement);
 int store_facts_read(struct sqlite3_stmt *st, struct facts *ret_facts);
 
 #endif

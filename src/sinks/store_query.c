@@ -20,17 +20,20 @@
 
 #define BUSY_MS 5000
 
+#define NOT_PLACED "(SELECT *, 0 AS placed FROM cover_library)"
+
 /* Where the rows are. Reading changes nothing, so a store that no agent has upgraded yet is read as
  * it is. */
 static const struct dialect {
 	const char *tokens, *uses;
-	bool has_coverage, has_facts;
+	const char *libraries, *facts;	/* NULL: there are none */
 } dialects[STORE_SCHEMA + 1] = {
 	[1] = { "(SELECT *, 1 AS readable, 0 AS entry FROM token)",
 		"(SELECT *, -1 AS grpc_status, '' AS mcp_method, '' AS mcp_name FROM use)" },
 	[2] = { "token", "every_use" },
-	[3] = { "token", "every_use", true },
-	[4] = { "token", "every_use", true, true },
+	[3] = { "token", "every_use", NOT_PLACED },
+	[4] = { "token", "every_use", NOT_PLACED, "(SELECT *, '' AS token_answers FROM fact)" },
+	[5] = { "token", "every_use", "cover_library", "fact" },
 };
 
 struct store_query {
@@ -310,7 +313,7 @@ int store_query_tokens(struct store_query *q, const struct store_filter *f,
 		       int (*row)(void *arg, const struct token *t), void *arg)
 {
 	_cleanup_(finalizep) sqlite3_stmt *st = NULL, *facts = NULL;
-	const char *which = q->dialect->has_facts ? WHERE_TOKEN_OR_SIGNED : WHERE_TOKEN("t");
+	const char *which = q->dialect->facts ? WHERE_TOKEN_OR_SIGNED : WHERE_TOKEN("t");
 	char sql[1024], used_by[256];
 	int r, code;
 
@@ -321,7 +324,7 @@ int store_query_tokens(struct store_query *q, const struct store_filter *f,
 		 f->class_name ? WHERE_CLASS : "", f->process ? used_by : "",
 		 f->since_ns ? " AND t.last >= ?4" : "");
 	r = prepare(q, sql, f, &st);
-	if (r == 0 && q->dialect->has_facts && store_facts_select(q->db, &facts) != SQLITE_OK)
+	if (r == 0 && q->dialect->facts && store_facts_select(q->db, q->dialect->facts, &facts) != SQLITE_OK)
 		return -EIO;
 	while (r == 0 && (code = sqlite3_step(st)) != SQLITE_DONE) {
 		if (code != SQLITE_ROW)
@@ -432,9 +435,8 @@ static const char cover_columns[] =
 	"u.blind_sockets, u.wire_sent, u.wire_received, u.covered_sent, u.covered_received, "
 	"u.plain_sent, u.plain_received, u.first_tls, u.first_call, u.exec_to_call, u.status, "
 	"u.reason, u.last FROM cover u";
-static const char library_columns[] =
-	"SELECT library, version, path, how, since, probes, refused, reason, used, placed "
-	"FROM cover_library WHERE pid = ?1 AND start = ?2 ORDER BY position";
+#define LIBRARIES "SELECT library, version, path, how, since, probes, refused, reason, used, placed " \
+		  "FROM %s WHERE pid = ?1 AND start = ?2 ORDER BY position"
 
 /* The number whose name is `text`; 0 when there is none. */
 static unsigned int number_of(const char *text, unsigned int max, const char *(*name)(unsigned int))
@@ -559,13 +561,14 @@ int store_query_coverage(struct store_query *q, const struct store_filter *f,
 	char sql[1024];
 	int r, code;
 
-	if (!q->dialect->has_coverage)
+	if (!q->dialect->libraries)
 		return 0;
 	snprintf(sql, sizeof(sql), "%s WHERE 1%s%s ORDER BY u.last DESC, u.pid LIMIT ?5",
 		 cover_columns, f->process ? " AND " WHERE_PROCESS : "",
 		 f->since_ns ? " AND (u.last >= ?4 OR NOT u.ended)" : "");
 	r = prepare(q, sql, f, &st);
-	if (r == 0 && sqlite3_prepare_v2(q->db, library_columns, -1, &libraries, NULL) != SQLITE_OK)
+	snprintf(sql, sizeof(sql), LIBRARIES, q->dialect->libraries);
+	if (r == 0 && sqlite3_prepare_v2(q->db, sql, -1, &libraries, NULL) != SQLITE_OK)
 		r = -EIO;
 	while (r == 0 && (code = sqlite3_step(st)) != SQLITE_DONE) {
 		if (code != SQLITE_ROW)
@@ -693,7 +696,7 @@ int store_query_mints(struct store_query *q, const struct store_filter *f,
 	char sql[2048];
 	int r, code;
 
-	if (!q->dialect->has_facts)
+	if (!q->dialect->facts)
 		return 0;
 	snprintf(sql, sizeof(sql), "%s WHERE 1%s%s%s%s ORDER BY u.time DESC, u.number DESC LIMIT ?5", mint_columns,
 		 f->token ? " AND u.number IN (SELECT k.number FROM mint_token k WHERE 1" WHERE_TOKEN("k") ")" : "",

@@ -17,7 +17,8 @@ extern const char store_sql[];	/* made from schemas/store.sql by the build */
  * views before it stay, or are dropped here. The pages are so few that they may go beyond the store's limit: a store that is full has to go on as well. The
  * writer sets the limit again with its first transaction. */
 static const char unlimited[] = "PRAGMA max_page_count = 4294967294";
-#define COMMON "DROP VIEW tokens; DROP VIEW uses; UPDATE meta SET value = '4' WHERE name = 'schema';"
+#define COMMON "DROP VIEW tokens; DROP VIEW uses; UPDATE meta SET value = '5' WHERE name = 'schema';"
+#define PLACED "ALTER TABLE cover_library ADD COLUMN placed INTEGER NOT NULL DEFAULT 0;"
 static const struct {
 	const char *mark, *before;
 } upgrades[STORE_SCHEMA] = {
@@ -25,8 +26,10 @@ static const struct {
 		"ALTER TABLE token ADD COLUMN readable INTEGER NOT NULL DEFAULT 1;"
 		"ALTER TABLE token ADD COLUMN entry INTEGER NOT NULL DEFAULT 0;" COMMON },
 	[2] = { "\n-- [upgrade from 2]", COMMON },
-	[3] = { "\n-- [upgrade from 3]",
-		"ALTER TABLE cover_library ADD COLUMN placed INTEGER NOT NULL DEFAULT 0;" COMMON },
+	[3] = { "\n-- [upgrade from 3]", PLACED COMMON },
+	[4] = { "\n-- [upgrade from 4]",
+		PLACED "ALTER TABLE fact ADD COLUMN token_answers TEXT NOT NULL DEFAULT '';"
+		"UPDATE meta SET value = '5' WHERE name = 'schema';" },
 };
 
 int store_get_number(sqlite3 *db, const char *sql, int64_t *ret_value)

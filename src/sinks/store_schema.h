@@ -10,7 +10,7 @@
 
 #include "config/config.h"
 
-#define STORE_SCHEMA 4		/* PRAGMA user_version */
+#define STORE_SCHEMA 5		/* PRAGMA user_version */
 #define STORE_SCHEMA_OLDEST 1	/* that is still read, and upgraded */
 
 struct sqlite3;

@@ -212,8 +212,8 @@ static void sums(void **state)
 			 number(p, "SELECT sum(count) FROM use"));
 	assert_text(p, "PRAGMA integrity_check", "ok");
 	assert_text(p, "PRAGMA journal_mode", "wal");
-	assert_int_equal(number(p, "PRAGMA user_version"), 4);
-	assert_text(p, "SELECT value FROM meta WHERE name = 'schema'", "4");
+	assert_int_equal(number(p, "PRAGMA user_version"), 5);
+	assert_text(p, "SELECT value FROM meta WHERE name = 'schema'", "5");
 	assert_text(p, "SELECT value FROM meta WHERE name = 'node'", "n1");
 }
 
@@ -318,7 +318,7 @@ static void upgrades_in_place(void **state)
 	for (int i = 0; i < 2; i++) {	/* the second time there is nothing left to do */
 		s = open_store(p, 64 * MIB);
 		close_store(&s, 0);
-		assert_int_equal(number(p, "PRAGMA user_version"), 4);
+		assert_int_equal(number(p, "PRAGMA user_version"), 5);
 	}
 	s = open_store(p, 64 * MIB);
 	u.count = 10;
@@ -329,7 +329,7 @@ static void upgrades_in_place(void **state)
 	s.ops->use(s.self, &u);
 	close_store(&s, 0);
 	assert_text(p, "SELECT group_concat(value, ' ') FROM (SELECT value FROM meta ORDER BY name)",
-		    "n1 4");
+		    "n1 5");
 	assert_text(p, "PRAGMA integrity_check", "ok");
 	assert_int_equal(number(p, "SELECT count FROM use"), 17);
 	assert_int_equal(number(p, "SELECT first FROM use"), T0 - S);
@@ -736,9 +736,9 @@ static void newer_version(void **state)
 	struct sink s = open_store(p, 64 * MIB);
 
 	close_store(&s, 0);
-	run_sql(p, "PRAGMA user_version = 5");
-	assert_refused(p, -EPROTONOSUPPORT, "newer tokentrail (schema 5, this one knows 4)");
-	assert_int_equal(number(p, "PRAGMA user_version"), 5);
+	run_sql(p, "PRAGMA user_version = 6");
+	assert_refused(p, -EPROTONOSUPPORT, "newer tokentrail (schema 6, this one knows 5)");
+	assert_int_equal(number(p, "PRAGMA user_version"), 6);
 }
 
 static void not_a_store(void **state)

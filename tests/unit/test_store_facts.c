@@ -66,7 +66,7 @@ static void read_back(struct facts *ret_facts)
 {
 	sqlite3_stmt *st = NULL;
 
-	assert_int_equal(store_facts_select(db, &st), SQLITE_OK);
+	assert_int_equal(store_facts_select(db, "fact", &st), SQLITE_OK);
 	assert_int_equal(sqlite3_bind_text(st, 1, "tt1_a", -1, SQLITE_STATIC), SQLITE_OK);
 	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
 	assert_int_equal(store_facts_read(st, ret_facts), 0);

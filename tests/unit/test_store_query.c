@@ -20,6 +20,8 @@
 #include "coverage_full.h"
 #include "store_v1.h"
 #include "store_v2.h"
+#include "store_v3.h"
+#include "store_v4.h"
 
 #define S 1000000000ull
 #define T0 (1700000000 * S)
@@ -378,6 +380,43 @@ static void coverage_comes_back(void **state)
 	store_query_free(q);
 }
 
+/* What their tables lack is not there, and the rest is. */
+static void versions_3_and_4_are_read(void **state)
+{
+	static const char *const made[] = { store_v3, store_v4 };
+	struct place *p = *state;
+
+	for (int i = 0; i < 2; i++) {
+		struct covered c = { .rows = 0 };
+		struct store_query *q = NULL;
+		struct seen s = { 0 };
+		sqlite3 *db = NULL;
+		char file[128];
+
+		snprintf(file, sizeof(file), "%s/v%d.db", p->dir, i + 3);
+		assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
+		assert_int_equal(sqlite3_exec(db, made[i], NULL, NULL, NULL), SQLITE_OK);
+		assert_int_equal(sqlite3_exec(db, "INSERT INTO token VALUES ('tt1_aaaa2222', 'k', 'jwt', 'jwt', "
+					      "40, 1, 2, 7, 7, 0, 1, 0); INSERT INTO cover VALUES (7, 8, 1, 'nginx', "
+					      "'/x', 0, '', '', '', 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, "
+					      "'covered', '', 5); INSERT INTO cover_library VALUES (7, 8, 0, 'openssl', "
+					      "'3.0', '/l', 'symbols', 1, 9, 0, '', 1)", NULL, NULL, NULL), SQLITE_OK);
+		if (i == 1)
+			assert_int_equal(sqlite3_exec(db, "INSERT INTO fact (token, token_issuer) VALUES "
+						      "('tt1_aaaa2222', 'me')", NULL, NULL, NULL), SQLITE_OK);
+		sqlite3_close(db);
+		assert_int_equal(store_query_open(file, &q, &(struct config_error){ "" }), 0);
+		assert_int_equal(store_query_tokens(q, &(struct store_filter){ 0 }, on_token, &s), 0);
+		assert_string_equal(s.text, "aaaa2222 ");
+		assert_int_equal(store_query_coverage(q, &(struct store_filter){ 0 }, on_coverage, &c), 0);
+		assert_int_equal(c.rows, 1);
+		assert_int_equal(c.c.library[0].probes, 9);
+		assert_int_equal(c.c.library[0].placed, 0);
+		store_query_free(q);
+		assert_int_equal(unlink(file), 0);
+	}
+}
+
 static void version_2_is_read(void **state)
 {
 	struct place *p = *state;
@@ -515,7 +554,7 @@ static void refused(void **state)
 	assert_int_equal(sqlite3_open(p->path, &db), SQLITE_OK);
 	assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 7", NULL, NULL, NULL), SQLITE_OK);
 	sqlite3_close(db);
-	assert_refused(p->path, -EPROTONOSUPPORT, "newer tokentrail (schema 7, this one knows 4)");
+	assert_refused(p->path, -EPROTONOSUPPORT, "newer tokentrail (schema 7, this one knows 5)");
 }
 
 int main(void)
@@ -528,6 +567,7 @@ int main(void)
 		WITH_STORE(unreadable_comes_back),
 		WITH_STORE(version_1_is_read),
 		WITH_STORE(version_2_is_read),
+		WITH_STORE(versions_3_and_4_are_read),
 		WITH_STORE(coverage_comes_back),
 		WITH_STORE(nothing_known_comes_back_so),
 		WITH_STORE(stops_when_told),

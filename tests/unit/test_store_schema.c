@@ -20,6 +20,7 @@
 #include "store_v1.h"
 #include "store_v2.h"
 #include "store_v3.h"
+#include "store_v4.h"
 
 static char path[64];
 static sqlite3 *db;
@@ -174,15 +175,17 @@ static void upgraded_is_as_new(void **state)
 		"SELECT group_concat(name || sql, char(10)) FROM (SELECT name, sql FROM sqlite_master "
 		"WHERE type <> 'table' ORDER BY name)",
 	};
-	char *texts[4][2];
+	char *texts[5][2];
 
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 5; i++) {
 		if (i == 1)
 			make_v1();
 		if (i == 2)
 			make_v2();
 		if (i == 3)
 			run_sql(store_v3);
+		if (i == 4)
+			run_sql(store_v4);
 		assert_set();
 		for (int k = 0; k < 2; k++)
 			texts[i][k] = text(shapes[k]);
@@ -195,7 +198,8 @@ static void upgraded_is_as_new(void **state)
 		assert_string_equal(texts[0][k], texts[1][k]);
 		assert_string_equal(texts[0][k], texts[2][k]);
 		assert_string_equal(texts[0][k], texts[3][k]);
-		for (int i = 0; i < 4; i++)
+		assert_string_equal(texts[0][k], texts[4][k]);
+		for (int i = 0; i < 5; i++)
 			free(texts[i][k]);
 	}
 }
@@ -252,9 +256,9 @@ static void not_ours(void **state)
 	assert_refused("another program");
 	run_sql("PRAGMA user_version = -1");
 	assert_refused("another program");
-	run_sql("PRAGMA user_version = 5");
-	assert_refused("newer tokentrail (schema 5, this one knows 4)");
-	assert_int_equal(number("PRAGMA user_version"), 5);
+	run_sql("PRAGMA user_version = 6");
+	assert_refused("newer tokentrail (schema 6, this one knows 5)");
+	assert_int_equal(number("PRAGMA user_version"), 6);
 }
 
 static void numbers(void **state)
