@@ -102,7 +102,7 @@ placement: all tools
 	$(Q)diff build/placement.auto.seen build/placement.symbol.seen && wc -l <build/placement.auto.seen
 
 # A million tokens with the default memory; some minutes, 1 GiB of disk.
-SCALE := 1000000 100000
+SCALE := 1000000 15000
 scale: build/tests/bench/scale
 	$(Q)d=$$(mktemp -d) && build/tests/bench/scale $(SCALE) "$$d"; r=$$?; rm -rf "$$d"; exit $$r
 

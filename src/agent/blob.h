@@ -10,6 +10,7 @@
 
 #include <stdint.h>
 
+#include "config/budget.h"
 #include "config/config.h"
 #include "tokens/id.h"
 
@@ -23,6 +24,7 @@ struct agent_params {
 					 * state.directory exists and belongs to them. */
 	/* Totals of TT_IPC_COUNTERS that an agent before this one already reported; zero at first. */
 	uint64_t reported[TT_DROP_MAX];
+	struct budget budget;		/* of the limits that are in force */
 };
 
 /* -EINVAL: params that no agent would accept (uid 0, no node name). The descriptor is

@@ -203,6 +203,12 @@ void outputs_watch(struct outputs *o, const struct coverage_totals *totals)
 		metrics_sink_watch(o->metrics, totals, o->kafka);
 }
 
+void outputs_memory(struct outputs *o, uint64_t limit, const struct budget *budget)
+{
+	if (o->metrics)
+		metrics_sink_memory(o->metrics, limit, budget);
+}
+
 void outputs_counters(struct outputs *o, const struct metrics_counters *c)
 {
 	if (o->metrics)

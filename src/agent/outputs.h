@@ -36,6 +36,7 @@ void outputs_tick(struct outputs *o, uint64_t now_ns);	/* CLOCK_MONOTONIC */
 void outputs_status(struct outputs *o, const char *line);
 /* What metrics show beside records, if there are metrics. */
 void outputs_watch(struct outputs *o, const struct coverage_totals *totals);
+void outputs_memory(struct outputs *o, uint64_t limit, const struct budget *budget);
 void outputs_counters(struct outputs *o, const struct metrics_counters *c);
 /* Of the metrics' server: to be polled for reading, negative = none; and what to do then. */
 int outputs_fd(const struct outputs *o);

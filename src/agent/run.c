@@ -59,7 +59,7 @@
 #define CHANNEL_MESSAGES 16	/* likewise */
 #define SEND_LIMIT_MS 1000	/* for what must not be lost: hooks */
 #define FINISH_LIMIT_MS 5000
-#define PROCESSES_MAX 16384
+#define MINTING_PART 8	/* of limits.pending: requests for tokens are few */
 #define COVER_FILES_MAX 4096
 #define EXIT_BROKEN 1
 #define EXIT_CANT 3
@@ -638,13 +638,13 @@ static int make_tables(struct agent *a)
 
 	r = pair_new(c->pending, c->status_wait_ms * NS_PER_MS, on_paired, a, &a->pair);
 	if (r == 0)
-		r = process_new(PROCESSES_MAX, c->pending, &process_ops, a, &a->processes);
+		r = process_new(c->coverage, c->pending, &process_ops, a, &a->processes);
 	if (r == 0)
 		r = convert_new(a->params.publish, a->params.key_id, &a->convert);
 	if (r == 0)
 		r = inventory_new(c->tokens, INVENTORY_INTERVAL_NS, on_token, a, &a->inventory);
 	if (r == 0)
-		r = minting_new(c->pending, c->status_wait_ms * NS_PER_MS, a->convert, a->processes, on_mint,
+		r = minting_new(c->pending / MINTING_PART, c->status_wait_ms * NS_PER_MS, a->convert, a->processes, on_mint,
 				a, &a->minting);
 	if (r == 0)
 		r = fold_new(c->fold_rows, 0, on_folded, a, &a->fold);
@@ -742,6 +742,7 @@ static int start(struct agent *a)
 	if (r < 0)
 		return r;
 	outputs_watch(&a->outputs, cover_totals(a->cover));
+	outputs_memory(&a->outputs, a->config.memory_bytes, &a->params.budget);
 	inventory_set_recall(a->inventory, on_recall);
 	r = outputs_fd(&a->outputs) < 0 ? 0 : watch(a->epoll_fd, outputs_fd(&a->outputs));
 	if (r < 0)

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <pwd.h>
 #include <stdarg.h>
@@ -14,7 +15,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "cmd/cmd.h"
+#include "config/budget.h"
+#include "monitor/bpf.h"
 #include "monitor/checks.h"
 #include "monitor/state.h"
 #include "tokens/id.h"
@@ -202,11 +206,50 @@ static void check_state(struct report *report, const struct config *config)
 	show(report, "state_directory", &result);
 }
 
+static void check_limits(struct report *report, const struct config *c)
+{
+	struct check_result result;
+
+	say(&result, CHECK_OK, "room for %" PRIu64 " connections, %" PRIu64 " processes, %" PRIu64 " tokens, %" PRIu64
+	    " waiting requests, %" PRIu64 " folded uses", c->connections, c->coverage, c->tokens, c->pending,
+	    c->fold_rows);
+	show(report, "limits", &result);
+}
+
+/* False: the limits do not fit into limits.memory. */
+static bool check_memory(struct report *report, struct config *config)
+{
+	char limit[32], total[32], kernel[32];
+	struct config_error error = {""};
+	struct check_result result;
+	struct budget_kernel costs;
+	struct budget b;
+	int r = bpf_sensor_costs(&costs);
+
+	if (r < 0) {
+		say(&result, CHECK_FAIL, "the sizes of the kernel's tables can't be found: %s", strerror(-r));
+	} else if (config_budget(config, &costs, &b, &error) < 0) {
+		say(&result, CHECK_FAIL, "%s", error.text);
+	} else {
+		text_print_bytes(config->memory_bytes, limit, sizeof(limit));
+		text_print_bytes(b.total >> 20 << 20, total, sizeof(total));
+		text_print_bytes((b.bytes[BUDGET_KERNEL] + b.bytes[BUDGET_CONNECTIONS] + b.bytes[BUDGET_RING]) >> 20 << 20,
+				 kernel, sizeof(kernel));
+		say(&result, CHECK_OK, "limits.memory is %s: %s when all tables are full, some %s of it in the kernel",
+		    limit, total, kernel);
+	}
+	show(report, "memory", &result);
+	if (result.level == CHECK_OK)
+		check_limits(report, config);
+	return !error.text[0];
+}
+
 static int examine(struct report *report, const char *config_path)
 {
 	struct config config = {0};
 	struct config_error error = {""};
 	struct check_result result;
+	bool fits;
 	int r;
 
 	check_node(report);
@@ -230,8 +273,9 @@ static int examine(struct report *report, const char *config_path)
 	check_user(report, &config);
 	check_key(report, &config);
 	check_state(report, &config);
+	fits = check_memory(report, &config);
 	config_done(&config);
-	return report->failed ? CMD_CANT : CMD_OK;
+	return !fits ? CMD_USAGE : report->failed ? CMD_CANT : CMD_OK;
 }
 
 int cmd_doctor(int argc, char **argv)

@@ -224,7 +224,7 @@ static void get_number(struct reader *rd, const struct setting *s, void *member)
 		*(unsigned int *)member = value;
 		break;
 	default:
-		rd->bad |= value < s->min || value > s->max;
+		rd->bad |= !setting_allows(s, value);
 		*(uint64_t *)member = value;
 		break;
 	}

@@ -137,7 +137,7 @@ static void print_number(const struct setting *s, uint64_t value, char *to, size
 
 const char *setting_expects(const struct setting *s, char *buffer, size_t size)
 {
-	char min[32], max[32];
+	char min[32], max[32], or[40] = "";
 
 	switch (s->type) {
 	case SETTING_STR:
@@ -156,14 +156,17 @@ const char *setting_expects(const struct setting *s, char *buffer, size_t size)
 	}
 	print_number(s, s->min, min, sizeof(min));
 	print_number(s, s->max, max, sizeof(max));
-	snprintf(buffer, size, "%s from %s to %s%s",
+	if (s->number < s->min)
+		snprintf(or, sizeof(or), ", or %" PRIu64, s->number);
+	snprintf(buffer, size, "%s from %s to %s%s%s",
 		 strcmp(s->unit, "bytes") == 0 ? "a size"
 		 : strcmp(s->unit, "ms") == 0  ? "a duration"
 					       : "a number",
 		 min, max,
 		 strcmp(s->unit, "bytes") == 0 ? " (bytes, KiB, MiB or GiB)"
 		 : strcmp(s->unit, "ms") == 0  ? " (ms, s, min or h)"
-					       : "");
+					       : "",
+		 or);
 	return buffer;
 }
 
@@ -194,7 +197,7 @@ static int parse_number(const struct setting *s, const char *text, uint64_t *ret
 		r = text_parse_u64(text, &value);
 	if (r < 0)
 		return r;
-	if (value < s->min || value > s->max)
+	if (!setting_allows(s, value))
 		return -ERANGE;
 	*ret_value = value;
 	return 0;

@@ -45,6 +45,12 @@ static inline const void *setting_member_const(const struct config *c, const str
 	return (const char *)c + s->offset;
 }
 
+/* Is the number one that a U64 may have? Its default always is: 0 stands for "not given" in some. */
+static inline bool setting_allows(const struct setting *s, uint64_t value)
+{
+	return value == s->number || (value >= s->min && value <= s->max);
+}
+
 /* Gives a STR, BOOL, U64 or ENUM its value from text. -EINVAL with *ret_error a sentence without
  * place: "must be ...". */
 int setting_parse(struct config *c, const struct setting *s, const char *text,

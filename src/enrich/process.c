@@ -23,7 +23,7 @@
 /* Open questions at a time. The monitor reads /proc for each, and a program that changes its name
  * all the time must not keep it busy: beyond this nobody is asked. */
 #define ASKED_MAX 256
-#define SHARED_MAX 4096		/* workloads remembered, about 2 KiB each */
+#define SHARED_MAX 1024		/* workloads remembered, about 3 KiB each */
 
 struct shared {
 	struct lru_node node;

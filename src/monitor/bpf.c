@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "monitor/kernel.h"
+#include "monitor/sizes.h"
 #include "tokens/class.h"
 #include "tokens/mint_rules.h"
 #include "tokens/names.h"
@@ -312,26 +313,6 @@ int bpf_sensor_tables(struct bpf_sensor *sensor)
 	return r;
 }
 
-static int size_maps(struct bpf_sensor *sensor, const struct config *config)
-{
-	struct tokentrail *skel = sensor->skel;
-	int r;
-
-	r = bpf_map__set_max_entries(skel->maps.rb_data, (uint32_t)config->ring_bytes);
-	if (r < 0)
-		return r;
-	r = bpf_map__set_max_entries(skel->maps.conns, (uint32_t)config->connections);
-	if (r < 0)
-		return r;
-	r = bpf_map__set_max_entries(skel->maps.scratch, slots(sensor));
-	if (r < 0)
-		return r;
-	r = bpf_map__set_max_entries(skel->maps.cuts, slots(sensor));
-	if (r < 0)
-		return r;
-	return bpf_map__set_max_entries(skel->maps.cover_procs, (uint32_t)config->coverage);
-}
-
 static int open_and_load(struct bpf_sensor *sensor, const struct config *config,
 			 const uint8_t key[static KERNEL_KEY_LEN], struct bpf_error *error)
 {
@@ -344,7 +325,7 @@ static int open_and_load(struct bpf_sensor *sensor, const struct config *config,
 	sensor->skel = tokentrail__open();
 	if (!sensor->per_cpu || !sensor->skel)
 		return say(error, errno ? -errno : -ENOMEM, "the BPF object can't be opened");
-	r = size_maps(sensor, config);
+	r = sizes_set(sensor->skel->obj, config, slots(sensor));
 	if (r == 0)
 		r = fill_settings(sensor, config, key);
 	if (r < 0)
@@ -381,6 +362,22 @@ int bpf_sensor_open(const struct config *config, const uint8_t kernel_key[static
 		return r;
 	}
 	*ret_sensor = sensor;
+	return 0;
+}
+
+int bpf_sensor_costs(struct budget_kernel *ret_costs)
+{
+	struct bpf_sensor sensor = {.cpus = libbpf_num_possible_cpus()};
+	struct tokentrail *skel;
+
+	if (sensor.cpus < 0)
+		return sensor.cpus;
+	libbpf_set_print(print_libbpf);
+	skel = tokentrail__open();
+	if (!skel)
+		return -errno;
+	sizes_costs(skel->obj, sensor.cpus, slots(&sensor), ret_costs);
+	tokentrail__destroy(skel);
 	return 0;
 }
 

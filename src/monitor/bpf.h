@@ -12,6 +12,7 @@
 
 #include <tokentrail/ipc.h>
 
+#include "config/budget.h"
 #include "config/config.h"
 #include "tokens/id.h"
 
@@ -22,8 +23,11 @@ struct bpf_error {
 	char text[512]; /* one line: what is missing and what to do */
 };
 
+/* What the kernel's tables take here, for config_budget(). Needs no privileges. Negative errno. */
+int bpf_sensor_costs(struct budget_kernel *ret_costs);
+
 /* Opens, fills and loads; nothing runs yet. The node was found fit (checks_first_failure()). What
- * the configuration adds has to be in the tables (config_tables()). Negative errno:
+ * the configuration adds has to be in the tables (config_tables()), its limits be given (config_budget()). Negative errno:
  * *ret_error says why. */
 int bpf_sensor_open(const struct config *config, const uint8_t kernel_key[static KERNEL_KEY_LEN],
 		    struct bpf_sensor **ret_sensor, struct bpf_error *ret_error);

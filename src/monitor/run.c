@@ -46,6 +46,7 @@ enum source { SOURCE_SIGNAL, SOURCE_WATCH, SOURCE_CHANNEL, SOURCE_AGENT };
 struct monitor {
 	const struct run_options *options;
 	struct config config;
+	struct budget budget;
 	struct agent_params params;
 	struct bpf_sensor *sensor;
 	struct targets *targets;
@@ -585,11 +586,31 @@ static void take_tables(struct monitor *m, struct config *fresh)
 	swap_lists(&m->config.endpoints, &fresh->endpoints);
 }
 
+/* Gives the limits that the settings leave open. */
+static int share_memory(struct config *c, struct budget *ret_budget)
+{
+	struct config_error error = {""};
+	struct budget_kernel costs;
+	int r;
+
+	r = bpf_sensor_costs(&costs);
+	if (r < 0) {
+		log_error("the sizes of the kernel's tables can't be found error=\"%s\"", strerror(-r));
+		return -ENOTSUP;
+	}
+	r = config_budget(c, &costs, ret_budget, &error);
+	if (r < 0)
+		log_error("%s", error.text);
+	return r;
+}
+
 static void reload(struct monitor *m)
 {
 	struct config fresh = {0};
+	struct budget unused;	/* tables keep their sizes until the next start */
 
-	if (m->options->load(&fresh, m->options->arg) < 0 || check_tables(m, &fresh) < 0) {
+	if (m->options->load(&fresh, m->options->arg) < 0 || share_memory(&fresh, &unused) < 0 ||
+	    check_tables(m, &fresh) < 0) {
 		log_error("the new configuration was refused; the old one stays in force");
 		config_done(&fresh);
 		return;
@@ -872,6 +893,7 @@ static int prepare(struct monitor *m)
 	r = setup_keys(&m->config, &keys);
 	if (r == 0)
 		r = setup_agent(&m->config, &keys, &m->params);
+	m->params.budget = m->budget;
 	if (r == 0)
 		r = prepare_sensor(m, &keys);
 	explicit_bzero(&keys, sizeof(keys));
@@ -912,8 +934,10 @@ int run_monitor(const struct run_options *options)
 	m.status = options->load(&m.config, options->arg);
 	if (m.status == 0) {
 		log_init("monitor", m.config.log_level);
-		m.status = prepare(&m);
+		m.status = share_memory(&m.config, &m.budget);
 	}
+	if (m.status == 0)
+		m.status = prepare(&m);
 	if (m.status == 0)
 		loop(&m);
 	end(&m);

@@ -21,7 +21,7 @@ static const struct pair producer_defaults[] = {
 	{"compression.codec", "lz4"},
 	/* A topic's max.message.bytes bounds batches, not records: stay well below usual ones. */
 	{"batch.size", "65536"},
-	{"queue.buffering.max.kbytes", "65536"},
+	{"queue.buffering.max.kbytes", "16384"},
 	/* So that a topic that came into being, or a right that was given, is noticed soon. */
 	{"topic.metadata.refresh.interval.ms", "10000"},
 	{"topic.metadata.propagation.max.ms", "10000"},

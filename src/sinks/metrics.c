@@ -21,6 +21,8 @@ struct metrics {
 	struct metrics_counters counters;
 	const struct coverage_totals *totals;
 	const struct sink *kafka;
+	struct budget budget;
+	uint64_t memory_limit;
 	struct http *http;
 };
 
@@ -93,6 +95,10 @@ static void put_sensor(FILE *f, const struct metrics *s)
 	put_one(f, METRIC_ready, s->counters.ready);
 	put_one(f, METRIC_files_probed, s->counters.files_probed);
 	put_one(f, METRIC_probes, s->counters.probes);
+	put_one(f, METRIC_memory_limit, s->memory_limit);
+	head(f, METRIC_memory_planned);
+	for (enum budget_part i = 0; i < BUDGET_MAX; i++)
+		put_labelled(f, METRIC_memory_planned, "part", budget_part_name(i), s->budget.bytes[i]);
 	head(f, METRIC_not_reported);
 	for (size_t i = 0; i < TT_DROP_MAX; i++)
 		if (drop_names[i])
@@ -346,6 +352,14 @@ void metrics_sink_watch(struct sink *s, const struct coverage_totals *totals,
 
 	m->totals = totals;
 	m->kafka = kafka;
+}
+
+void metrics_sink_memory(struct sink *s, uint64_t limit, const struct budget *budget)
+{
+	struct metrics *m = s->self;
+
+	m->memory_limit = limit;
+	m->budget = *budget;
 }
 
 void metrics_sink_counters(struct sink *s, const struct metrics_counters *c)

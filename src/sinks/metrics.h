@@ -6,6 +6,7 @@
 #ifndef TT_SINKS_METRICS_H
 #define TT_SINKS_METRICS_H
 
+#include "config/budget.h"
 #include "sinks/sink.h"
 
 struct metrics_counters {
@@ -20,6 +21,7 @@ int metrics_sink_new(int fd, struct sink *ret_sink);
 /* What is shown is read when somebody asks: both outlive the sink. */
 void metrics_sink_watch(struct sink *s, const struct coverage_totals *totals,
 			const struct sink *kafka);	/* either may be NULL */
+void metrics_sink_memory(struct sink *s, uint64_t limit, const struct budget *budget);
 void metrics_sink_counters(struct sink *s, const struct metrics_counters *c);
 
 int metrics_sink_fd(const struct sink *s);	/* readable: call metrics_sink_run() */

@@ -33,7 +33,7 @@
 #define FLUSH_ROWS 1000
 #define FLUSH_NS UINT64_C(1000000000)
 #define RETRY_NS (10 * FLUSH_NS)
-#define PENDING_MAX 8192	/* rows, about 1 KiB each */
+#define PENDING_MAX 4096	/* rows, about 1.25 KiB each */
 #define FULL_BATCH 16		/* rows per transaction in a full store: one that fits shouldn't wait
 				 * for those that don't */
 #define FULL_PAGES 64		/* more than FULL_BATCH rows can take */

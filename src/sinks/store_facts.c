@@ -18,7 +18,7 @@
 #include "base/lru.h"
 #include "sinks/sink.h"
 
-#define PENDING_MAX 8192
+#define PENDING_MAX 4096
 
 struct pending {
 	struct lru_node node;

@@ -10,7 +10,7 @@
 
 #include "sinks/sink.h"
 
-#define PENDING_MAX 1024
+#define PENDING_MAX 512
 #define ROW_BYTES 1024		/* of the file, with its tokens and the indexes, mostly less */
 #define STORE_PART 8		/* rows take no more than this part of the store */
 #define ROWS_MAX 200000

@@ -22,9 +22,9 @@
 #include "tokens/workload.h"
 
 #define S UINT64_C(1000000000)
-#define BOUND_MIB 192		/* what README.md states for the default limits */
+#define BOUND_MIB 36		/* of src/config/budget.c for 128 MiB: tokens, fold rows, the store; and the libraries */
 #define PER_SECOND 2000		/* of the clock that the tables see */
-#define FOLD_ROWS 65536		/* the defaults of limits.fold_rows and store.max_size, but for room */
+#define FOLD_ROWS 7424		/* those of 128 MiB */
 #define STORE_BYTES (UINT64_C(16) << 30)
 
 static struct sink store;

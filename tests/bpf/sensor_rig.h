@@ -28,6 +28,7 @@
 
 #include "agent/elf_scan.h"
 #include "agent/ring.h"
+#include "limits.h"
 #include "monitor/attach.h"
 #include "monitor/bpf.h"
 
@@ -104,7 +105,7 @@ static void rig_start_with(struct rig *r, bool plain)
 	r->config.plain = plain;
 	if (rig_processes)
 		r->config.coverage = rig_processes;
-	ret = bpf_sensor_open(&r->config, rig_key, &r->sensor, &e);
+	ret = open_sensor(&r->config, rig_key, &r->sensor, &e);
 	if (ret < 0)
 		fail_msg("the programs did not load: %s", e.text);
 	/* Whoever opens the sensor is the monitor and not watched; here it is the one to watch. */

@@ -27,6 +27,7 @@
 
 #include "agent/elf_scan.h"
 #include "base/cleanup.h"
+#include "limits.h"
 #include "monitor/attach.h"
 #include "monitor/bpf.h"
 #include "monitor/kernel.h"
@@ -98,7 +99,7 @@ static int start(void **state)
 
 	if (copy_libssl(&lib) < 0 || map_library(&lib) < 0 || config_init(&config) < 0)
 		return -1;
-	if (bpf_sensor_open(&config, key, &sensor, &error) < 0) {
+	if (open_sensor(&config, key, &sensor, &error) < 0) {
 		print_error("%s\n", error.text);
 		return -1;
 	}
@@ -421,7 +422,7 @@ static void killed_monitor_leaves_nothing(void **state)
 		struct bpf_error error;
 
 		bpf_sensor_close(sensor);
-		if (bpf_sensor_open(&config, key, &own, &error) < 0 ||
+		if (open_sensor(&config, key, &own, &error) < 0 ||
 		    bpf_sensor_start(own, &error) < 0 ||
 		    attach_place(note_all(&lib), own, lib.fd, lib.size, &count) < 0 ||
 		    write(ready[1], "x", 1) != 1)

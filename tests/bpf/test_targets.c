@@ -23,6 +23,7 @@
 
 #include "base/cleanup.h"
 #include "ipc/chan.h"
+#include "limits.h"
 #include "monitor/bpf.h"
 #include "monitor/targets.h"
 
@@ -46,7 +47,7 @@ static int start(void **state)
 
 	if (!mkdtemp(dir) || config_init(&config) < 0)
 		return -1;
-	if (bpf_sensor_open(&config, key, &sensor, &error) < 0) {
+	if (open_sensor(&config, key, &sensor, &error) < 0) {
 		print_error("%s\n", error.text);
 		return -1;
 	}

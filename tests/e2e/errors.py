@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What bad input gets: no privileges, no BPF, wrong settings, wrong arguments, a full disk."""
 import http.client
+import json
 import os
 import re
 import shutil
@@ -109,6 +110,13 @@ def doctor():
         print("".join(f"  | {line}\n" for line in out.splitlines()))
         out = rig.run([rig.TOKENTRAIL, "doctor", "--json"], seconds=120)[1]
         rig.need(out.lstrip().startswith("{"), out[:200])
+        rig.need({"memory", "limits"} <= {json.loads(line)["name"] for line in out.splitlines()}, out)
+    with rig.case("limits that do not fit into limits.memory are refused, and said how much is needed"):
+        env = {**os.environ, "TOKENTRAIL_LIMITS_TOKENS": "9000000"}
+        for command in (["doctor"], ["run", "--duration", "1"]):
+            code, out, err = rig.run([rig.TOKENTRAIL, *command], seconds=120, env=env, check=False)
+            rig.need_equal(code, 2, f"status ({out} {err})")
+            rig.need("'limits.memory' is 128MiB, but the other limits need 6" in out + err, out + err)
 
 
 class Service:

@@ -55,7 +55,8 @@ class Case:
         self.nginx = rig.Nginx(self.work, self.authority, workers=2, http2=True, more=more)
         self.config = os.path.join(self.work, "own.yaml")
         self.write("")
-        self.sensor = rig.Sensor(self.work, "--config", self.config, "--set", "limits.ring=64MiB", per_call=False)
+        self.sensor = rig.Sensor(self.work, "--config", self.config, "--set", "limits.ring=64MiB", "--set",
+                                 "limits.memory=192MiB", per_call=False)
 
     def write(self, text):
         with open(self.config, "w", encoding="ascii") as f:

@@ -9,6 +9,7 @@ import atexit
 import contextlib
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -24,6 +25,7 @@ ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
 BUILD = os.path.join(ROOT, "build")
 TOOLS = os.path.join(BUILD, "tests", "tools")
 TOKENTRAIL = os.environ.get("TOKENTRAIL", os.path.join(BUILD, "tokentrail"))
+BPF_MAP_TYPE_RINGBUF = 27
 ALNUM = string.ascii_letters + string.digits
 
 _results = {"ok": 0, "failed": 0, "skipped": 0}
@@ -298,6 +300,23 @@ def listening(port, address="127.0.0.1", pid="self"):
 
 
 # ---- the sensor ----
+
+def memory_mib(sensor):
+    """What limits.memory is about: the kernel's tables but the ring, and what both processes have resident, each
+    page that they share with others in part (the ring is there: both mappings of it are the same pages)."""
+    kernel = 0
+    for name in os.listdir(f"/proc/{sensor.monitor}/fdinfo"):
+        with contextlib.suppress(FileNotFoundError):
+            with open(f"/proc/{sensor.monitor}/fdinfo/{name}", encoding="ascii") as f:
+                fields = dict(line.split(":", 1) for line in f.read().splitlines() if ":" in line)
+            if "map_type" in fields and int(fields["map_type"]) != BPF_MAP_TYPE_RINGBUF:
+                kernel += int(fields["memlock"])
+    resident = 0
+    for pid in (sensor.monitor, sensor.agent):
+        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as f:
+            resident += int(re.search(r"^Pss:\s+(\d+)", f.read(), re.M).group(1))
+    return kernel / (1 << 20), resident / 1024
+
 
 class Sensor:
     """`tokentrail run` with JSON lines in a file, its own state directory and its own key."""

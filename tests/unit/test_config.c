@@ -36,7 +36,8 @@ static int teardown(void **state)
 static void test_defaults(void **state)
 {
 	assert_string_equal(c.agent_user, "tokentrail");
-	assert_int_equal(c.ring_bytes, 4 << 20);
+	assert_int_equal(c.memory_bytes, 128 << 20);
+	assert_int_equal(c.ring_bytes, 0);
 	assert_int_equal(c.fold_ms, 1000);
 	assert_true(c.plain);
 	assert_false(c.kafka);
@@ -57,7 +58,7 @@ static void test_table(void **state)
 		assert_ptr_equal(strchr(s->path, '.'), strrchr(s->path, '.'));
 		assert_true(strlen(s->help) > 8 && strlen(s->path) < 60);
 		if (s->type == SETTING_U64)
-			assert_true(s->min <= s->number && s->number <= s->max);
+			assert_true((s->min <= s->number || s->number == 0) && s->number <= s->max);
 		if (s->type == SETTING_ENUM)
 			assert_true(choice_find(s->unit, s->text) >= 0 &&
 				    choice_get(s->unit, 0, &start));
@@ -94,7 +95,7 @@ static void test_env(void **state)
 	assert_string_equal(
 		error.text,
 		"environment: TOKENTRAIL_LIMITS_RING: 'limits.ring' is '1', out of "
-		"range; it must be a size from 256KiB to 256MiB (bytes, KiB, MiB or GiB)");
+		"range; it must be a size from 256KiB to 256MiB (bytes, KiB, MiB or GiB), or 0");
 }
 
 static void test_set(void **state)

@@ -122,6 +122,9 @@ static void numbers(void **state)
 	struct use u = { .dir = TT_DIR_EGRESS, .tls = TT_TLS_GO, .count = 3 };
 	struct metrics_counters counters = { .files_probed = 8, .probes = 9, .ready = true };
 
+	struct budget budget = { .bytes = { [BUDGET_RING] = 4096 }, .total = 4096 };
+
+	metrics_sink_memory(&sink, 8192, &budget);
 	counters.drops[TT_DROP_ring_full] = UINT64_MAX;
 	metrics_sink_counters(&sink, &counters);
 	metrics_sink_watch(&sink, &totals, NULL);
@@ -138,6 +141,9 @@ static void numbers(void **state)
 	get_page();
 	assert_line("tokentrail_build_info{version=\"" TT_VERSION "\"} 1");
 	assert_line("tokentrail_ready 1");
+	assert_line("tokentrail_memory_limit_bytes 8192");
+	assert_line("tokentrail_memory_planned_bytes{part=\"ring\"} 4096");
+	assert_line("tokentrail_memory_planned_bytes{part=\"tokens\"} 0");
 	assert_line("tokentrail_files_probed 8");
 	assert_line("tokentrail_probes 9");
 	assert_line("tokentrail_not_reported_total{reason=\"ring_full\"} 18446744073709551615");

@@ -144,7 +144,7 @@ static void test_types(void **state)
 		"'output.format' is 'xml'; it must be one of auto|table|json|none");
 	refused("limits:\n  ring: 4MB\n", "2:9",
 		"'limits.ring' is '4MB'; it must be a size from 256KiB "
-		"to 256MiB (bytes, KiB, MiB or GiB)");
+		"to 256MiB (bytes, KiB, MiB or GiB), or 0");
 	refused("credentials:\n  headers: x\n", "2:12",
 		"'credentials.headers' is a single value; it must be a list of texts");
 	refused("credentials:\n  headers: [x, a b]\n", "2:16", "'credentials.headers': 'a b' is no name (letters, digits and !#$%&'*+-.^_`|~, at most 48)");
@@ -176,10 +176,10 @@ static void test_range(void **state)
 		"range; it must be a duration from 100ms to 1h (ms, s, min or h)");
 	refused("limits:\n  connections: 1048577\n", "2:16",
 		"'limits.connections' is '1048577', out of "
-		"range; it must be a number from 1024 to 1048576");
+		"range; it must be a number from 1024 to 1048576, or 0");
 	refused("limits:\n  tokens: 99999999999999999999\n", "2:11",
 		"'limits.tokens' is "
-		"'99999999999999999999', out of range; it must be a number from 100 to 10000000");
+		"'99999999999999999999', out of range; it must be a number from 100 to 10000000, or 0");
 	assert_int_equal(load("output: {fold_interval: 100ms}\nlimits: {connections: 1048576}\n"),
 			 0);
 }
