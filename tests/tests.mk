@@ -4,18 +4,21 @@
 #   make check         all of them; installs what they need; the last line has the counts
 #   make check-long    tests/long: servers that are long in the making
 #   make scale scale-sensor         a million tokens, with the memory that is stated
-#   make vm-check bench fuzz        ONLY='*/canary.py' limits check to some test programs
+#   make bench bench-all soak       what the sensor costs; whether it grows
+#   make vm-check fuzz              ONLY='*/canary.py' limits check to some test programs
 
 BPF_TESTS := $(patsubst tests/bpf/%.c,build/tests/bpf/%,$(wildcard tests/bpf/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 TOOLS := $(patsubst tests/lib/%.c,build/tests/tools/%,tests/lib/loadgen.c tests/lib/lockstep.c tests/lib/canary.c \
-	tests/lib/juggle.c tests/lib/brief.c) \
+	tests/lib/juggle.c tests/lib/brief.c tests/lib/openload.c tests/lib/mapfill.c) \
 	$(addprefix build/tests/tools/,lockstep-static brief-static elf_hooks)
 HPACK_TOOLS := $(addprefix build/tests/tools/hpack/,plan encode_nghttp2 encode_go)
 
+BENCH_TOOLS := $(addprefix build/tests/bench/,empty idle)
+
 JOBS ?= $(shell nproc)
 
-.PHONY: deps deps-build deps-demo deps-test test check check-long fuzz bench scale scale-sensor vm-check tools unit-tests
+.PHONY: deps deps-build deps-demo deps-test test check check-long fuzz bench bench-all soak scale scale-sensor vm-check tools unit-tests
 deps-build:
 	@tests/lib/deps.sh build
 deps-demo:
@@ -37,6 +40,8 @@ build/tests/tools/elf_hooks: tests/lib/elf_hooks.c build/libtokentrail.a tests/t
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< build/libtokentrail.a $(LIBS)
 
+build/tests/tools/openload: TOOL_LIBS := -lnghttp2
+build/tests/tools/mapfill: TOOL_LIBS := -lbpf
 build/tests/tools/hpack/encode_nghttp2: TOOL_LIBS := -lnghttp2
 build/tests/tools/hpack/encode_go: $(addprefix tests/lib/hpack/,encode_go.go go.mod go.sum)
 	@mkdir -p $(@D)
@@ -114,8 +119,19 @@ build/tests/bench/scale: tests/bench/scale.c $(B)/libtokentrail.a $(HDR)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< $(B)/libtokentrail.a $(LIBS)
 
-bench: deps-test all tools build/tests/bench/empty
+# What it costs. KEEP=1 keeps the figures, TABLES=cost,latency makes only these: tests/bench/bench.py --help.
+bench: deps-test all tools $(BENCH_TOOLS)
 	@tests/bench/bench.py
+bench-all: deps-test all tools $(BENCH_TOOLS)
+	@tests/bench/bench.py --all
+
+# An hour, or MINUTES, of processes, connections, tokens and files that come and go.
+soak: deps-test all tools
+	@tests/bench/soak.py
+
+build/tests/bench/idle: tests/bench/idle.c tests/tests.mk
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -O2 -g $(WARN) -Werror -D_GNU_SOURCE -o $@ $<
 
 build/tests/bench/empty.bpf.o: tests/bench/empty.bpf.c
 	@mkdir -p $(@D)

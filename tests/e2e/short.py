@@ -6,39 +6,16 @@ said."""
 import os
 import shutil
 import statistics
-import subprocess
 import sys
-import time
-from datetime import datetime
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 import rig  # noqa: E402  pylint: disable=wrong-import-position,import-error
+from lives import BRIEF, Life, first_seen, percentiles  # noqa: E402  pylint: disable=wrong-import-position,import-error
 
-BRIEF = os.path.join(rig.TOOLS, "brief")
 LIVES = 200
 NEW_FILES = 10
 REQUESTS = 400		# of a program whose file is new
 LIMIT_MS = 1000		# from exec to the first covered call, on a machine that does other things too
-
-
-class Life:
-    """One run of a program: when it was started, when it wrote each request."""
-
-    def __init__(self, program, port, requests):
-        self.token = rig.token()
-        self.exec_ns = time.time_ns()
-        p = subprocess.run([program, str(port), str(requests), self.token], capture_output=True, text=True,
-                           timeout=60, check=False)
-        rig.need_equal(p.returncode, 0, f"status of {program}")
-        self.main_ns, *self.writes = map(int, p.stdout.split())
-
-    def ms(self):
-        return (time.time_ns() - self.exec_ns) / 1e6
-
-
-def percentiles(values):
-    values = sorted(values)
-    return f"median {statistics.median(values):.1f}, worst {values[-1]:.1f} ms"
 
 
 def known_library(sensor, nginx):
@@ -53,25 +30,6 @@ def known_library(sensor, nginx):
         print(f"# from start to end of such a program: {percentiles(lengths)}")
         rig.need(not missed, f"{len(missed)} of {LIVES} were not seen once: numbers {missed[:10]}")
         rig.need(statistics.median(lengths) < 200, "these programs live too long to show anything")
-
-
-def nanoseconds(text):
-    whole, _, rest = text.rstrip("Z").partition(".")
-    return int(datetime.fromisoformat(whole + "+00:00").timestamp()) * 10**9 + int(rest.ljust(9, "0"))
-
-
-def first_seen(sensor, life):
-    """(milliseconds from exec to the first request that was seen, requests missed before it)"""
-    token_id = sensor.ids([life.token])[0]
-    sensor.wait_uses(token_id, 2 * len(life.writes), seconds=3)
-    seen = sorted(nanoseconds(u["first"]) for u in sensor.uses(token_id, "egress"))
-    rig.need(seen, f"none of {len(life.writes)} requests was seen")
-    missed = len(life.writes) - rig.total(sensor.uses(token_id, "egress"))
-    # Those that were missed are the first ones, and nothing else.
-    rig.need(missed == 0 or life.writes[missed] - life.writes[missed - 1] >= 0, "order of requests")
-    rig.need(abs(seen[0] - life.writes[missed]) < 50_000_000,
-             f"the first request seen is not number {missed}: there is a gap behind it")
-    return (seen[0] - life.exec_ns) / 1e6, missed
 
 
 def new_file(sensor, nginx, work):

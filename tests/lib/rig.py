@@ -211,7 +211,7 @@ def need_unprivileged(pid):
 class Authority:
     """A private CA and one server certificate for localhost, 127.0.0.1, ::1 and further names."""
 
-    def __init__(self, directory, names=()):
+    def __init__(self, directory, names=(), kind=("rsa:2048",)):
         self.ca = os.path.join(directory, "ca.crt")
         self.cert = os.path.join(directory, "server.crt")
         self.key = os.path.join(directory, "server.key")
@@ -222,7 +222,7 @@ class Authority:
             f.write(",".join(["subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1", *(f"DNS:{n}" for n in names)]))
         run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3", "-subj",
              "/CN=tokentrail-test-ca", "-keyout", ca_key, "-out", self.ca])
-        run(["openssl", "req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost",
+        run(["openssl", "req", "-newkey", *kind, "-nodes", "-subj", "/CN=localhost",
              "-keyout", self.key, "-out", csr])
         run(["openssl", "x509", "-req", "-in", csr, "-CA", self.ca, "-CAkey", ca_key,
              "-CAcreateserial", "-days", "3", "-extfile", ext, "-out", self.cert])
@@ -233,7 +233,8 @@ worker_processes {workers};
 user root;
 pid {dir}/nginx.pid;
 error_log {dir}/error.log;
-events {{ worker_connections 4096; }}
+worker_rlimit_nofile {files};
+events {{ worker_connections {connections}; }}
 http {{
 	access_log off;
 	client_body_temp_path {dir}/body;
@@ -266,7 +267,8 @@ class Nginx:
     http2 the plain one speaks nothing but HTTP/2, and the body of an answer is the client's port. `place` is
     a netns.Namespace; its TLS listener has the usual port there."""
 
-    def __init__(self, directory, authority, workers=1, env=None, http2=False, more="", place=None):
+    def __init__(self, directory, authority, workers=1, env=None, http2=False, more="", place=None,
+                 connections=4096):
         self.dir = tempfile.mkdtemp(prefix="nginx-", dir=directory)
         self.tls, self.plain = 443 if place else free_port(), free_port()
         open_port = place.listening if place else listening
@@ -275,7 +277,8 @@ class Nginx:
             f.write(NGINX_CONF.format(dir=self.dir, workers=workers, tls=self.tls,
                                       plain=self.plain, cert=authority.cert, key=authority.key,
                                       http2="http2" if http2 else "", more=more,
-                                      body="$remote_port" if http2 else "ok"))
+                                      body="$remote_port" if http2 else "ok", connections=connections,
+                                      files=connections + 256))
         self.process = spawn([*(place.prefix if place else ()), "nginx", "-p", self.dir,
                               "-e", f"{self.dir}/error.log", "-c", conf, "-g", "daemon off;"], env=env)
         wait_until(lambda: open_port(self.tls) and open_port(self.plain), 10, "nginx listens")
