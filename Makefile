@@ -86,7 +86,7 @@ $(B)/obj/%.o: src/%.c $(HDR) $(PB) $(G)/tokentrail.skel.h Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CPPFLAGS) $(CFLAGS_ALL) -c $< -o $@
 
-$(B)/obj/gen/%.o: $(G)/%.c Makefile
+$(B)/obj/gen/%.o: $(G)/%.c $(HDR) Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -Wno-missing-prototypes -c $< -o $@
 

@@ -36,13 +36,14 @@ struct claims {
 	__u32 at, end;
 	__u32 dot[2];		/* where the first two are */
 	__u32 dots;
-	__u8 bad;		/* a character that base64url does not have, before the disclosures */
+	__u8 bad;		/* a character that base64url does not have */
 	__u8 header_bad;
 	__u8 seen;		/* CLAIMS_SAW_* */
 	__u8 scanned;		/* its segments are known */
 	__u8 tail;		/* last byte of one that is too long */
 	__u8 untold;		/* the record found no room: what remembers the token's bytes must not */
-	__u8 pad_[6];
+	__u8 discloses;		/* disclosures followed, which are no part of it */
+	__u8 pad_[5];
 	__u64 older, last;	/* the last 16 bytes of the header, decoded, without blanks, in lower case */
 	struct siphash sip;
 	struct tt_ev_claims ev;	/* the credential is kept in its text */
@@ -57,6 +58,7 @@ static __always_inline void claims_restart(struct claims *c)
 		c->used = c->len;
 	c->len = 0;
 	c->untold = 0;
+	c->discloses = 0;
 }
 
 #define CLAIMS_EYJ 0x4a7965	/* `{"` in base64, first byte lowest */
@@ -122,7 +124,7 @@ static __always_inline int claims_begin(struct claims *c, const struct tt_cred *
 	e->class_id = cred->class_id;
 	e->header_len = 0;
 	e->payload_len = 0;
-	e->flags = 0;
+	e->flags = c->discloses ? TT_CLAIMS_SD : 0;
 	__builtin_memset(e->pad_, 0, sizeof(e->pad_));
 	siphash_init(&c->sip, key[0], key[1]);
 	c->end = c->len < TT_CLAIMS_TEXT_MAX ? c->len : TT_CLAIMS_TEXT_MAX;
@@ -141,7 +143,7 @@ static __always_inline int claims_begin(struct claims *c, const struct tt_cred *
 
 /* ---- its segments ---- */
 
-/* The six bits of a character of base64url, or CLAIMS_CHAR_BAD; '.' and '~' are told apart. */
+/* The six bits of a character of base64url, or CLAIMS_CHAR_BAD; '.' is told apart. */
 #define CLAIMS_CHAR_BAD 64
 #define CLAIMS_CHAR_DOT 128
 
@@ -216,10 +218,6 @@ static __always_inline void claims_scan(struct claims *c)
 	}
 	if (byte == '.') {
 		claims_dot(c);
-	} else if (byte == '~' && c->dots == 2) {
-		c->ev.flags |= TT_CLAIMS_SD;
-		c->end = c->at;
-		return;
 	} else {
 		c->bad |= claims_char(byte) >= CLAIMS_CHAR_BAD;
 		if (c->dots < 2)

@@ -363,6 +363,8 @@ static __always_inline int h1_qname_asked(struct h1_work *w)
 	if (w->answer.id) {
 		h1_cred_start(w, 0);
 		w->h.carrier = w->answer.id;
+		/* KEY/DATE/REGION/SERVICE/aws4_request */
+		w->h.until = w->answer.unwrap == TT_UNWRAP_KEY_ID ? '/' : 0;
 		w->d.state = H1_S_QVALUE;
 	}
 	return H1_NEXT;
@@ -376,6 +378,14 @@ static __always_inline int h1_qskip(struct h1_work *w, __u8 c)
 		return h1_query_end(w, c);
 	w->pos++;
 	return H1_NEXT;
+}
+
+/* A decoded byte. */
+static __always_inline void h1_qvalue_put(struct h1_work *w, __u8 c)
+{
+	if (c == w->h.until && c)
+		w->h.cut = 1;
+	h1_cred_put(w, c);
 }
 
 static __always_inline int h1_qvalue(struct h1_work *w, __u8 c)
@@ -397,11 +407,11 @@ static __always_inline int h1_qvalue(struct h1_work *w, __u8 c)
 			h->value |= H1_V_BAD;
 		h->base64_bits = h->base64_bits << 4 | (digit & 15);
 		if (--h->escape == 0)
-			h1_cred_put(w, h->base64_bits);
+			h1_qvalue_put(w, h->base64_bits);
 	} else if (c == '%') {
 		h->escape = 2;
 	} else {
-		h1_cred_put(w, c);
+		h1_qvalue_put(w, c);
 	}
 	return H1_NEXT;
 }

@@ -163,6 +163,9 @@ struct h1_head {
 	__u8 saying;		/* of a response: `said` has begun */
 	__u8 list;		/* the credential being read is an item of a list */
 	__u8 items;		/* credentials of this value, those for which there was no room too */
+	__u8 cut;		/* the credential being read is over, what follows is none of it */
+	__u8 until;		/* of a query value: it is over at this character; 0 = at none */
+	__u8 pad_[6];
 	struct tt_cred made;		/* the credential made last */
 	struct tt_cred cred[TT_CREDS_MAX];
 	/* From here on lie bytes of the message, or what they can be computed back from (a name's

@@ -18,6 +18,7 @@ static __always_inline void h1_cred_restart(struct h1_work *w)
 	siphash_init(&w->h.sip, w->key[0], w->key[1]);
 	claims_restart(&w->c);
 	w->h.dots = 0;
+	w->h.cut = 0;
 }
 
 static __always_inline void h1_cred_start(struct h1_work *w, __u8 value)
@@ -36,7 +37,28 @@ static __always_inline void h1_cred_start(struct h1_work *w, __u8 value)
 	h->user_len = 0;
 	h->cred_flags = 0;
 	h->list = 0;
+	h->until = 0;
 	h1_name_start(h);
+}
+
+/* Two dots, and it begins as JSON in base64 does. */
+static __always_inline int h1_jwt_like(const struct h1_head *h)
+{
+	__u64 word;
+
+	__builtin_memcpy(&word, h->carry, 8);
+	return h->dots == 2 && claims_may_begin(word);
+}
+
+/* An SD-JWT (RFC 9901) is the JWT in front of its first '~': of what follows its holder shows what they like,
+ * and all of that are uses of one token. */
+static __always_inline int h1_sd_cut(struct h1_work *w, __u8 c)
+{
+	if (c != '~' || !h1_jwt_like(&w->h))
+		return 0;
+	w->h.cut = 1;
+	w->c.discloses = 1;
+	return 1;
 }
 
 /* One byte of the credential proper. */
@@ -45,6 +67,8 @@ static __always_inline void h1_cred_put(struct h1_work *w, __u8 c)
 	struct h1_head *h = &w->h;
 	__u64 i = h->sip.len;
 
+	if (h->cut || h1_sd_cut(w, c))
+		return;
 	claims_keep(&w->c, i, c);
 
 	if (i < TT_CARRY_LEN) {
@@ -285,6 +309,11 @@ static __always_inline int h1_cred_words(struct h1_work *w, __u32 have)
 		/* a byte below '#': blank, line end, quote */
 		if (((word - 0x2323232323232323ULL) & ~word & 0x8080808080808080ULL) |
 		    h1_zero_bytes(word ^ end))
+			break;
+		if (h->cut)
+			continue;
+		if (h1_zero_bytes(word ^ 0x7e7e7e7e7e7e7e7eULL) && claims_may_begin(h->carry[0] |
+		    h->carry[1] << 8 | h->carry[2] << 16))	/* '~': where an SD-JWT's disclosures begin */
 			break;
 		if (!h1_cred_first(h, word))
 			break;

@@ -16,7 +16,7 @@
 
 #include <linux/types.h>
 
-#define TT_ABI 4
+#define TT_ABI 5
 
 /* Limits. Strings are cut (and flagged) at these; counts are evicted or dropped and counted. */
 #define TT_COMM_LEN 16		/* TASK_COMM_LEN, include/linux/sched.h */
@@ -358,6 +358,8 @@ enum tt_unwrap {
 	TT_UNWRAP_PERCENT = 3,		/* query parameter: percent-decoded once */
 	TT_UNWRAP_BASIC = 4,		/* a scheme whose value is base64(user:password) */
 	TT_UNWRAP_NONE = 5,		/* a scheme that carries a per-request MAC: nothing to report */
+	TT_UNWRAP_KEY_ID = 11,		/* query parameter: as PERCENT, up to the first '/': an access key id and
+					 * what it is for */
 };
 struct tt_name_key {
 	__u64 hash;

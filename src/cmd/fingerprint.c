@@ -162,13 +162,32 @@ static void fingerprint_of(const char *bytes, size_t len, const struct keys *key
 	ret_out[1] = out[1];
 }
 
+/* Does it begin as JSON in base64 does? */
+static bool is_json(const char *token, size_t len)
+{
+	return len >= 3 && (!memcmp(token, "eyJ", 3) || !memcmp(token, "ewo", 3) || !memcmp(token, "eyA", 3));
+}
+
+/* As readers/unwrap.h: an SD-JWT (RFC 9901) is the JWT in front of its disclosures. */
+static size_t without_disclosures(const char *token, size_t len)
+{
+	size_t dots = 0;
+
+	for (size_t i = 0; i < len && is_json(token, len); i++) {
+		if (token[i] == '~' && dots == 2)
+			return i;
+		dots += token[i] == '.';
+	}
+	return len;
+}
+
 /* Length of a JWT's header and payload, if it has three segments (readers/claims.h); else 0. */
 static size_t signed_part(const char *token, size_t len)
 {
 	const char *dot[3] = { NULL };
 	size_t dots = 0;
 
-	if (len < 3 || (memcmp(token, "eyJ", 3) && memcmp(token, "ewo", 3) && memcmp(token, "eyA", 3)))
+	if (!is_json(token, len))
 		return 0;
 	for (size_t i = 0; i < len && dots < 3; i++)
 		if (token[i] == '.')
@@ -233,7 +252,7 @@ static int print_all(const struct keys *keys, bool json)
 		else if (n < 0)
 			status = cmd_cant(NAME, "standard input: %s", strerror(-n));
 		else if (len > 0)
-			status = print_token(token, len, keys, json);
+			status = print_token(token, without_disclosures(token, len), keys, json);
 		if (status == CMD_OK && memchr(token, ' ', len))
 			fprintf(stderr,
 				"tokentrail " NAME ": line %lu has a blank inside; give the token "

@@ -75,7 +75,8 @@ struct carrier {
 	const char *name;	/* lower case; as written for parameters and cookies */
 	enum tt_unwrap unwrap;
 	const char *kind;	/* of a credential whose class does not say; "" = not known */
-	/* Hosts where it is one for sure; elsewhere it may be anything, or with ! in front it is none; "" = any. */
+	/* Hosts where it is one for sure; elsewhere it may be anything, or with ! in front it is none (decide.c);
+	 * "" = any. */
 	const char *where;
 };
 

@@ -10,11 +10,13 @@ struct seen {
 	const char *host;
 };
 
-/* "*.example.com" stands for all below it. */
+/* "*.example.com" stands for all below it, "*" for any, known or not. */
 static bool host_fits(const char *host, const char *pattern, size_t len)
 {
 	size_t host_len = strlen(host);
 
+	if (len == 1 && pattern[0] == '*')
+		return true;
 	if (len > 2 && pattern[0] == '*') {
 		pattern++;
 		len--;
@@ -168,6 +170,27 @@ static const char *kind_of(const struct seen *s, const struct token_class *c)
 	return s->carrier ? s->carrier->kind : "";
 }
 
+/* What stands where a credential may stand: is it one? A parameter that is one at some hosts only is of a class
+ * that is known there, or of a provider's by its bytes; nothing is concluded from a name like "key" alone. */
+static bool is_one(const struct seen *s, const struct token_class *c)
+{
+	const struct carrier *carrier = s->carrier;
+
+	if (!carrier || carrier->space == TT_NAME_HEADER)
+		return true;
+	if (carrier->space == TT_NAME_PATH)
+		return c;
+	if (carrier->where[0] != '!')
+		return true;
+	if (carrier->space == TT_NAME_COOKIE)
+		return c || where_fits(s, carrier->where);
+	if (!c)
+		return false;
+	if (has_prefix(c) && strcmp(c->provider, "any") != 0)
+		return true;
+	return where_fits(s, c->where) && where_fits(s, carrier->where);
+}
+
 void class_decide(const struct tt_cred *cred, const struct carrier *carrier, const struct scheme *scheme,
 		  const char *host, struct verdict *ret_verdict)
 {
@@ -184,9 +207,8 @@ void class_decide(const struct tt_cred *cred, const struct carrier *carrier, con
 	if (told)
 		c = told;
 	ret_verdict->kind = kind_of(&s, c);
+	ret_verdict->none = !is_one(&s, c);
 	if (!c) {
-		ret_verdict->none = carrier && (carrier->space == TT_NAME_PATH ||
-						(carrier->where[0] == '!' && !where_fits(&s, carrier->where)));
 		ret_verdict->class_name = carrier && carrier->where[0] && !where_fits(&s, carrier->where) ?
 						  "generic_param" : "opaque";
 		ret_verdict->confidence = CONFIDENCE_LOW;

@@ -17,7 +17,7 @@ struct verdict {
 	const char *class_name, *kind;	/* static; "" = not known */
 	enum confidence confidence;
 	bool placeholder;		/* somebody forgot to fill it in: no token */
-	bool none;			/* no credential after all: a part of a path, or a cookie, that looked like one */
+	bool none;			/* no credential after all: a cookie or a parameter that is one elsewhere */
 };
 
 /* `host` without port, lower case, "" = not known. carrier and scheme may be NULL. */

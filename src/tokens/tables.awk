@@ -84,7 +84,7 @@ function class_row(    len, key) {
 	if (key in pattern_line)
 		bad("the same pattern stands in line " pattern_line[key] " already")
 	pattern_line[key] = FNR
-	if (++prefix_rows[$4] > 20)
+	if ($4 !~ /^=/ && ++prefix_rows[$4] > 20)
 		bad("more than 20 rows of one prefix")
 	classes[++class_rows] = "\t{" text($1) ", " text($2) ", " text($3) ", " prefix_of($4) ", " \
 		($4 ~ /^=/ ? text(substr($4, 2)) : "NULL") ", " $5 ", " $6 ", " text(chars($7)) ", " \
@@ -136,7 +136,7 @@ BEGIN {
 	charsets["b64"] = "0-9A-Za-z+/=_-"
 	charsets["text"] = "!-~"
 	allowed["header"] = " scheme whole "
-	allowed["param"] = " percent "
+	allowed["param"] = " percent key_id "
 	allowed["cookie"] = " whole "
 	allowed["scheme"] = " whole basic none "
 }

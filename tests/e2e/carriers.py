@@ -2,9 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Places beside Authorization where real clients carry credentials, by HTTP/1 and HTTP/2: each is reported under
 the id that `tokentrail fingerprint` prints, with its carrier's name, and nothing of what is not listed."""
+import base64
+import json
 import os
+import random
 import sys
+import urllib.parse
 
+import boto3
+import botocore.config
 import requests
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
@@ -30,6 +36,16 @@ class Place:
                        version, *more, self.url(path, version == "--http2")])[1]
         rig.need_equal(out, "2" if version == "--http2" else "1.1", "the version spoken")
 
+    def get(self, url, version=None, host=None):
+        """By curl with this version of HTTP, or by Python requests."""
+        if version:
+            where = urllib.parse.urlsplit(url)
+            self.curl(version, *(["-H", f"Host: {host}"] if host else []), path=f"{where.path}?{where.query}")
+            return
+        with requests.Session() as session:
+            session.trust_env, session.verify = False, self.authority.ca
+            session.get(url, headers={"Host": host} if host else {})
+
     def seen(self, token, carrier, count=1, path="/v1/items", **want):
         """`count` uses at each end, with this carrier and these members of `token`."""
         uses = self.sensor.wait_uses(self.sensor.ids([token])[0], 2 * count)
@@ -40,6 +56,12 @@ class Place:
         for name, value in want.items():
             rig.need_equal({u["token"].get(name) for u in uses}, {value}, name)
         return uses
+
+    def row(self, token, fits):
+        """What is known of the token comes to fit."""
+        token = self.sensor.ids([token])[0]
+        rig.wait_until(lambda: [r for r in self.sensor.records("token")
+                                if r["token"]["id"] == token and fits(r["token"])], 10, "what is known of it")
 
     def unseen(self, *secrets):
         with open(self.sensor.out_path, encoding="utf-8") as f:
@@ -71,10 +93,104 @@ def cookies(place):
         place.unseen(lang)
 
 
+def key_id():
+    return "AKIA" + "".join(random.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") for _ in range(16))
+
+
+def signed_by_boto3(place, key, secret, version):
+    """An address that S3's SDK signed; where it leads is replaced by nginx."""
+    client = boto3.client("s3", endpoint_url=place.url(""), region_name="eu-west-1", aws_access_key_id=key,
+                          aws_secret_access_key=secret, aws_session_token=None,
+                          config=botocore.config.Config(signature_version=version, s3={"addressing_style": "path"}))
+    return client.generate_presigned_url("get_object", Params={"Bucket": "books", "Key": "list"}, ExpiresIn=600)
+
+
+def member(url, name):
+    return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(url).query))[name]
+
+
+def signed_urls(place):
+    for version in (None, *VERSIONS):
+        client = f"curl, {version[2:]}" if version else "Python requests"
+        with rig.case(f"a URL that boto3 signed (SigV4; {client}): its key's id, and what makes it valid"):
+            key, secret = key_id(), rig.random_text(40)
+            url = signed_by_boto3(place, key, secret, "s3v4")
+            place.get(url, version)
+            place.seen(key, "query:x-amz-credential", path="/books/list", kind="key_id", **{"class": "aws_key_long"})
+            place.row(key, lambda t, k=key: t.get("public_id") == k)
+            place.seen(member(url, "X-Amz-Signature"), "query:x-amz-signature", path="/books/list", kind="signed_url",
+                       **{"class": "aws_presigned"})
+            place.unseen(secret, "aws4_request")
+        with rig.case(f"and SigV2, where S3 is ({client})"):
+            key, secret = key_id(), rig.random_text(40)
+            url = signed_by_boto3(place, key, secret, "s3")
+            place.get(url, version, "books.s3.amazonaws.com")
+            place.seen(key, "query:awsaccesskeyid", path="/books/list", kind="key_id")
+            place.seen(member(url, "Signature"), "query:signature", path="/books/list", kind="signed_url",
+                       **{"class": "aws_presigned"})
+            elsewhere = signed_by_boto3(place, key_id(), secret, "s3")
+            place.get(elsewhere, version, "books.example.com")
+            place.seen(member(elsewhere, "AWSAccessKeyId"), "query:awsaccesskeyid", path="/books/list")
+            place.unseen(member(elsewhere, "Signature"))
+
+
+def parameters(place):
+    sas = base64.b64encode(random.randbytes(32)).decode()
+    google = "AI" + "za" + rig.random_text(35)
+    wanted = [	# host, parameter, value, class, kind; class None: there it is none
+        ("shop.blob.core.windows.net", "sig", sas, "azure_sas", "signed_url"),
+        ("prod-1.westeurope.logic.azure.com", "sig", rig.random_text(43), "azure_sas", "signed_url"),
+        ("example.com", "sig", rig.random_text(43), None, None),
+        ("maps.googleapis.com", "key", google, "gcp_api_key", "api_key"),
+        ("example.com", "key", rig.random_text(39), None, None),
+        ("orders.azurewebsites.net", "code", rig.random_text(54) + "==", "azure_functions_key", "api_key"),
+        ("example.com", "code", rig.random_text(54), None, None),
+        ("eu.my.salesforce.com", "sid", "00D" + rig.random_text(12) + "!" + rig.random_text(96), "salesforce_session",
+         "session"),
+        ("example.com", "sid", rig.random_text(40), None, None),
+    ]
+    for version in (None, *VERSIONS):
+        with rig.case("parameters that are credentials at some hosts only "
+                      f"({'curl, ' + version[2:] if version else 'Python requests'})"):
+            for n, (host, name, value, found, kind) in enumerate(wanted):
+                value = value[:-6] + rig.random_text(4) + value[-2:]	# another one each time
+                query = urllib.parse.urlencode({"a": n, name: value, "z": "end"})
+                place.get(place.url("/v1/items?" + query), version, host)
+                if found:
+                    place.seen(value, "query:" + name, kind=kind, **{"class": found})
+                else:
+                    after = rig.token()	# by then it would have been told
+                    place.curl("--http1.1", "-H", f"X-Api-Key: {after}")
+                    place.seen(after, "x-api-key")
+                    place.unseen(value)
+
+
+def disclosures(place):
+    def part(value):
+        return base64.urlsafe_b64encode(value.encode()).decode().rstrip("=")
+    for version in VERSIONS:
+        with rig.case(f"an SD-JWT is one token, whatever of it is shown, and nothing of that is told ({version[2:]})"):
+            who = rig.random_text(12)
+            jwt = ".".join((part(json.dumps({"alg": "ES256", "typ": "dc+sd-jwt"})),
+                            part(json.dumps({"iss": "https://issuer.test", "sub": who, "exp": 1900000000})),
+                            part(rig.random_text(48))))
+            secret = rig.random_text(20)
+            shown = part(json.dumps([rig.random_text(8), "family_name", secret]))
+            for tail in ("~", f"~{shown}~"):
+                place.curl(version, "-H", f"Authorization: Bearer {jwt}{tail}")
+            uses = place.seen(jwt, "authorization", 2, length=len(jwt))
+            rig.need_equal(place.sensor.ids([f"{jwt}~{shown}~"]), [uses[0]["token"]["id"]], "what fingerprint says")
+            place.row(jwt, lambda t: t["class"] == "sd_jwt" and t.get("issuer") == "https://issuer.test")
+            place.unseen(secret, shown)
+
+
 def main():
     rig.need_root()
     place = Place(rig.work_dir("carriers"))
     cookies(place)
+    signed_urls(place)
+    parameters(place)
+    disclosures(place)
     with rig.case("the sensor ends with status 0"):
         rig.need_equal(place.sensor.stop(), 0, "status")
     rig.finish()

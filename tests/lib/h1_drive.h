@@ -58,6 +58,7 @@ struct drive_head {
 	char path[TT_PATH_LEN + 1];
 	char host[TT_HOST_LEN + 1];
 	char mcp_method[TT_MCP_METHOD_LEN + 1], mcp_name[TT_MCP_NAME_LEN + 1];
+	char public_id[TT_PUBLIC_LEN + 1];
 	struct drive_said said;
 	struct tt_cred cred[TT_CREDS_MAX];
 };
@@ -386,6 +387,7 @@ static inline void drive_keep_head(struct drive *v, int dir)
 		memcpy(to->host, h->host, h->host_len);
 		memcpy(to->mcp_method, h->mcp_method, h->mcp_method_len);
 		memcpy(to->mcp_name, h->mcp_name, h->mcp_name_len);
+		memcpy(to->public_id, h->public_id, h->public_len);
 		to->method_len = h->method_len;
 		memcpy(to->method, h->method, h->method_len);
 	}

@@ -262,7 +262,7 @@ static void expect_withheld(int flags)
 
 	if (e->flags != flags)
 		fail_msg("flags %d, not %d: %s", e->flags, flags, token);
-	expect_ids(e, strlen(token));
+	expect_ids(e, flags & TT_CLAIMS_SD ? strcspn(token, "~") : strlen(token));
 	expect_text(e, "", 0);
 }
 
@@ -385,8 +385,50 @@ static void disclosures(void **state)
 	bearer();
 	e = only(&drive.told);
 	assert_int_equal(e->flags, TT_CLAIMS_SD);
-	expect_ids(e, strlen(token));
+	expect_ids(e, strchr(token, '~') - token);
 	expect_text(e, token, signed_len);
+}
+
+/* However much of it is shown, and with whatever proof that its holder has the key, it is one token. */
+static void one_token_whatever_is_disclosed(void **state)
+{
+	static const char *const shown[] = {
+		"~", "~WyJzYWx0IiwibmFtZSIsIngiXQ~", "~d1~d2~eyJ0eXAiOiJrYitqd3QifQ.eyJub25jZSI6IjEifQ.c2ln",
+		"~WyJzYWx0LXdpdGgtbW9yZS10aGFuLXNpeHR5LWZvdXItYnl0ZXMiLCJuYW1lIiwieHh4eHh4eHh4eHh4eHh4eHh4eHh4In0~",
+	};
+	static char bare[TEXT_MAX], line[2 * TEXT_MAX];
+	uint64_t id[2];
+
+	make(HEADER, PAYLOAD, JWT_SIGNATURE);
+	strcpy(bare, token);
+	fingerprint(bare, strlen(bare), id);
+	for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++) {
+		size_t len = snprintf(line, sizeof(line), "GET /?token=%s%s HTTP/1.1\r\nHost: h\r\n"
+				      "Authorization: DPoP \"%s%s\"\r\n\r\n", bare, shown[i], bare, shown[i]);
+
+		for (size_t cut = 0; cut < len; cut++) {
+			h1_setup(NULL);
+			drive.poison = cut & 1 ? '~' : '.';
+			feed(&drive, DRIVE_CLIENT, line, cut);
+			feed(&drive, DRIVE_CLIENT, line + cut, len - cut);
+			expect_counts(1, 0);
+			assert_int_equal(head_at(0)->creds, 2);
+			for (int k = 0; k < 2; k++) {
+				assert_memory_equal(head_at(0)->cred[k].token, id, 16);
+				assert_int_equal(head_at(0)->cred[k].length, strlen(bare));
+				assert_string_equal(class_name(head_at(0)->cred[k].class_id), "jwt");
+			}
+		}
+	}
+	/* What only looks like one is whole. */
+	h1_setup(NULL);
+	snprintf(token, sizeof(token), "eyJhbGciOiJ9.a~b.c");
+	bearer();
+	expect_cred(0, 0, token, "authorization", "bearer");
+	h1_setup(NULL);
+	snprintf(token, sizeof(token), "a.b.c~d");
+	bearer();
+	expect_cred(0, 0, token, "authorization", "bearer");
 }
 
 /* ---- long ones ---- */
@@ -443,6 +485,7 @@ int main(void)
 		cmocka_unit_test(other_things),
 		cmocka_unit_test_setup(encrypted, h1_setup),
 		cmocka_unit_test_setup(disclosures, h1_setup),
+		cmocka_unit_test_setup(one_token_whatever_is_disclosed, h1_setup),
 		cmocka_unit_test(longest),
 	};
 

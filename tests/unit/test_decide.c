@@ -69,6 +69,24 @@ static void decisions(void **state)
 		{"jwt", 400, "x-amz-security-token", NULL, "", "jwt", "oauth_access", "medium"},
 		{NULL, 30, "authorization", "bearer", "", "opaque", "", "low"},
 		{NULL, 30, "mcp-session-id", NULL, "", "mcp_session", "session", "low"},
+		{"hex64", 64, "x-amz-signature", NULL, "minio.local", "aws_presigned", "signed_url", "low"},
+		{NULL, 28, "signature", NULL, "b.s3.amazonaws.com", "aws_presigned", "signed_url", "low"},
+		{NULL, 344, "signature", NULL, "d1.cloudfront.net", "cloudfront_signed_url", "signed_url", "low"},
+		{NULL, 14, "key-pair-id", NULL, "cdn.example.com", "cloudfront_key_pair", "key_id", "low"},
+		{"aws_key_long", 20, "x-amz-credential", NULL, "b.s3.amazonaws.com", "aws_key_long", "key_id", "high"},
+		{NULL, 10, "x-amz-credential", NULL, "minio.local", "opaque", "key_id", "low"},
+		{NULL, 512, "x-goog-signature", NULL, "storage.googleapis.com", "gcp_signed_url", "signed_url", "low"},
+		{NULL, 44, "sig", NULL, "a.blob.core.windows.net", "azure_sas", "signed_url", "low"},
+		{NULL, 43, "sig", NULL, "p.westeurope.logic.azure.com", "azure_sas", "signed_url", "low"},
+		{NULL, 56, "code", NULL, "f.azurewebsites.net", "azure_functions_key", "api_key", "low"},
+		{"gcp_api_key", 39, "key", NULL, "maps.googleapis.com", "gcp_api_key", "api_key", "high"},
+		/* told by its bytes, wherever it stands */
+		{"gcp_api_key", 39, "key", NULL, "example.com", "gcp_api_key", "api_key", "medium"},
+		{"jwt", 400, "auth", NULL, "a.firebaseio.com", "jwt", "oauth_access", "high"},
+		{"hex40", 40, "auth", NULL, "a.firebaseio.com", "firebase_secret", "client_secret", "low"},
+		{"jwt", 400, "assertion", NULL, "", "jwt", "oauth_access", "high"},
+		{NULL, 600, "samlresponse", NULL, "", "saml", "session", "low"},
+		{"salesforce_session", 112, "sid", NULL, "a.my.salesforce.com", "salesforce_session", "session", "high"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -102,6 +120,47 @@ static void checksum_and_placeholder(void **state)
 	class_decide(&cred, NULL, NULL, "", &v);
 	assert_string_equal(v.class_name, "");
 	assert_int_equal(v.confidence, CONFIDENCE_NONE);
+}
+
+/* A name like "key" or "code" alone says nothing. */
+static void parameters_that_are_none(void **state)
+{
+	static const struct {
+		const char *said;
+		uint32_t len;
+		const char *carrier, *host;
+	} cases[] = {
+		{NULL, 30, "key", "maps.googleapis.com"},
+		{NULL, 39, "key", "example.com"},
+		{"uuid", 36, "key", "maps.googleapis.com"},
+		{"hex32", 32, "key", "example.com"},
+		{"jwt", 400, "key", "example.com"},
+		{NULL, 20, "code", "example.com"},
+		{NULL, 56, "code", "example.com"},
+		{"jwe", 900, "code", "f.azurewebsites.net"},
+		{NULL, 700, "code", "f.azurewebsites.net"},
+		{NULL, 44, "sig", "example.com"},
+		{NULL, 4, "sig", "a.blob.core.windows.net"},
+		{NULL, 28, "signature", "example.com"},
+		{NULL, 28, "signature", ""},
+		{NULL, 5, "auth", "a.firebaseio.com"},
+		{"jwt", 400, "auth", "example.com"},
+		{NULL, 4, "assertion", "example.com"},
+		{NULL, 8, "samlresponse", "example.com"},
+		{NULL, 32, "sid", "example.com"},
+		{NULL, 4, "key-pair-id", "example.com"},
+		{NULL, 20, "idx", "example.com"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct tt_cred cred = {.length = cases[i].len};
+		struct verdict v;
+
+		cred.class_id = cases[i].said ? row(cases[i].said, cases[i].len) : 0;
+		class_decide(&cred, header(cases[i].carrier), NULL, cases[i].host, &v);
+		if (!v.none)
+			fail_msg("%s at %s: %s", cases[i].carrier, cases[i].host, v.class_name);
+	}
 }
 
 /* The id is put together here from an account's number, the other way round. */
@@ -247,6 +306,7 @@ static int others_places(uint16_t id, uint16_t other)
 		if (strcmp(name, c->name) == 0)
 			continue;
 		if (is_plain(c) || (strcmp(name, "opaque") != 0 && strcmp(name, "generic_sk") != 0 &&
+				    strcmp(name, "generic_param") != 0 &&
 				    (!said || strcmp(name, said->name) != 0) && !at_home(name, &p)))
 			fail_msg("%s at %s: %s", c->name, where, name);
 	}
@@ -273,6 +333,7 @@ int main(void)
 		cmocka_unit_test(decisions),
 		cmocka_unit_test(checksum_and_placeholder),
 		cmocka_unit_test(account_of_a_key),
+		cmocka_unit_test(parameters_that_are_none),
 		cmocka_unit_test(all_pairs),
 	};
 

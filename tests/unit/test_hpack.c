@@ -454,6 +454,33 @@ static void size_updates(void **state)
 	expect_broken();
 }
 
+/* What signs a URL and what it signs with: read, by its entry, and in pieces. */
+static void signed_urls(void **state)
+{
+	static const char key[] = "AKIA" "QQQQQQQQQQQQQQQQ", mac[] = "0123456789abcdef0123456789abcdef"
+				  "0123456789abcdef0123456789abcdef";
+	static const char path[] = "/b/o?X-Amz-Credential=AKIA" "QQQQQQQQQQQQQQQQ%2F20261126%2Feu-west-1%2Fs3%2Faws4_request"
+				   "&X-Amz-Signature=0123456789abcdef0123456789abcdef" "0123456789abcdef0123456789abcdef";
+
+	for (int huffman = 0; huffman < 2; huffman++) {
+		setup(state);
+		for (int again = 0; again < 2; again++) {
+			h2w_indexed(&block, 2);
+			h2w_indexed(&block, 7);
+			if (again)
+				h2w_indexed(&block, 62);
+			else
+				h2w_value(&block, H2W_ADD, 4, path, huffman);
+			h2w_value(&block, H2W_PLAIN, 1, "b.s3.amazonaws.com", huffman);
+			request();
+			assert_string_equal(h2_only_head()->path, "/b/o");
+			assert_int_equal(h2_only_head()->creds, 2);
+			h2_expect_cred(h2_only_head(), 0, key, "query:x-amz-credential", NULL);
+			h2_expect_cred(h2_only_head(), 1, mac, "query:x-amz-signature", NULL);
+		}
+	}
+}
+
 /* ---- cookies ---- */
 
 #define COOKIE 32	/* in the static table */
@@ -766,7 +793,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(rfc_examples), T(rfc_example_responses), T(integers), T(integers_that_are_none),
 		T(huffman_that_is_none), T(every_byte), T(long_strings),
-		T(each_representation_is_one_token), T(entries_of_every_kind), T(name_of_an_entry),
+		T(each_representation_is_one_token), T(entries_of_every_kind), T(name_of_an_entry), T(signed_urls),
 		T(eviction), T(exact_fit), T(entry_larger_than_the_table), T(name_of_the_evicted), T(size_updates),
 		T(cookies), T(many_cookies), T(cut_cookies), T(memo_of_cookies), T(memo), T(memo_into_the_table), T(memo_of_a_cut_string), T(unseen_entries),
 		T(unseen_entries_of_two_connections), T(unseen_pseudo_fields),

@@ -116,6 +116,72 @@ static void the_same_in_the_query(void **state)
 	expect_note(0, TT_DROP_empty_cred);
 }
 
+/* Made up, in pieces. */
+#define KEY_ID "AKIA" "QQQQQQQQQQQQQQQQ"
+#define HEX64 "0123456789abcdef0123456789abcdef" "0123456789abcdef0123456789abcdef"
+#define SAS "AbCdEfGhIjKlMnOpQrStUvWxYz0123456789" "AbCdEf/="
+
+static const struct {
+	const char *target, *cred[3], *carrier[3], *public_id;
+} queries[] = {
+	/* URLs that are signed: what signs, and what it signs with; as S3, GCS, CloudFront, Azure have them */
+	{ "/b/o?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=" KEY_ID "%2F20261126%2Feu-west-1%2Fs3%2Faws4_request"
+	  "&X-Amz-Date=20261126T080000Z&X-Amz-Expires=3600&X-Amz-SignedHeaders=host&X-Amz-Security-Token=IQoJ%2Bb3%3D"
+	  "&X-Amz-Signature=" HEX64,
+	  { KEY_ID, "IQoJ+b3=", HEX64 },
+	  { "query:x-amz-credential", "query:x-amz-security-token", "query:x-amz-signature" }, KEY_ID },
+	{ "/b/o?x-amz-credential=" KEY_ID "/20261126/eu-west-1/s3/aws4_request;x-amz-signature=" HEX64,
+	  { KEY_ID, HEX64 }, { "query:x-amz-credential", "query:x-amz-signature" }, KEY_ID },
+	{ "/b/o?X-Amz-Credential=" KEY_ID "#", { KEY_ID }, { "query:x-amz-credential" }, KEY_ID },
+	{ "/b/o?X-Amz-Credential=" KEY_ID "%2", { NULL }, { NULL }, "" },
+	{ "/b/o?X-Goog-Credential=sa%40p.iam.gserviceaccount.com%2F20261126&X-Goog-Signature=" HEX64,
+	  { HEX64 }, { "query:x-goog-signature" }, "" },
+	{ "/o?AWSAccessKeyId=" KEY_ID "&Signature=aB0%2Bc%2Fd%3D&Expires=1", { KEY_ID, "aB0+c/d=" },
+	  { "query:awsaccesskeyid", "query:signature" }, KEY_ID },
+	{ "/o?Expires=1&Signature=aB0-c~d__&Key-Pair-Id=K2ABCDEFGHIJKL", { "aB0-c~d__", "K2ABCDEFGHIJKL" },
+	  { "query:signature", "query:key-pair-id" }, "" },
+	{ "/c/o?sv=2024-11-04&se=2026-11-27&sr=b&sp=r&sig=AbCdEfGhIjKlMnOpQrStUvWxYz0123456789AbCdEf%2F%3D",
+	  { SAS }, { "query:sig" }, "" },
+	/* a token that is a URL of its own is whole */
+	{ "/?token=k8s-aws-v1.aHR0cHM6Ly9zdHMuZXhhbXBsZS8_QWN0aW9uPUdldENhbGxlcklkZW50aXR5JlgtQW16",
+	  { "k8s-aws-v1.aHR0cHM6Ly9zdHMuZXhhbXBsZS8_QWN0aW9uPUdldENhbGxlcklkZW50aXR5JlgtQW16" },
+	  { "query:token" }, "" },
+};
+#define QUERIES (sizeof(queries) / sizeof(queries[0]))
+
+static void expect_query(size_t i)
+{
+	const struct drive_head *h = head_at(0);
+	uint8_t creds = 0;
+
+	for (size_t k = 0; k < 3 && queries[i].cred[k]; k++)
+		creds++;
+	if (h->creds != creds)
+		fail_msg("%s: %u credentials", queries[i].target, h->creds);
+	for (size_t k = 0; k < creds; k++)
+		expect_cred(0, k, queries[i].cred[k], queries[i].carrier[k], NULL);
+	assert_string_equal(h->public_id, queries[i].public_id);
+}
+
+/* Cut at every byte. */
+static void signed_urls(void **state)
+{
+	char text[1024];
+
+	for (size_t i = 0; i < QUERIES; i++) {
+		size_t len = snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: h\r\n\r\n", queries[i].target);
+
+		for (size_t cut = 0; cut < len; cut++) {
+			h1_setup(state);
+			drive.poison = cut & 1 ? '/' : '&';
+			feed(&drive, DRIVE_CLIENT, text, cut);
+			feed(&drive, DRIVE_CLIENT, text + cut, len - cut);
+			assert_int_equal(drive.heads_len, 1);
+			expect_query(i);
+		}
+	}
+}
+
 static void words_quotes_and_blanks(void **state)
 {
 	static const struct {
@@ -347,6 +413,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		H1_TEST(one_token_one_fingerprint),
 		H1_TEST(the_same_in_the_query),
+		H1_TEST(signed_urls),
 		H1_TEST(words_quotes_and_blanks),
 		H1_TEST(notes),
 		H1_TEST(macs_are_no_credentials),
