@@ -232,11 +232,10 @@ static __always_inline __u32 h2_have_payload(const struct h2_work *x)
 
 static __always_inline __u64 h2_word(const struct h2_work *x, __u32 offset)
 {
-	__u64 at = x->pos - x->base + offset, word;
+	__u64 at = x->pos - x->base + offset;
 
 	H1_MASK(at, H2_WINDOW - 1);
-	__builtin_memcpy(&word, x->in + at, 8);
-	return word;
+	return load8(x->in + at);
 }
 
 static __always_inline void h2_take(struct h2_work *x, __u32 n)

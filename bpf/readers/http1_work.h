@@ -341,11 +341,10 @@ static __always_inline void h1_value_start(struct h1_work *w, __u8 state)
 /* The eight bytes of the window at w->pos + 8 * i. */
 static __always_inline __u64 h1_word(const struct h1_work *w, __u32 i)
 {
-	__u64 at = w->pos - w->base + 8 * i, word;
+	__u64 at = w->pos - w->base + 8 * i;
 
 	H1_MASK(at, H1_WINDOW - 1);
-	__builtin_memcpy(&word, w->buf + at, 8);
-	return word;
+	return load8(w->buf + at);
 }
 
 #endif

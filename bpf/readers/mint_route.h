@@ -8,11 +8,8 @@
 
 static __always_inline __u64 mint_word_at(const __u8 *bytes, __u64 at)
 {
-	__u64 word;
-
 	H1_MASK(at, 255);
-	__builtin_memcpy(&word, bytes + at, 8);
-	return word;
+	return load8(bytes + at);
 }
 
 /* The first n of a word's bytes. */

@@ -7,11 +7,7 @@
 #ifndef TT_READERS_SIPHASH_H
 #define TT_READERS_SIPHASH_H
 
-#include <linux/types.h>
-
-#ifndef __always_inline
-#define __always_inline inline __attribute__((always_inline))
-#endif
+#include "load.h"
 
 /* Index masks that the compiler can't prove away and older verifiers can't do without. */
 #ifdef __bpf__
