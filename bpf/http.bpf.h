@@ -112,12 +112,17 @@ __weak __noinline int http_step(__u32 slot)
 		http_ask_name(slot);
 		return s->w.ask == H1_ASK_HEADER ? known_ask(slot) : RUN_ON;
 	case H1_NOTE:
+		s->repeat.from = 0;
 		return drop(s->w.reason);
+	case H1_FIELDS:
+		return repeat_ask(slot);
 	case H1_CLAIMS:
 		return claims_ask(slot);
 	case H1_HEAD:
 		if (s->known.from)
 			known_keep(slot, 4);
+		if (s->repeat.from)
+			repeat_keep(slot);
 		return http_head(slot);
 	case H1_SPAN:
 		return http_span(slot);
@@ -139,6 +144,10 @@ __weak __noinline int http_pump(__u32 slot)
 
 		if (s->reader == READ_H2)
 			r = h2_one(slot);
+		else if (s->reader == READ_H1)
+			r = http_step(slot);
+		else if (s->reader == READ_REPEAT)
+			r = repeat_one(slot);
 		else if (s->reader == READ_CLASS)
 			r = http_class_one(slot);
 		else if (s->reader == READ_KNOWN)
@@ -418,6 +427,7 @@ __weak __noinline int http_open(__u32 slot)
 	claims_restart(&s->w.c);
 	s->x.bodies = c->minting;
 	s->known.from = 0;
+	s->repeat.from = 0;
 	s->partial.conn = c->id;
 	s->partial.dir = s->dir;
 	s->reader = READ_H1;

@@ -10,7 +10,7 @@
 #ifndef TT_KNOWN_BPF_H
 #define TT_KNOWN_BPF_H
 
-#include "head.bpf.h"
+#include "repeat.bpf.h"
 
 #define KNOWN_MIN 64		/* shorter values are read as quickly */
 #define KNOWN_MAX 16384
@@ -31,8 +31,6 @@ struct {
 	__type(key, struct known_key);
 	__type(value, struct known);
 } knowns __weak SEC(".maps");
-
-volatile __u16 known_epoch __weak = 0;
 
 static __always_inline void known_mix(struct known_hash *h, __u64 word)
 {
@@ -183,7 +181,10 @@ __weak __noinline int known_hit(__u32 slot)
 	h1_value_start(&s->w, H1_S_SKIP);
 	s->w.h.made = s->known.row.cred;
 	s->w.answer.flags = 0;
-	return h1_cred_add(&s->w) == H1_NOTE ? drop(s->w.reason) : RUN_ON;
+	if (h1_cred_add(&s->w) != H1_NOTE)
+		return RUN_ON;
+	s->repeat.from = 0;
+	return drop(s->w.reason);
 }
 
 /* A step of the hash. */

@@ -43,7 +43,7 @@ __weak __noinline int said_hash_step(__u32 slot, __u32 from, __u32 to)
 		__u64 word, n = at;
 
 		H1_MASK(n, 1023);
-		word = load8(s->w.h.said.text + n);
+		word = load_word(s->w.h.said.text + n);
 		if (at + 8 > to)
 			word &= (1ULL << (8 * (to - at) & 63)) - 1;
 		hash = tt_name_mix(hash, word);

@@ -43,6 +43,7 @@ enum {
 	READ_CLAIMS,	/* on a JWT that one of them has met */
 	READ_CLASS,		/* none: what class is it? */
 	READ_KNOWN,		/* none: is it the last value again? */
+	READ_REPEAT,		/* none: are the fields those of the last head? */
 };
 
 /* known.bpf.h: a value's hash; what a value with it is. */
@@ -68,6 +69,30 @@ struct known_work {
 	struct known row;
 };
 
+/* repeat.bpf.h: the fields of a direction's last head, and what they said. */
+struct repeat {
+	__u64 hash[2];
+	__u64 length;		/* struct h1_head's members of the same names */
+	__u32 len;		/* bytes */
+	__u8 whole;		/* 0: only len is known */
+	__u8 flags, use_flags, creds, host_len;
+	__u8 pad_[7];
+	struct tt_cred cred[TT_CREDS_MAX];
+	__u8 host[TT_HOST_LEN];
+	__u64 check;		/* of what is before it, as in struct known */
+	__u64 misses;
+};
+
+/* The fields being read. */
+struct repeat_work {
+	__u32 from;		/* where they begin in the input; 0 = not to be kept */
+	__u32 len, left;	/* of what is compared: len 0 = nothing */
+	__u32 pad_;
+	struct siphash sip;
+	__u64 hash[2];
+	struct repeat row;
+};
+
 struct scratch {
 	struct h1_work w;
 	struct h2_work x;
@@ -88,6 +113,7 @@ struct scratch {
 	struct tt_class_val tries;
 	__u32 asker;		/* READ_* that goes on when the class is known */
 	struct known_work known;
+	struct repeat_work repeat;
 	struct tt_ev_use use;
 	struct tt_ev_status status;
 	struct tt_ev_said said;
@@ -197,6 +223,7 @@ static __always_inline void scratch_release(struct scratch *s)
 	asm volatile("" ::: "memory");
 	__builtin_memset(s->w.h.carry, 0, sizeof(struct h1_head) - __builtin_offsetof(struct h1_head, carry));
 	__builtin_memset(&s->prefix, 0, sizeof(s->prefix));
+	__builtin_memset(&s->repeat.sip, 0, sizeof(s->repeat.sip));
 	scratch_wipe_claims(&s->w.c);
 	if (s->used_h2) {
 		asm volatile("" ::: "memory");

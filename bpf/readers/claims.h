@@ -77,7 +77,7 @@ static __always_inline void claims_store(struct claims *c, __u64 at, __u64 word)
 		at = TT_CLAIMS_TEXT_MAX;
 	SIP_MASK(at, 2 * TT_CLAIMS_TEXT_MAX - 1);
 	if (at <= TT_CLAIMS_TEXT_MAX)
-		store8(c->ev.text + at, word);
+		store_word(c->ev.text + at, word);
 }
 
 /* Eight bytes of a credential, of which `at` were there before. What is not kept from its first byte
@@ -178,7 +178,7 @@ static __always_inline __u64 claims_text(const struct claims *c)
 	__u64 at = c->at;
 
 	SIP_MASK(at, TT_CLAIMS_TEXT_MAX - 1);
-	return load8(c->ev.text + at);
+	return load_word(c->ev.text + at);
 }
 
 /* Anything else than six bits in the eight bytes? */

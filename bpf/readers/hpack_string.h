@@ -380,7 +380,7 @@ static __always_inline int hp_eat(struct h1_work *w, struct h2_work *x)
 		x->at++;
 		return H2_NEXT;
 	}
-	word = load8(w->buf + at);
+	word = load_word(w->buf + at);
 	for (int i = 0; i < HP_EAT_BYTES && left; i++, left--, x->at++, word >>= 8) {
 		if (w->h.name_len < 255)
 			h1_name_put(&w->h, word);
@@ -408,7 +408,7 @@ static __always_inline int hp_scan(struct h1_work *w, struct h2_work *x)
 		bad = w->buf[0] != '/' && w->buf[0] != '*';
 	H1_MASK(at, H1_WINDOW - 1);
 	for (int i = 0; i < H1_WORDS && left; i++) {
-		word = load8(w->buf + at);
+		word = load_word(w->buf + at);
 		if (left < 8)
 			word |= ~0ULL << (8 * left);
 		bad |= hp_below(word, limit);

@@ -235,7 +235,7 @@ static __always_inline __u64 h2_word(const struct h2_work *x, __u32 offset)
 	__u64 at = x->pos - x->base + offset;
 
 	H1_MASK(at, H2_WINDOW - 1);
-	return load8(x->in + at);
+	return load_word(x->in + at);
 }
 
 static __always_inline void h2_take(struct h2_work *x, __u32 n)

@@ -12,6 +12,8 @@
  *     H1_FILL    the window is used up: load the next bytes at w->pos (or stop: no more input)
  *     H1_ASK     a name or a prefix has to be looked up: put the answer into w->answer
  *     H1_NOTE    something was not reported, the reason is in w->reason; call again
+ *     H1_FIELDS  what counts of a start line was read; at w->pos begin the fields, or a reason phrase before
+ *                them. Call again
  *     H1_HEAD    a head is complete: take it, then call h1_body()
  *     H1_CLAIMS  w->c.ev.token looks like a JWT: if its claims are not known yet, claims_step() until
  *                that has an answer (claims.h); call again
@@ -180,7 +182,7 @@ static __always_inline int h1_step_start_line(struct h1_work *w, __u8 c, __u64 w
 {
 	switch (w->d.state) {
 	case H1_S_START:
-		return h1_start(w, c);
+		return h1_start(w, c, word, have);
 	case H1_S_METHOD:
 		return h1_method(w, c);
 	case H1_S_TARGET:

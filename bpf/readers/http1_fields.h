@@ -262,7 +262,7 @@ static __always_inline int h1_host(struct h1_work *w, __u8 c, __u64 word, __u32 
 
 	if (have >= 8 && !odd && i + 8 <= TT_HOST_LEN) {
 		H1_MASK(i, H1_HOST_BUF - 1);
-		store8(h->host + i, word);
+		store_word(h->host + i, word);
 		h->host_len += 8;
 		w->pos += 8;
 		return H1_NEXT;

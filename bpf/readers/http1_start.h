@@ -34,18 +34,6 @@ static __always_inline void h1_head_init(struct h1_head *h)
 	h->idx = 0;
 }
 
-static __always_inline int h1_start(struct h1_work *w, __u8 c)
-{
-	if (c == '\r' || c == '\n') {
-		w->pos++;
-		return H1_NEXT;
-	}
-	h1_head_init(&w->h);
-	w->head_at = w->pos;
-	w->d.state = H1_S_METHOD;
-	return H1_NEXT;
-}
-
 #define H1_WORD_HTTP 0x50545448ULL		/* "HTTP", first byte lowest */
 #define H1_WORD_HEAD 0x44414548ULL		/* "HEAD" */
 #define H1_WORD_PRI 0x495250ULL			/* "PRI": begins the preface of HTTP/2 (RFC 9113, 3.4) */
@@ -101,6 +89,26 @@ static __always_inline int h1_method(struct h1_work *w, __u8 c)
 	h->method[i] = c;
 	h->method_len++;
 	return H1_NEXT;
+}
+
+/* A method of up to seven letters and its blank at once; whether there is one. */
+static __always_inline int h1_method_word(struct h1_work *w, __u64 word)
+{
+	__u64 mark = h1_zero_bytes(word ^ 0x2020202020202020ULL), below, letters;
+	__u32 n = h1_first_mark(mark) & 7;
+
+	if (!mark || !n)
+		return 0;
+	below = (1ULL << (8 * n)) - 1;
+	letters = (word & below) | (0x4141414141414141ULL & ~below);
+	if ((letters | (letters + 0x2525252525252525ULL) | ~(letters + 0x3f3f3f3f3f3f3f3fULL)) &
+	    0x8080808080808080ULL)
+		return 0;
+	w->h.method_word = word & below;
+	w->h.method_len = n;
+	store_word(w->h.method, word & below);
+	w->pos += n + 1;
+	return 1;
 }
 
 static __always_inline void h1_segment_start(struct h1_head *h)
@@ -433,21 +441,43 @@ static __always_inline __u8 h1_version_char(__u32 i)
 	return H1_WORD_VERSION >> (8 * (i & 7));
 }
 
+/* A version to its last digit? */
+static __always_inline int h1_is_version(__u64 word)
+{
+	return (word & 0xffffffffffffffULL) == H1_WORD_VERSION && h1_digit(word >> 56);
+}
+
 static __always_inline int h1_line_end(struct h1_work *w, __u8 c)
 {
 	w->pos++;
 	if (c == '\n') {
 		w->h.value_state = H1_S_SKIP;
 		w->d.state = H1_S_LINE;
-		return H1_NEXT;
+		return H1_FIELDS;
 	}
 	return c == '\r' || c == ' ' ? H1_NEXT : h1_bad(w, TT_DROP_bad_request_line);
+}
+
+/* The rest of a request's start line as nearly all have it: the version, CR, LF. */
+static __always_inline int h1_version_line(struct h1_work *w, __u64 word)
+{
+	struct h1_head *h = &w->h;
+
+	w->pos += 10;
+	h->version = 10 + ((word >> 56) - '0');
+	h->flags |= H1_F_STARTED;
+	h->value_state = H1_S_SKIP;
+	w->d.kind = H1_REQUESTS;
+	w->d.state = H1_S_LINE;
+	return H1_FIELDS;
 }
 
 static __always_inline int h1_version(struct h1_work *w, __u8 c, __u64 word, __u32 have)
 {
 	struct h1_head *h = &w->h;
 
+	if (have >= 10 && !h->idx && h1_is_version(word) && (h1_word(w, 1) & 0xffff) == 0x0a0d)
+		return h1_version_line(w, word);
 	if (have >= 8 && !h->idx && (word & 0xffffffffffffffULL) == H1_WORD_VERSION) {
 		h->idx = 7;
 		w->pos += 7;
@@ -500,6 +530,50 @@ static __always_inline int h1_rstatus(struct h1_work *w, __u8 c)
 	w->d.kind = H1_RESPONSES;
 	h->value_state = H1_S_SKIP;
 	w->d.state = H1_S_SKIP;	/* the reason phrase */
+	return H1_FIELDS;
+}
+
+/* A version, a blank, three digits: `after` has what follows the version. */
+static __always_inline int h1_is_status(__u64 word, __u64 after)
+{
+	return h1_is_version(word) && (__u8)after == ' ' && h1_digit(after >> 8) && h1_digit(after >> 16) &&
+	       h1_digit(after >> 24);
+}
+
+/* A status line to its reason phrase, at once. */
+static __always_inline int h1_status_line(struct h1_work *w, __u64 word, __u64 after)
+{
+	struct h1_head *h = &w->h;
+
+	w->pos += 12;
+	h->version = 10 + ((word >> 56) - '0');
+	h->flags |= H1_F_STARTED;
+	h->status = 100 * ((__u8)(after >> 8) - '0') + 10 * ((__u8)(after >> 16) - '0') +
+		    ((__u8)(after >> 24) - '0');
+	if (h->status < 100)
+		return h1_bad(w, TT_DROP_bad_status_line);
+	h->idx = 3;
+	w->d.kind = H1_RESPONSES;
+	h->value_state = H1_S_SKIP;
+	w->d.state = H1_S_SKIP;	/* the reason phrase */
+	return H1_FIELDS;
+}
+
+/* ---- the beginning ---- */
+
+static __always_inline int h1_start(struct h1_work *w, __u8 c, __u64 word, __u32 have)
+{
+	if (c == '\r' || c == '\n') {
+		w->pos++;
+		return H1_NEXT;
+	}
+	h1_head_init(&w->h);
+	w->head_at = w->pos;
+	w->d.state = H1_S_METHOD;
+	if (have >= 12 && w->d.kind != H1_REQUESTS && h1_is_status(word, h1_word(w, 1)))
+		return h1_status_line(w, word, h1_word(w, 1));
+	if (have >= 8 && w->d.kind != H1_RESPONSES && h1_method_word(w, word))
+		return h1_method_end(w);
 	return H1_NEXT;
 }
 

@@ -18,7 +18,8 @@
 #define H1_RUN_MAX 20		/* so many token characters in a row are taken for a secret */
 #define H1_HEX_MAX 16
 
-enum h1_result { H1_NEXT, H1_FILL, H1_ASK, H1_NOTE, H1_HEAD, H1_BAD, H1_H2, H1_CLAIMS, H1_SPAN, H1_SAID };
+enum h1_result { H1_NEXT, H1_FILL, H1_ASK, H1_NOTE, H1_HEAD, H1_BAD, H1_H2, H1_CLAIMS, H1_SPAN, H1_SAID,
+		 H1_FIELDS };
 
 /* How HTTP/2 begins; with H1_H2 in http1.digits. */
 enum h2_beginning {
@@ -344,7 +345,7 @@ static __always_inline __u64 h1_word(const struct h1_work *w, __u32 i)
 	__u64 at = w->pos - w->base + 8 * i;
 
 	H1_MASK(at, H1_WINDOW - 1);
-	return load8(w->buf + at);
+	return load_word(w->buf + at);
 }
 
 #endif

@@ -365,7 +365,7 @@ static __always_inline int h2_header(struct h1_work *w, struct h2_work *x)
 	struct h2 *f = &x->f;
 	__u64 word;
 
-	word = load8(f->bytes);
+	word = load_word(f->bytes);
 	if (!f->sure && !h2_frame_usual(word, f->bytes[8]) && f->bytes[3] != H2_CONTINUATION)
 		return h2_bad(x, TT_DROP_bad_frame);
 	f->left = f->bytes[0] << 16 | f->bytes[1] << 8 | f->bytes[2];
@@ -398,7 +398,7 @@ static __always_inline int h2_collect(struct h1_work *w, struct h2_work *x)
 		return H2_FILL;
 	word = h2_word(x, 0);
 	if (f->state == H2_S_HEADER && !f->got && have >= H2_FRAME_HEADER) {
-		store8(f->bytes, word);
+		store_word(f->bytes, word);
 		f->bytes[8] = h2_word(x, 8);
 		x->pos += H2_FRAME_HEADER;
 		return h2_header(w, x);

@@ -132,9 +132,9 @@ static __always_inline void inflate_put_word(struct inflate *z, __u64 word, __u3
 
 	H1_MASK(at, INFLATE_WINDOW - 1);
 	keep = n >= 8 ? 0 : ~0ULL << (8 * (n & 7));
-	old = load8(z->window + at);
+	old = load_word(z->window + at);
 	word = (old & keep) | (word & ~keep);
-	store8(z->window + at, word);
+	store_word(z->window + at, word);
 	z->out += n;
 	z->left -= n;
 }
@@ -173,7 +173,7 @@ static __always_inline int inflate_copy(struct inflate *z)
 			n = z->distance;
 		if (n > INFLATE_WINDOW - from)
 			n = INFLATE_WINDOW - from;
-		word = load8(z->window + from);
+		word = load_word(z->window + from);
 		inflate_put_word(z, word, n);
 		if (inflate_were_put(z, INFLATE_S_SYMBOL))
 			break;

@@ -113,7 +113,7 @@ static __always_inline void inflate_refill(struct inflate *z)
 	if (n > have)
 		n = have;
 	H1_MASK(at, INFLATE_INPUT - 1);
-	word = load8(z->in + at);
+	word = load_word(z->in + at);
 	word &= (1ULL << (8 * (n & 7))) - 1;
 	z->acc |= word << (z->bits & 63);
 	z->bits += 8 * n;

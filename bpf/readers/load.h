@@ -17,7 +17,7 @@ struct load_bytes {
 	__u8 byte[8];
 } __attribute__((may_alias));
 
-static __always_inline __u64 load8(const void *from)
+static __always_inline __u64 load_word(const void *from)
 {
 	__u64 word;
 
@@ -29,7 +29,7 @@ static __always_inline __u64 load8(const void *from)
 	return word;
 }
 
-static __always_inline void store8(void *to, __u64 word)
+static __always_inline void store_word(void *to, __u64 word)
 {
 #ifdef __bpf__
 	asm("*(u64 *)(%1 + 0) = %2" : "=m"(*(struct load_bytes *)to) : "r"(to), "r"(word));

@@ -202,7 +202,7 @@ static __always_inline int mint_json_words(struct h1_work *w, struct mint_body *
 			continue;
 		if (at < TT_CARRY_LEN) {
 			H1_MASK(at, H1_CARRY_BUF - 8);
-			store8(h->carry + at, word);
+			store_word(h->carry + at, word);
 		}
 		h->dots += h1_dots(word);
 		siphash_put8(&h->sip, word);

@@ -9,7 +9,7 @@
 static __always_inline __u64 mint_word_at(const __u8 *bytes, __u64 at)
 {
 	H1_MASK(at, 255);
-	return load8(bytes + at);
+	return load_word(bytes + at);
 }
 
 /* The first n of a word's bytes. */

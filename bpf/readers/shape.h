@@ -29,7 +29,7 @@ H1_UNROLL
 		if (at >= len)
 			break;
 		H1_MASK(at, TT_CARRY_LEN - 1);
-		word = load8(w->h.carry + at);
+		word = load_word(w->h.carry + at);
 		/* Bytes behind the end count as the first one of the word. */
 		beyond = len - at < 8 ? ~0ULL << (8 * (len - at) & 63) : 0;
 		word = (word & ~beyond) | ((word & 0xff) * H1_ONES & beyond);

@@ -287,7 +287,7 @@ static __always_inline int h1_cred_first(struct h1_head *h, __u64 word)
 	}
 	if (i < TT_CARRY_LEN) {
 		H1_MASK(i, H1_CARRY_BUF - 1);
-		store8(h->carry + i, word);
+		store_word(h->carry + i, word);
 	}
 	return 1;
 }

@@ -531,6 +531,7 @@ static inline void drive_feed(struct drive *v, int dir, const void *data, size_t
 			v->broken = "no end of steps";
 		switch (drive_step(w)) {
 		case H1_NEXT:
+		case H1_FIELDS:
 			break;
 		case H1_FILL:
 			more = drive_fill(v, bytes);

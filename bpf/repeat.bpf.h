@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * On a kept connection of HTTP/1 most of a head comes again: all but the start line, and of answers what
+ * changes each second. So of each direction a hash of the last head's fields is kept, from behind the start
+ * line to the empty line, with what was made of them: fields with the same hash say the same, and are
+ * not read. Fields that differ cost the hash, and after a few in a row nothing.
+ *
+ * The hash is a SipHash under a key of this run, over 64 bytes at least. Nobody who sends heads can make
+ * two with one hash; who reads the tables, and so has the key, learns of the bytes no more than a fingerprint
+ * would tell.
+ */
+#ifndef TT_REPEAT_BPF_H
+#define TT_REPEAT_BPF_H
+
+#include "head.bpf.h"
+#include "http1.bpf.h"
+
+#define REPEAT_MIN 64
+#define REPEAT_MAX 16384
+#define REPEAT_MISSES 4		/* in a row: these fields change all the time, ... */
+#define REPEAT_PAUSE 64		/* ... and are looked at again after so many heads */
+#define REPEAT_WORDS (H1_WINDOW / 8)
+
+struct repeat_key {
+	__u64 conn;
+	__u32 dir;
+	__u32 epoch;		/* known_epoch: what was kept under older tables is gone */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct repeat_key);
+	__type(value, struct repeat);
+} repeats __weak SEC(".maps");
+
+volatile __u16 known_epoch __weak = 0;
+
+static __always_inline void repeat_key_of(const struct scratch *s, struct repeat_key *key)
+{
+	key->conn = s->partial.conn;
+	key->dir = s->dir;
+	key->epoch = known_epoch;
+}
+
+/* LRU rows may be read while they are given to another. */
+static __always_inline __u64 repeat_check(const struct repeat *r, __u64 conn)
+{
+	const __u64 *word = (const __u64 *)r;
+	__u64 sum = conn ^ conf_mask[3];
+
+#pragma clang loop unroll(full)
+	for (int i = 0; i < __builtin_offsetof(struct repeat, check) / 8; i++)
+		sum = (sum ^ word[i]) * 0x9e3779b97f4a7c15ULL + (sum >> 32);
+	return sum;
+}
+_Static_assert(__builtin_offsetof(struct repeat, check) % 8 == 0, "repeat_check() goes by words");
+
+/* ---- keeping ---- */
+
+/* Does all that the fields told of this head stand in a row? */
+static __always_inline int repeat_fits(const struct scratch *s)
+{
+	const struct h1_head *h = &s->w.h;
+
+	if (s->w.d.kind == H1_RESPONSES)
+		return !h->saying && !h->creds;
+	return !h->public_len && !h->mcp_method_len && !h->mcp_name_len && h->host_len <= TT_HOST_LEN;
+}
+
+static __always_inline void repeat_take(struct scratch *s, struct repeat *r)
+{
+	struct h1_head *h = &s->w.h;
+
+	r->hash[0] = s->repeat.hash[0];
+	r->hash[1] = s->repeat.hash[1];
+	r->length = h->length;
+	r->flags = h->flags;
+	r->use_flags = h->use_flags;
+	r->whole = 1;
+	if (s->w.d.kind == H1_RESPONSES)
+		return;
+	r->creds = h->creds;
+	r->host_len = h->host_len;
+	__builtin_memcpy(r->host, h->host, TT_HOST_LEN);
+	__builtin_memcpy(r->cred, h->cred, sizeof(r->cred));
+}
+
+/* A head is over that was read. */
+__weak __noinline int repeat_keep(__u32 slot)
+{
+	struct scratch *s = scratch_get(slot);
+	struct repeat_key key = {};
+	struct repeat *r, *old;
+	__u32 len;
+
+	if (!s)
+		return RUN_ON;
+	r = &s->repeat.row;
+	len = s->w.pos - s->repeat.from;
+	s->repeat.from = 0;
+	if (len < REPEAT_MIN || len > REPEAT_MAX || !repeat_fits(s))
+		return RUN_ON;
+	repeat_key_of(s, &key);
+	old = bpf_map_lookup_elem(&repeats, &key);
+	__builtin_memset(r, 0, sizeof(*r));
+	r->len = len;
+	if (old)
+		r->misses = old->misses + 1;
+	if (s->repeat.len == len && r->misses < REPEAT_MISSES)
+		repeat_take(s, r);
+	r->check = repeat_check(r, key.conn);
+	/* Without it the next head is read: no loss. */
+	bpf_map_update_elem(&repeats, &key, r, BPF_ANY);
+	return RUN_ON;
+}
+
+/* ---- recognising ---- */
+
+/* A start line was read. Are the fields behind it perhaps those of the last head? */
+__weak __noinline int repeat_ask(__u32 slot)
+{
+	struct scratch *s = scratch_get(slot);
+	struct h1_head *h;
+	struct repeat_key key = {};
+	struct repeat *r;
+
+	if (!s)
+		return RUN_ON;
+	h = &s->w.h;
+	s->repeat.from = 0;
+	s->repeat.len = 0;
+	if (h->creds || h->public_len || (s->w.d.kind == H1_REQUESTS && h->host_len))
+		return RUN_ON;
+	repeat_key_of(s, &key);
+	r = bpf_map_lookup_elem(&repeats, &key);
+	if (r && r->misses >= REPEAT_MISSES) {
+		r->misses = r->misses < REPEAT_PAUSE ? r->misses + 1 : 0;
+		return RUN_ON;
+	}
+	s->repeat.from = s->w.pos;
+	if (!r || s->w.pos + r->len > s->w.total || r->len < REPEAT_MIN || r->len > REPEAT_MAX)
+		return RUN_ON;
+	s->repeat.len = r->len;
+	s->repeat.left = r->len;
+	/* What the fields are taken for depends on this, too. */
+	siphash_init(&s->repeat.sip, conf_mask[0], conf_mask[1]);
+	siphash_word(&s->repeat.sip, h->flags | (__u64)h->use_flags << 8 | (__u64)s->w.d.kind << 16 |
+					     (__u64)!!s->w.heads << 24 | (__u64)r->len << 32);
+	s->reader = READ_REPEAT;
+	return RUN_ON;
+}
+
+/* It is to be read after all. */
+static __always_inline int repeat_miss(struct scratch *s)
+{
+	s->w.pos = s->repeat.from;
+	if (s->w.pos < s->w.base || s->w.pos >= s->w.base + s->w.fill) {
+		s->w.base = s->w.pos;
+		s->w.fill = 0;
+	}
+	s->reader = READ_H1;
+	return RUN_ON;
+}
+
+/* Takes what the fields say from the row. */
+static __always_inline int repeat_give(struct scratch *s)
+{
+	const struct repeat *r = &s->repeat.row;
+	struct h1_head *h = &s->w.h;
+
+	s->reader = READ_H1;
+	s->repeat.from = 0;
+	h->length = r->length;
+	h->flags = r->flags;
+	h->use_flags = r->use_flags;
+	s->w.d.state = H1_S_HEAD_END;
+	if (s->w.d.kind == H1_RESPONSES)
+		return 1;
+	h->creds = r->creds;
+	h->host_len = r->host_len;
+	__builtin_memcpy(h->host, r->host, TT_HOST_LEN);
+	__builtin_memcpy(h->cred, r->cred, sizeof(r->cred));
+	return 1;
+}
+
+/* All was hashed. */
+__weak __noinline int repeat_same(__u32 slot)
+{
+	struct scratch *s = scratch_get(slot);
+	struct repeat_key key = {};
+	struct repeat *r;
+
+	if (!s)
+		return 0;
+	siphash_final(&s->repeat.sip, s->repeat.hash);
+	repeat_key_of(s, &key);
+	r = bpf_map_lookup_elem(&repeats, &key);
+	if (!r || r->hash[0] != s->repeat.hash[0] || r->hash[1] != s->repeat.hash[1])
+		return 0;
+	s->repeat.row = *r;
+	if (!s->repeat.row.whole || s->repeat.row.hash[0] != s->repeat.hash[0] ||
+	    s->repeat.row.check != repeat_check(&s->repeat.row, key.conn))
+		return 0;
+	if (r->misses)
+		r->misses = 0;
+	return repeat_give(s);
+}
+
+/* One round for each word: as in SipHash-1-3, which is meant for comparing. */
+static __always_inline void repeat_word(struct siphash *h, __u64 word)
+{
+	h->v3 ^= word;
+	siphash_round(h);
+	h->v0 ^= word;
+}
+
+/* A step of the hash: what of the fields is in the window. */
+__weak __noinline int repeat_hash(__u32 slot)
+{
+	struct scratch *s = scratch_get(slot);
+	__u32 left, have;
+	struct siphash h;
+	__u64 word;
+
+	if (!s)
+		return RUN_STOP;
+	left = s->repeat.left;
+	have = s->w.fill - (s->w.pos - s->w.base);
+	if (have < left && have < 8) {
+		if (http_load(s) != RUN_ON)
+			return RUN_STOP;
+		have = s->w.fill;
+	}
+	h = s->repeat.sip;
+	for (int i = 0; i < REPEAT_WORDS && left >= 8 && have >= 8; i++) {
+		repeat_word(&h, h1_word(&s->w, 0));
+		s->w.pos += 8;
+		left -= 8;
+		have -= 8;
+	}
+	if (left && left < 8 && have >= left) {
+		word = h1_word(&s->w, 0) & ~0ULL >> (64 - 8 * left);
+		repeat_word(&h, word);
+		s->w.pos += left;
+		left = 0;
+	}
+	s->repeat.sip = h;
+	s->repeat.left = left;
+	return RUN_ON;
+}
+
+__weak __noinline int repeat_one(__u32 slot)
+{
+	struct scratch *s = scratch_get(slot);
+
+	if (!s)
+		return RUN_STOP;
+	if (repeat_hash(slot) != RUN_ON)
+		return repeat_miss(s);
+	if (s->repeat.left)
+		return RUN_ON;
+	return repeat_same(slot) ? http_head(slot) : repeat_miss(s);
+}
+
+#endif
