@@ -26,6 +26,7 @@ static const struct size {
 	{"texts", PER_CONNECTION, 1, 2},
 	{"streams", PER_CONNECTION, 1, 1},
 	{"knowns", PER_CONNECTION, 1, 2},
+	{"repeats", PER_CONNECTION, 1, 2},
 	{"encrypters", PER_CONNECTION, 1, 1},
 	{"told", PER_CONNECTION, 1, 1},
 	{"said_told", PER_CONNECTION, 1, 1},
