@@ -4,6 +4,7 @@
 #define TT_HEAD_BPF_H
 
 #include "emit.bpf.h"
+#include "readers/route.h"
 #include "readers/shape.h"
 
 enum { RUN_ON, RUN_STOP };
@@ -59,8 +60,69 @@ __weak __noinline int http_ask_name(__u32 slot)
 }
 _Static_assert((int)H1_ASK_HEADER == TT_NAME_HEADER && (int)H1_ASK_PARAM == TT_NAME_PARAM &&
 		       (int)H1_ASK_SCHEME == TT_NAME_SCHEME && (int)H1_ASK_COOKIE == TT_NAME_COOKIE &&
-		       (int)H1_ASK_SET_COOKIE == TT_NAME_SET_COOKIE,
+		       (int)H1_ASK_SET_COOKIE == TT_NAME_SET_COOKIE && (int)H1_ASK_ROUTE == TT_NAME_ROUTE,
 	       "http_ask_name() takes one for the other");
+
+__weak __noinline int http_route_try(__u32 slot, __u32 id)
+{
+	struct tt_path_rule *r = bpf_map_lookup_elem(&path_rules, &id);
+	struct scratch *s = scratch_get(slot);
+
+	if (!r || !s || !h1_route_fits(&s->w.h, r))
+		return 0;
+	s->w.answer.id = id;
+	s->w.answer.length = r->lead_len;
+	return 1;
+}
+
+/* Is the segment one that stands where a secret stands? */
+__weak __noinline int http_ask_route(__u32 slot)
+{
+	struct scratch *s = scratch_get(slot);
+	__u32 first, rules;
+
+	if (!s)
+		return RUN_STOP;
+	http_ask_name(slot);
+	first = s->w.answer.id;
+	rules = s->w.answer.length;
+	s->w.answer.id = 0;
+	s->w.answer.length = 0;
+	for (__u32 i = 0; i < TT_PATH_RULES_SAME && i < rules; i++) {
+		if (http_route_try(slot, first + i))
+			break;
+	}
+	return RUN_ON;
+}
+
+/* Of a path segment: rows that are credentials wherever they stand, then those that may stand here. */
+__weak __noinline int http_segment_rows(__u32 slot)
+{
+	struct scratch *s = scratch_get(slot);
+	struct tt_path_rule *r;
+	__u32 id;
+	__u64 n;
+
+	if (!s)
+		return 0;
+	id = s->w.h.route;
+	r = bpf_map_lookup_elem(&path_rules, &id);
+	if (!r)
+		return 0;
+	s->w.h.carrier = r->carrier;
+	n = s->tries.sure < TT_CLASS_TRIES - TT_PATH_CLASSES ? s->tries.sure : TT_CLASS_TRIES - TT_PATH_CLASSES;
+	for (int i = 0; i < TT_PATH_CLASSES; i++) {
+		__u64 at = n;
+
+		if (!r->class_id[i])
+			break;
+		H1_MASK(at, TT_CLASS_TRIES - 1);
+		s->tries.row[at] = r->class_id[i];
+		n++;
+	}
+	s->tries.rows = n;
+	return 0;
+}
 
 /* Characters of what is asked for, from its `start`th on. */
 __weak __noinline int http_scan(__u32 slot, __u32 start)
@@ -102,8 +164,12 @@ __weak __noinline int http_ask_class(__u32 slot)
 	__builtin_memcpy(s->prefix.prefix, s->w.h.carry, TT_PREFIX_LEN);
 	val = bpf_map_lookup_elem(&classes, &s->prefix);
 	if (!val)
-		return 0;
+		return 0;	/* never: the empty prefix has rows */
 	__builtin_memcpy(&s->tries, val, sizeof(s->tries));
+	if (s->w.ask == H1_ASK_SEGMENT)
+		http_segment_rows(slot);
+	if (!s->tries.rows)
+		return 0;
 	s->tried = 0;
 	s->asker = s->reader;
 	s->reader = READ_CLASS;

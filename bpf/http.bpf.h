@@ -107,8 +107,10 @@ __weak __noinline int http_step(__u32 slot)
 	case H1_H2:
 		return http_to_reader2(slot);
 	case H1_ASK:
-		if (s->w.ask == H1_ASK_CLASS)
+		if (s->w.ask == H1_ASK_CLASS || s->w.ask == H1_ASK_SEGMENT)
 			return http_ask_class(slot);
+		if (s->w.ask == H1_ASK_ROUTE)
+			return http_ask_route(slot);
 		http_ask_name(slot);
 		return s->w.ask == H1_ASK_HEADER ? known_ask(slot) : RUN_ON;
 	case H1_NOTE:
@@ -415,6 +417,7 @@ __weak __noinline int http_open(__u32 slot)
 	s->w.head_at = 0;
 	s->w.key[0] = conf_kernel_key[0];
 	s->w.key[1] = conf_kernel_key[1];
+	s->w.routes = conf_path_routes;
 	s->x.base = 0;
 	s->x.fill = 0;
 	s->x.pos = 0;

@@ -286,6 +286,13 @@ struct {
 	__type(value, struct tt_class_row);
 } class_rows __weak SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, TT_PATH_RULES_MAX);
+	__type(key, __u32);
+	__type(value, struct tt_path_rule);
+} path_rules __weak SEC(".maps");
+
 /* Processes that are never watched: tokentrail's own. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

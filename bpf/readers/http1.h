@@ -195,8 +195,14 @@ static __always_inline int h1_step_start_line(struct h1_work *w, __u8 c, __u64 w
 		return h1_authority(w, c);
 	case H1_S_PATH:
 		return h1_path(w, c);
+	case H1_S_ROUTE_ASKED:
+		return h1_route_asked(w);
 	case H1_S_SEGMENT_ASKED:
 		return h1_segment_asked(w, c);
+	case H1_S_SEGMENT_HASH:
+		return h1_segment_hash(w);
+	case H1_S_SEGMENT_CRED:
+		return h1_segment_cred(w, c);
 	case H1_S_QNAME:
 		return h1_qname(w, c);
 	case H1_S_QNAME_ASKED:

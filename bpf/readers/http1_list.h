@@ -72,6 +72,7 @@ static __always_inline int h1_list_name_asked(struct h1_work *w)
 		h1_cred_start(w, H1_V_LEAD);
 		h->carrier = w->answer.id;
 		h->list = 1;
+		h->unsure = w->answer.length;
 		h->value_state = H1_S_CRED;
 	}
 	w->d.state = h->value_state;

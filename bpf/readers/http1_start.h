@@ -6,6 +6,7 @@
 #ifndef TT_READERS_HTTP1_START_H
 #define TT_READERS_HTTP1_START_H
 
+#include "route.h"
 #include "unwrap.h"
 
 /* ---- method, target, path ---- */
@@ -119,7 +120,7 @@ static __always_inline void h1_segment_start(struct h1_head *h)
 	h->segment_hex = 0;
 	h->segment = 0;
 	h->dots = 0;
-	h->idx = 0;
+	h->escape = 0;
 }
 
 static __always_inline void h1_path_put(struct h1_head *h, __u8 c)
@@ -141,7 +142,7 @@ static __always_inline int h1_target(struct h1_work *w, __u8 c)
 
 	if (c == '/') {
 		h->flags |= H1_F_STARTED;
-		h->segment_len = 0;
+		h->depth = 0;
 		h1_segment_start(h);
 		w->d.state = H1_S_PATH;
 		return H1_NEXT;
@@ -212,6 +213,7 @@ static __always_inline int h1_authority(struct h1_work *w, __u8 c)
 	if (c == '/' || c == '?' || c == '#') {
 		if (h->flags & H1_F_CONNECT)
 			return h1_bad(w, TT_DROP_bad_request_line);
+		h->depth = 0;
 		h1_segment_start(h);
 		w->d.state = H1_S_PATH;
 		return H1_NEXT;
@@ -230,39 +232,17 @@ static __always_inline int h1_authority(struct h1_work *w, __u8 c)
 	return H1_NEXT;
 }
 
-/* The segment's last byte was read: is it one that has to be hidden? */
-static __always_inline int h1_segment_end(struct h1_work *w)
+/* ---- segments of a path ---- */
+
+/* The byte that ended a segment: what follows? */
+static __always_inline int h1_segment_next(struct h1_work *w, __u8 c)
 {
 	struct h1_head *h = &w->h;
 
-	if (h->segment_len && !(h->segment & H1_P_OTHER))
-		h->segment |= H1_P_SECRET;	/* a number */
-	w->answer.id = 0;
-	w->answer.flags = 0;
-	w->d.state = H1_S_SEGMENT_ASKED;
-	/* The shortest class is longer than 8; asking costs a trie lookup. */
-	if ((h->segment & H1_P_SECRET) || h->segment_len < 8)
-		return H1_NEXT;
-	w->ask_len = h->segment_len;
-	return h1_ask(w, H1_ASK_CLASS, H1_S_SEGMENT_ASKED);
-}
-
-static __always_inline int h1_segment_asked(struct h1_work *w, __u8 c)
-{
-	struct h1_head *h = &w->h;
-
-	if ((w->answer.flags & (TT_CLASS_SURE | TT_CLASS_ALIKE)) || (h->segment & H1_P_SECRET)) {
-		h->path_len = h->segment_start;
-		if (h->path_len < TT_PATH_LEN)	/* it was this segment that did not fit */
-			h->use_flags &= ~TT_USE_PATH_CUT;
-		h1_path_put(h, '{');
-		h1_path_put(h, '.');
-		h1_path_put(h, '.');
-		h1_path_put(h, '.');
-		h1_path_put(h, '}');
-	}
 	w->pos++;
 	if (c == '/') {
+		if (h->depth < 255)
+			h->depth++;
 		h1_path_put(h, c);
 		h1_segment_start(h);
 		w->d.state = H1_S_PATH;
@@ -276,6 +256,128 @@ static __always_inline int h1_segment_asked(struct h1_work *w, __u8 c)
 	return H1_NEXT;
 }
 
+static __always_inline __u32 h1_segment_kept(const struct h1_head *h)
+{
+	return h->segment_len < TT_CARRY_LEN ? h->segment_len : TT_CARRY_LEN;
+}
+
+/* Is it of a class that is a credential wherever it stands, or that may stand here? Of numbers, hex and UUIDs
+ * only the place could tell; the shortest class is longer than 8. */
+static __always_inline int h1_segment_class(struct h1_work *w)
+{
+	struct h1_head *h = &w->h;
+
+	w->answer.id = 0;
+	w->answer.flags = 0;
+	w->d.state = H1_S_SEGMENT_ASKED;
+	w->ask_len = h->segment & H1_P_HASHED ? h->sip.len : h->segment_len;
+	if (!h->route && (w->ask_len < 8 || !(h->segment & H1_P_WORD)))
+		return H1_NEXT;
+	return h1_ask(w, H1_ASK_SEGMENT, H1_S_SEGMENT_ASKED);
+}
+
+/* The segment's last byte was read: is it one that has to be hidden, or told? */
+static __always_inline int h1_segment_end(struct h1_work *w, __u8 c)
+{
+	struct h1_head *h = &w->h;
+	__u64 key;
+
+	if (!h->segment_len && !h->escape)
+		return h1_segment_next(w, c);
+	if (!(h->segment & H1_P_OTHER))
+		h->segment |= H1_P_SECRET;	/* a number */
+	if (h->escape)
+		h->segment |= H1_P_BAD;
+	h->route = 0;
+	key = h1_route_key(h);
+	if (!key || !(w->routes & h1_route_bit(key)))
+		return h1_segment_class(w);
+	h->name_hash = key;
+	h->name_len = 0;
+	return h1_ask(w, H1_ASK_ROUTE, H1_S_ROUTE_ASKED);
+}
+
+/* A place where a secret stands; what is in front of it in its segment goes. */
+static __always_inline int h1_route_asked(struct h1_work *w)
+{
+	struct h1_head *h = &w->h;
+	__u64 lead = w->answer.length;
+
+	h->route = w->answer.id;
+	if (h->route && lead && h->segment_len <= TT_CARRY_LEN) {
+		H1_MASK(lead, 7);
+		for (__u64 i = 0; i < TT_CARRY_LEN; i += 8)
+			store_word(h->carry + i, load_word(h->carry + i + lead));
+		h->segment_len -= lead;
+	} else if (lead) {
+		h->route = 0;	/* too long for any */
+	}
+	return h1_segment_class(w);
+}
+
+static __always_inline int h1_segment_asked(struct h1_work *w, __u8 c)
+{
+	struct h1_head *h = &w->h;
+	int placed = h->route && w->answer.id;
+
+	if ((w->answer.flags & (TT_CLASS_SURE | TT_CLASS_ALIKE)) || placed || (h->segment & H1_P_SECRET)) {
+		h->path_len = h->segment_start;
+		if (h->path_len < TT_PATH_LEN)	/* it was this segment that did not fit */
+			h->use_flags &= ~TT_USE_PATH_CUT;
+		h1_path_put(h, '{');
+		h1_path_put(h, '.');
+		h1_path_put(h, '.');
+		h1_path_put(h, '.');
+		h1_path_put(h, '}');
+	}
+	if (!((w->answer.flags & TT_CLASS_SURE) || placed) || (h->segment & H1_P_BAD))
+		return h1_segment_next(w, c);
+	/* The byte that ended it is left until it is entered: so the answer need not outlive a call. */
+	w->d.state = h->segment & H1_P_HASHED ? H1_S_SEGMENT_CRED : H1_S_SEGMENT_HASH;
+	h->segment |= H1_P_CRED;
+	return H1_NEXT;
+}
+
+/* Hashes what is kept of the segment, which most segments never need. */
+static __always_inline int h1_segment_hash(struct h1_work *w)
+{
+	struct h1_head *h = &w->h;
+	__u32 left, dots = h->dots;
+	__u64 at, word;
+
+	if (!(h->segment & H1_P_HASHED)) {
+		h1_cred_start(w, 0);
+		h->dots = dots;
+		h->segment |= H1_P_HASHED;
+	}
+	left = h1_segment_kept(h) - h->sip.len;
+	for (int i = 0; i < H1_WORDS && left >= 8; i++, left -= 8) {
+		at = h->sip.len;
+		H1_MASK(at, H1_CARRY_BUF - 1);
+		word = load_word(h->carry + at);
+		claims_keep_word(&w->c, at, word);
+		siphash_put8(&h->sip, word);
+	}
+	if (left) {
+		at = h->sip.len;
+		H1_MASK(at, H1_CARRY_BUF - 1);
+		claims_keep(&w->c, at, h->carry[at]);
+		siphash_put(&h->sip, h->carry[at]);
+		left--;
+	}
+	if (!left)
+		w->d.state = h->segment & H1_P_CRED ? H1_S_SEGMENT_CRED : H1_S_PATH;
+	return H1_NEXT;
+}
+
+static __always_inline int h1_segment_cred(struct h1_work *w, __u8 c)
+{
+	int r = h1_cred_done(w);
+
+	h1_segment_next(w, c);
+	return r;
+}
+
 /* Characters that secrets in paths are made of. */
 static __always_inline int h1_token_char(__u8 c)
 {
@@ -285,38 +387,71 @@ static __always_inline int h1_token_char(__u8 c)
 	       c == '~' || c == '%' || c == '=' || c == '+';
 }
 
-static __always_inline int h1_path(struct h1_work *w, __u8 c)
+/* A decoded byte of a segment. */
+static __always_inline void h1_segment_put(struct h1_work *w, __u8 c)
 {
 	struct h1_head *h = &w->h;
 	__u64 i = h->segment_len;
 
-	if (c == '/' || c == '?' || c == ' ' || c == '#')
-		return h1_segment_end(w);
-	if (c < ' ' || c == 127)
-		return h1_bad(w, TT_DROP_bad_request_line);
-	w->pos++;
-	if (i < TT_CARRY_LEN) {
+	if (h->segment & H1_P_HASHED) {
+		h1_cred_put(w, c);
+	} else {
 		H1_MASK(i, H1_CARRY_BUF - 1);
 		h->carry[i] = c;
+		h->dots += c == '.';
 	}
-	h->dots += c == '.';
 	if (h->segment_len < H1_HEAD_MAX)
 		h->segment_len++;
+	if (c == '@' && h->segment_len > 1)	/* an address of somebody; "@scope" is none */
+		h->segment |= H1_P_SECRET;
+}
+
+static __always_inline void h1_segment_decode(struct h1_work *w, __u8 c)
+{
+	struct h1_head *h = &w->h;
+	int digit;
+
+	if (h->escape) {
+		digit = h1_hex(c);
+		if (digit < 0)
+			h->segment |= H1_P_BAD;
+		h->base64_bits = h->base64_bits << 4 | (digit & 15);
+		if (--h->escape == 0)
+			h1_segment_put(w, h->base64_bits);
+	} else if (c == '%') {
+		h->escape = 2;
+	} else {
+		h1_segment_put(w, c);
+	}
+}
+
+static __always_inline int h1_path(struct h1_work *w, __u8 c)
+{
+	struct h1_head *h = &w->h;
+
+	if (c == '/' || c == '?' || c == ' ' || c == '#')
+		return h1_segment_end(w, c);
+	if (c < ' ' || c == 127)
+		return h1_bad(w, TT_DROP_bad_request_line);
+	if (h->segment_len >= TT_CARRY_LEN && !(h->segment & H1_P_HASHED)) {
+		w->d.state = H1_S_SEGMENT_HASH;
+		return H1_NEXT;
+	}
+	w->pos++;
+	h1_segment_decode(w, c);
 	if (!h1_digit(c))
 		h->segment |= H1_P_OTHER;
 	if (!h1_token_char(c))
 		h->segment_run = 0;
 	else if (++h->segment_run >= H1_RUN_MAX)
 		h->segment |= H1_P_SECRET;
-	if (h1_hex(c) < 0)
+	if (h1_hex(c) < 0) {
 		h->segment_hex = 0;
-	else if (++h->segment_hex >= H1_HEX_MAX)
+		if (c != '-')
+			h->segment |= H1_P_WORD;
+	} else if (++h->segment_hex >= H1_HEX_MAX) {
 		h->segment |= H1_P_SECRET;
-	if (c == '@' && h->segment_len > 1)	/* an address of somebody; "@scope" is none */
-		h->segment |= H1_P_SECRET;
-	if (c == '0' && h->idx == 2 && h->segment_len > 3)	/* "%40" is '@' too */
-		h->segment |= H1_P_SECRET;
-	h->idx = c == '%' ? 1 : c == '4' && h->idx == 1 ? 2 : 0;
+	}
 	if (h->segment & H1_P_SECRET) {		/* also stops the counters from wrapping */
 		h->segment_run = 0;
 		h->segment_hex = 0;
@@ -371,6 +506,7 @@ static __always_inline int h1_qname_asked(struct h1_work *w)
 	if (w->answer.id) {
 		h1_cred_start(w, 0);
 		w->h.carrier = w->answer.id;
+		w->h.unsure = w->answer.length;
 		/* KEY/DATE/REGION/SERVICE/aws4_request */
 		w->h.until = w->answer.unwrap == TT_UNWRAP_KEY_ID ? '/' : 0;
 		w->d.state = H1_S_QVALUE;

@@ -39,7 +39,10 @@ enum h1_state {
 	H1_S_ABSOLUTE,		/* "http://" */
 	H1_S_AUTHORITY,
 	H1_S_PATH,
+	H1_S_ROUTE_ASKED,
 	H1_S_SEGMENT_ASKED,
+	H1_S_SEGMENT_HASH,	/* what is kept of the segment is a credential, or too long to be kept whole */
+	H1_S_SEGMENT_CRED,
 	H1_S_QNAME,
 	H1_S_QNAME_ASKED,
 	H1_S_QSKIP,
@@ -136,7 +139,7 @@ struct h1_head {
 	__u32 name_len;
 	__u32 user_len;
 	__u32 head_len;		/* bytes of this head in earlier calls */
-	__u32 segment_len;	/* of the path segment being read */
+	__u32 segment_len;	/* of the path segment being read, decoded */
 	__u32 dots;		/* in the credential or path segment being read */
 	__u16 status;
 	__u16 user_class;
@@ -166,7 +169,10 @@ struct h1_head {
 	__u8 items;		/* credentials of this value, those for which there was no room too */
 	__u8 cut;		/* the credential being read is over, what follows is none of it */
 	__u8 until;		/* of a query value: it is over at this character; 0 = at none */
-	__u8 pad_[6];
+	__u8 depth;		/* slashes of the path so far */
+	__u8 route;		/* row of `path_rules` that the segment fits */
+	__u8 unsure;		/* the credential being read may be none: no claims of it */
+	__u8 pad_[3];
 	struct tt_cred made;		/* the credential made last */
 	struct tt_cred cred[TT_CREDS_MAX];
 	/* From here on lie bytes of the message, or what they can be computed back from (a name's
@@ -212,6 +218,10 @@ struct h1_head {
 /* h1_head.segment */
 #define H1_P_SECRET 1
 #define H1_P_OTHER 2		/* something that is not a digit */
+#define H1_P_WORD 4		/* something that neither a number in hex nor a UUID has */
+#define H1_P_HASHED 8		/* its hash is under way */
+#define H1_P_BAD 16		/* its percent-encoding is no such */
+#define H1_P_CRED 32		/* it is a credential */
 
 struct h1_answer {
 	__u16 id;		/* 0 = not known */
@@ -226,6 +236,8 @@ struct h1_answer {
 enum h1_ask {
 	H1_ASK_HEADER = 1, H1_ASK_PARAM, H1_ASK_SCHEME, H1_ASK_CLASS,
 	H1_ASK_COOKIE = TT_NAME_COOKIE, H1_ASK_SET_COOKIE = TT_NAME_SET_COOKIE,
+	H1_ASK_ROUTE = TT_NAME_ROUTE,	/* which row of `path_rules` the segment fits, and the length of its lead */
+	H1_ASK_SEGMENT = 16,		/* as H1_ASK_CLASS, of a path segment: the carrier is the caller's to set */
 };
 
 struct h1_work {
@@ -240,6 +252,7 @@ struct h1_work {
 	__u32 reason;		/* enum tt_drop, with H1_NOTE and H1_BAD */
 	__u32 head_at;		/* where in the input the head began; 0 = in an earlier one */
 	__u32 span_at, span_len;	/* with H1_SPAN: of the input */
+	__u64 routes;		/* h1_route_bit() of how paths begin that may have a secret in them */
 	struct h1_answer answer;
 	__u64 seen[2];		/* shape.h: characters of the credential */
 	__u32 seen_from;	/* from where on, plus 1; 0 = not looked at */

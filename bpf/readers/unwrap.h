@@ -38,16 +38,14 @@ static __always_inline void h1_cred_start(struct h1_work *w, __u8 value)
 	h->cred_flags = 0;
 	h->list = 0;
 	h->until = 0;
+	h->unsure = 0;
 	h1_name_start(h);
 }
 
 /* Two dots, and it begins as JSON in base64 does. */
 static __always_inline int h1_jwt_like(const struct h1_head *h)
 {
-	__u64 word;
-
-	__builtin_memcpy(&word, h->carry, 8);
-	return h->dots == 2 && claims_may_begin(word);
+	return h->dots == 2 && claims_may_begin(load_word(h->carry));
 }
 
 /* An SD-JWT (RFC 9901) is the JWT in front of its first '~': of what follows its holder shows what they like,
@@ -164,7 +162,7 @@ static __always_inline int h1_cred_done(struct h1_work *w)
 	h->items++;
 	if (h1_cred_add(w) == H1_NOTE)
 		return H1_NOTE;
-	return claims_begin(&w->c, &h->made, w->key) ? H1_CLAIMS : H1_NEXT;
+	return !h->unsure && claims_begin(&w->c, &h->made, w->key) ? H1_CLAIMS : H1_NEXT;
 }
 
 /* ---- the value of a credential field ---- */

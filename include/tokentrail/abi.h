@@ -33,6 +33,10 @@
 #define TT_CLASSES_MAX 1024	/* rows of the class table, those of the configuration among them */
 #define TT_CLASS_TRIES 32	/* rows that are tried for one prefix */
 #define TT_CLASS_MARKS 4
+#define TT_PATH_RULES_MAX 64	/* places in paths where a secret stands */
+#define TT_PATH_RULES_SAME 8	/* of them, whose paths begin alike */
+#define TT_PATH_WORDS 4		/* longest piece of such a path, in words */
+#define TT_PATH_CLASSES 4	/* that may stand in one place */
 
 enum tt_ev_type {
 	TT_EV_USE = 1,		/* a request head with at least one credential: struct tt_ev_use */
@@ -311,15 +315,14 @@ struct tt_mint_member_val {
 };
 
 /* LPM trie `classes`: key = prefix bits of the unwrapped credential, value = the rows of `class_rows` to
- * try, in this order. The empty prefix has those that are told without one. A key whose first byte is
- * TT_CLASS_PATH is the redacted path in front of a segment. */
+ * try, in this order. The empty prefix has those that are told without one. */
 struct tt_class_key {
 	__u32 prefix_bits;		/* struct bpf_lpm_trie_key */
 	__u8 prefix[TT_PREFIX_LEN];
 };
-#define TT_CLASS_PATH 1
 struct tt_class_val {
-	__u32 rows;
+	__u16 rows;
+	__u16 sure;			/* no row from here on is TT_CLASS_SURE */
 	__u16 row[TT_CLASS_TRIES];
 };
 /* Array `class_rows`: row = class id. What a credential of this class looks like. */
@@ -334,6 +337,20 @@ struct tt_class_row {
 	__u8 is[TT_CLASS_MARKS];	/* what stands there */
 };
 _Static_assert(sizeof(struct tt_class_row) == 32, "bump TT_ABI");
+/* Array `path_rules`: a segment of a path that is a secret; row 0: any segment that looks like one. The path
+ * begins with `prefix`, the segment follows `suffix` and begins with `lead`, which is no part of the secret. Rules
+ * whose paths have the same first bytes are neighbours; `names` (TT_NAME_ROUTE) has the first one. */
+struct tt_path_rule {
+	__u64 prefix[TT_PATH_WORDS], prefix_mask[TT_PATH_WORDS];
+	__u64 suffix[TT_PATH_WORDS], suffix_mask[TT_PATH_WORDS];
+	__u64 lead, lead_mask;
+	__u16 carrier;
+	__u16 class_id[TT_PATH_CLASSES];	/* rows of `class_rows`; 0 = no more */
+	__u8 depth;				/* how many '/' there are in front of the segment */
+	__u8 prefix_len, suffix_len, lead_len;
+	__u8 pad_[2];
+};
+_Static_assert(sizeof(struct tt_path_rule) == 16 * TT_PATH_WORDS * 2 + 16 + 16, "bump TT_ABI");
 enum tt_checksum {
 	TT_CHECKSUM_NONE,
 	TT_CHECKSUM_CRC32B62,		/* the last 6 are CRC-32 of what is between prefix and them, base 62 */
@@ -349,6 +366,7 @@ enum tt_name_space {
 	TT_NAME_SCHEME = 3,
 	TT_NAME_STATIC = 4,		/* a name of HPACK's static table: hash = its index, length = 0 */
 	TT_NAME_PATH = 5,		/* never in the table: a place that has no name */
+	TT_NAME_ROUTE = 9,		/* how paths begin that have a secret in them: hash = the first bytes, length = 0 */
 	TT_NAME_COOKIE = 6,
 	TT_NAME_SET_COOKIE = 7,		/* a session cookie that an answer sets */
 };
@@ -369,7 +387,8 @@ struct tt_name_key {
 struct tt_name_val {
 	__u16 id;			/* carrier row, or scheme row for TT_NAME_SCHEME */
 	__u8 unwrap;			/* enum tt_unwrap, or enum tt_control (readers/fields.h) */
-	__u8 length;			/* TT_NAME_STATIC: of the name */
+	__u8 length;			/* TT_NAME_STATIC: of the name; TT_NAME_ROUTE: so many rules; TT_NAME_PARAM,
+					 * TT_NAME_COOKIE: 1 = at some hosts only it is a credential */
 	__u8 pad_[4];
 };
 

@@ -84,7 +84,7 @@ static int id_of(struct convert *c, const __u64 fingerprint[2], uint32_t length,
 static void set_carrier(char to[static sizeof(((struct use *)NULL)->carrier)], const struct carrier *carrier)
 {
 	const char *space = carrier_prefix(carrier->space);
-	size_t before = strlen(space), len = strlen(carrier->name);
+	size_t before = strlen(space), len = carrier->space == TT_NAME_PATH ? 0 : strlen(carrier->name);
 	const size_t room = sizeof(((struct use *)NULL)->carrier) - 1;
 
 	if (before + len > room)

@@ -20,6 +20,7 @@
 #include "tokens/class.h"
 #include "tokens/mint_rules.h"
 #include "tokens/names.h"
+#include "tokens/routes.h"
 #include "tokentrail.skel.h"
 
 #define COVER_BATCH 256 /* rows; fewer than that hash to one bucket */
@@ -100,6 +101,7 @@ static int fill_settings(struct bpf_sensor *sensor, const struct config *config,
 		return -EIO;
 	conf->conf_scratch_mask = slots(sensor) - 1;
 	conf->conf_plain = config->plain;
+	conf->conf_path_routes = routes_filter();
 	conf->conf_started_ns = boottime_ns();
 	conf->conf_wake_bytes = (uint32_t)(config->ring_bytes / WAKE_PART);
 	return 0;
@@ -240,6 +242,13 @@ static int fill_names(struct bpf_sensor *sensor)
 	return table_end(&t, &sensor->names, names_each(put_name, &t));
 }
 
+static int put_path_rule(uint32_t id, const struct tt_path_rule *rule, void *data)
+{
+	const struct tokentrail *skel = data;
+
+	return bpf_map_update_elem(bpf_map__fd(skel->maps.path_rules), &id, rule, BPF_ANY) < 0 ? -errno : 0;
+}
+
 struct mint_fill {
 	const struct tokentrail *skel;
 	struct table keys;
@@ -279,7 +288,9 @@ static int fill_tables(struct bpf_sensor *sensor)
 {
 	int r;
 
-	r = fill_classes(sensor);
+	r = routes_each(put_path_rule, sensor->skel);
+	if (r >= 0)
+		r = fill_classes(sensor);
 	if (r >= 0)
 		r = fill_names(sensor);
 	return r < 0 ? r : fill_mints(sensor);

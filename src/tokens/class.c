@@ -93,12 +93,26 @@ static size_t ids_end(void)
 	return token_classes_count + own_count;
 }
 
+static bool is_path(const struct token_class *c)
+{
+	return c->prefix[0] == CLASS_PATH;
+}
+
+bool class_is_at(uint16_t id, const char *place)
+{
+	const struct token_class *c = class_get(id);
+
+	return c && is_path(c) && strcmp(c->prefix + 1, place) == 0;
+}
+
 /* The row, if it is one that the kernel compares credentials with now. */
 static const struct token_class *pattern(size_t id)
 {
 	const struct token_class *c = class_get((uint16_t)id);
 
 	if (!c || c->told_of)
+		return NULL;
+	if (is_path(c))	/* its place's rule has it */
 		return NULL;
 	if (id > token_classes_count && !own_state[id - 1 - token_classes_count].in_force)
 		return NULL;
@@ -126,19 +140,15 @@ static void allow_chars(__u64 bits[2], const char *chars)
 	}
 }
 
-static bool is_path(const struct token_class *c)
-{
-	return c->prefix[0] == TT_CLASS_PATH;
-}
-
 static uint8_t class_flags(const struct token_class *c)
 {
 	uint8_t flags = 0;
 
 	if (strcmp(c->kind, "key_id") == 0)
 		flags |= TT_CLASS_PUBLIC;
-	else if (is_path(c) || (strlen(c->prefix) > 2 && c->where[0] != '!' && (c->min_len >= 20 || strlen(c->prefix) > 5) &&
-				strcmp(c->kind, "placeholder") != 0 && strcmp(c->provider, "any") != 0))
+	else if (!is_path(c) && strlen(c->prefix) > 2 && c->where[0] != '!' &&
+		 (c->min_len >= 20 || strlen(c->prefix) > 5) && strcmp(c->kind, "placeholder") != 0 &&
+		 strcmp(c->provider, "any") != 0)
 		flags |= TT_CLASS_SURE;
 	/* A JWT is one wherever it stands. */
 	if (c->prefix[0] && c->dots && strcmp(c->provider, "any") == 0)
@@ -182,16 +192,17 @@ static void add_rows_of(struct tt_class_val *val, const char *prefix, size_t len
 }
 
 /* The longest prefix is asked first, then what fits of the shorter ones; of one prefix the user's rows come
- * first. A place in a path has nothing to fall back to. */
+ * first. */
 static void rows_of(const char *prefix, struct tt_class_val *ret_val)
 {
 	*ret_val = (struct tt_class_val){0};
 	for (size_t len = strlen(prefix) + 1; len-- > 0;) {
-		if (prefix[0] == TT_CLASS_PATH && len < strlen(prefix))
-			break;
 		add_rows_of(ret_val, prefix, len, true);
 		add_rows_of(ret_val, prefix, len, false);
 	}
+	for (uint16_t i = 0; i < ret_val->rows; i++)
+		if (class_flags(class_get(ret_val->row[i])) & TT_CLASS_SURE)
+			ret_val->sure = i + 1;
 }
 
 /* Is this the first row of its prefix? */
@@ -509,7 +520,8 @@ bool class_own(size_t i, const char **ret_name, const char **ret_spec)
 
 const char *carrier_prefix(enum tt_name_space space)
 {
-	return space == TT_NAME_PARAM ? "query:" : space == TT_NAME_COOKIE ? "cookie:" : "";
+	return space == TT_NAME_PARAM ? "query:" : space == TT_NAME_COOKIE ? "cookie:" :
+	       space == TT_NAME_PATH  ? "path" : "";
 }
 
 const struct carrier *carrier_get(uint16_t id)

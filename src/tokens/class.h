@@ -13,11 +13,13 @@
 
 #include <tokentrail/abi.h>
 
+#define CLASS_PATH 1	/* token_class.prefix[0]: what follows is the name of a carrier of the space `path` */
+
 struct token_class {
 	const char *name;	/* github_pat_classic */
 	const char *provider;
 	const char *kind;	/* api_key, oauth_access, ...; "" = its carrier says */
-	const char *prefix;	/* at most TT_PREFIX_LEN bytes; "" = none; see TT_CLASS_PATH */
+	const char *prefix;	/* at most TT_PREFIX_LEN bytes; "" = none; CLASS_PATH and a place in paths */
 	/* Not NULL: no pattern of the kernel's, but a class that `where` tells: names of the classes that
 	 * the kernel may have said, "*" = none or one without prefix. */
 	const char *told_of;
@@ -33,6 +35,8 @@ struct token_class {
 /* Row of a class id; NULL for 0 and for ids that no row has. */
 const struct token_class *class_get(uint16_t id);
 size_t class_count(void);	/* the built-in ones have ids 1..class_count() */
+/* Is it one that stands at this place in paths? */
+bool class_is_at(uint16_t id, const char *place);
 /* The i-th of those with told_of; NULL: there are no more. */
 const struct token_class *class_told(size_t i);
 
@@ -71,8 +75,8 @@ bool class_own(size_t i, const char **ret_name, const char **ret_spec);
 int class_check(const char *name, const char *spec, const char **ret_why);
 
 struct carrier {
-	enum tt_name_space space;	/* TT_NAME_HEADER, TT_NAME_PARAM or TT_NAME_COOKIE */
-	const char *name;	/* lower case; as written for parameters and cookies */
+	enum tt_name_space space;	/* TT_NAME_HEADER, TT_NAME_PARAM, TT_NAME_COOKIE or TT_NAME_PATH */
+	const char *name;	/* lower case; as written for parameters and cookies; of paths see carriers.tsv */
 	enum tt_unwrap unwrap;
 	const char *kind;	/* of a credential whose class does not say; "" = not known */
 	/* Hosts where it is one for sure; elsewhere it may be anything, or with ! in front it is none (decide.c);
@@ -80,7 +84,7 @@ struct carrier {
 	const char *where;
 };
 
-/* What stands before the name in records: "query:", "cookie:". */
+/* What stands before the name in records: "query:", "cookie:"; "path" stands for itself. */
 const char *carrier_prefix(enum tt_name_space space);
 
 const struct carrier *carrier_get(uint16_t id);

@@ -170,7 +170,8 @@ static const char *kind_of(const struct seen *s, const struct token_class *c)
 	return s->carrier ? s->carrier->kind : "";
 }
 
-/* What stands where a credential may stand: is it one? A parameter that is one at some hosts only is of a class
+/* What stands where a credential may stand: is it one? A path that has a webhook's shape at another host has none;
+ * a parameter that is one at some hosts only is of a class
  * that is known there, or of a provider's by its bytes; nothing is concluded from a name like "key" alone. */
 static bool is_one(const struct seen *s, const struct token_class *c)
 {
@@ -203,7 +204,8 @@ void class_decide(const struct tt_cred *cred, const struct carrier *carrier, con
 	c = said;
 	if (c && c->where[0] == '!' && !where_fits(&s, c->where))
 		c = find_other(&s, c);
-	told = find_told(&s, c);
+	/* In a path it is one of those that stand there, or none. */
+	told = carrier && carrier->space == TT_NAME_PATH ? NULL : find_told(&s, c);
 	if (told)
 		c = told;
 	ret_verdict->kind = kind_of(&s, c);

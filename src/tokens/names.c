@@ -8,6 +8,7 @@
 
 #include "tokens/class.h"
 #include "tokens/names.h"
+#include "tokens/routes.h"
 #include "tokens/tables.h"
 
 static const struct {
@@ -107,12 +108,20 @@ struct names_put {
 	void *data;
 };
 
+/* Such a thing may be no credential at all, which only user space can tell. */
+static bool depends_on_host(const struct carrier *c)
+{
+	return c->where[0] == '!' && strcmp(c->where, "!*") != 0;
+}
+
 static int names_one(const struct names_put *p, enum tt_name_space space, const char *name,
 		     uint16_t id, uint8_t unwrap)
 {
 	struct tt_name_key key = { .space = space, .length = strlen(name) };
 	struct tt_name_val val = { .id = id, .unwrap = unwrap };
 
+	if (space == TT_NAME_PARAM || space == TT_NAME_COOKIE)
+		val.length = depends_on_host(carrier_get(id));
 	key.hash = tt_name_hash(name, key.length);
 	return p->put(&key, &val, p->data);
 }
@@ -187,6 +196,16 @@ static int names_cookie_put(const struct names_put *p, size_t i)
 	return r;
 }
 
+/* How paths begin that have a secret in them. */
+static int names_route(uint64_t key, uint32_t first, uint32_t count, void *data)
+{
+	const struct names_put *p = data;
+	const struct tt_name_key name = { .space = TT_NAME_ROUTE, .hash = key };
+	const struct tt_name_val val = { .id = (uint16_t)first, .length = (uint8_t)count };
+
+	return p->put(&name, &val, p->data);
+}
+
 int names_each(int (*put)(const struct tt_name_key *key, const struct tt_name_val *val, void *data),
 	       void *data)
 {
@@ -204,9 +223,13 @@ int names_each(int (*put)(const struct tt_name_key *key, const struct tt_name_va
 	for (uint16_t id = carrier_next(0); r >= 0 && id; id = carrier_next(id)) {
 		const struct carrier *c = carrier_get(id);
 
+		if (c->space == TT_NAME_PATH)
+			continue;
 		r = c->space == TT_NAME_COOKIE ? names_sent_cookie(&p, c->name, id) :
 						 names_one(&p, c->space, c->name, id, c->unwrap);
 	}
+	if (r >= 0)
+		r = routes_keys(names_route, (void *)&p);
 	for (size_t id = 1; r >= 0 && id <= scheme_count(); id++) {
 		const struct scheme *s = scheme_get(id);
 

@@ -67,8 +67,10 @@ function class_row(    len, key) {
 		bad("provider '" $2 "' is empty or has odd characters")
 	if (!($3 in kinds))
 		bad("unknown kind '" $3 "'")
-	if ($4 !~ /^[!-~]+$/ || len > 24)
+	if ($4 !~ /^[!-~]+$/ || ($4 !~ /^path:/ && len > 24))
 		bad("prefix '" $4 "' is not up to 24 visible characters")
+	if ($4 ~ /^path:/)
+		place_line[substr($4, 6)] = FNR
 	if (!number($5) || !number($6) || $5 + 0 > $6 + 0)
 		bad("lengths " $5 ".." $6 " are not a range within 1..65535")
 	else if ($4 !~ /^path:/ && $5 + 0 < len)
@@ -97,14 +99,20 @@ function class_row(    len, key) {
 function carrier_row(    key) {
 	if (!fields(5))
 		return
-	key = $1 " " tolower($2)
+	key = $1 " " ($1 == "path" ? $2 : tolower($2))
 	if (key in name_line)
 		bad($1 " '" $2 "' stands in line " name_line[key] " already")
 	name_line[key] = FNR
-	if (($1 == "cookie" ? tolower($2) : $2) !~ /^[a-z0-9!#$%&'*+.^_`|~-]+$/ || length($2) > 48)
+	if ($1 == "path") {
+		if ($2 !~ /^((\/([a-z0-9A-Z_-]+|\*))*\/[a-z]*)?[{][}]$/ || length($2) > 48)
+			bad("place '" $2 "' is not up to 48 characters as /name/*/{}")
+		else if ($2 != "{}" && !($2 in place_line))
+			bad("place '" $2 "' has no class")
+		place_used[$2] = 1
+	} else if (($1 == "cookie" ? tolower($2) : $2) !~ /^[a-z0-9!#$%&'*+.^_`|~-]+$/ || length($2) > 48)
 		bad("name '" $2 "' is not 1 to 48 lower-case field name characters")
 	if (!($1 in allowed))
-		bad("space '" $1 "' is not header, param, cookie or scheme")
+		bad("space '" $1 "' is not header, param, cookie, path or scheme")
 	else if (index(allowed[$1], " " $3 " ") == 0)
 		bad("unwrap '" $3 "' is not one of" allowed[$1] "for a " $1)
 	else if ($1 == "scheme")
@@ -138,6 +146,7 @@ BEGIN {
 	allowed["header"] = " scheme whole "
 	allowed["param"] = " percent key_id "
 	allowed["cookie"] = " whole "
+	allowed["path"] = " percent "
 	allowed["scheme"] = " whole basic none "
 }
 
@@ -149,6 +158,12 @@ file == 2 { carrier_row() }
 END {
 	if (!failed && (!class_rows || !carrier_rows || !scheme_rows)) {
 		print "tables.awk: wants classes.tsv, then carriers.tsv, each with rows" | "cat 1>&2"
+		failed = 1
+	}
+	for (place in place_line) {
+		if (place in place_used)
+			continue
+		printf "%s:%d: no place '%s' in the other table\n", ARGV[1], place_line[place], place | "cat 1>&2"
 		failed = 1
 	}
 	if (!failed && (class_rows > 900 || carrier_rows > 65000 || scheme_rows > 255)) {

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import random
+import socket
 import sys
 import urllib.parse
 
@@ -40,7 +41,7 @@ class Place:
         """By curl with this version of HTTP, or by Python requests."""
         if version:
             where = urllib.parse.urlsplit(url)
-            self.curl(version, *(["-H", f"Host: {host}"] if host else []), path=f"{where.path}?{where.query}")
+            self.curl(version, *(["-H", f"Host: {host}"] if host else []), path=url[len(f"{where.scheme}://{where.netloc}"):])
             return
         with requests.Session() as session:
             session.trust_env, session.verify = False, self.authority.ca
@@ -128,7 +129,7 @@ def signed_urls(place):
             place.seen(key, "query:awsaccesskeyid", path="/books/list", kind="key_id")
             place.seen(member(url, "Signature"), "query:signature", path="/books/list", kind="signed_url",
                        **{"class": "aws_presigned"})
-            elsewhere = signed_by_boto3(place, key_id(), secret, "s3")
+            elsewhere = signed_by_boto3(place, key_id(), rig.random_text(40), "s3")
             place.get(elsewhere, version, "books.example.com")
             place.seen(member(elsewhere, "AWSAccessKeyId"), "query:awsaccesskeyid", path="/books/list")
             place.unseen(member(elsewhere, "Signature"))
@@ -165,6 +166,63 @@ def parameters(place):
                     place.unseen(value)
 
 
+def paths(place):
+    hexes = "0123456789abcdef"
+    jwt = ".".join(base64.urlsafe_b64encode(t.encode()).decode().rstrip("=") for t in (
+        '{"alg":"ES256"}', json.dumps({"iss": "https://issuer.test", "sub": "job-7"}), rig.random_text(48)))
+
+    def some(alphabet, length):
+        return "".join(random.choice(alphabet) for _ in range(length))
+
+    def wanted():
+        hook, discord, teams, zap = rig.random_text(24), rig.random_text(68), some(hexes, 32), some("abcdefghij0123456789", 7)
+        bot, vault, tines = f"{random.randrange(10**8, 10**9)}:A{rig.random_text(34)}", "s." + rig.random_text(24), some(hexes, 32)
+        reset, signed = "github" + "_pat_" + rig.random_text(82), jwt + rig.random_text(4)
+        yield "hooks.slack.com", f"/services/T01ABCDEF/B01ABCDEF/{hook}", "slack_webhook", "webhook", hook
+        yield "discord.com", f"/api/webhooks/123456789012345678/{discord}?wait=true", "discord_webhook", "webhook", discord
+        yield ("acme.webhook.office.com", f"/webhookb2/x@y/IncomingWebhook/{teams}/z", "teams_webhook", "webhook", teams)
+        yield "hooks.zapier.com", f"/hooks/catch/1234567/{zap}/", "zapier_webhook", "webhook", zap
+        yield "acme.tines.com", f"/webhook/{some(hexes, 32)}/{tines}", "tines_webhook", "webhook", tines
+        yield "api.telegram.org", f"/bot{bot}/sendMessage", "telegram_bot", "api_key", bot
+        yield "vault.corp.test", f"/v1/auth/token/renew/{vault}", "vault_in_path", "service_account", vault
+        yield "app.corp.test", f"/reset/{reset}/now", "github_pat_fine", "api_key", reset
+        yield "app.corp.test", f"/verify/{signed}", "jwt", "oauth_access", signed
+        yield "app.corp.test", f"/services/T01ABCDEF/B01ABCDEF/{(other := rig.random_text(24))}", None, None, other
+
+    for version in (None, *VERSIONS):
+        with rig.case(f"secrets in paths ({'curl, ' + version[2:] if version else 'Python requests'})"):
+            for host, path, found, kind, secret in wanted():
+                place.get(place.url(path), version, host)
+                if found:
+                    shown = path.replace("bot" + secret, "{...}").replace(secret, "{...}").split("?")[0]
+                    for part in ("x@y", "1234567", "123456789012345678"):
+                        shown = shown.replace(f"/{part}/", "/{...}/")
+                    if found == "tines_webhook":
+                        shown = "/webhook/{...}/{...}"
+                    place.seen(secret, "path", path=shown, kind=kind, **{"class": found})
+                else:
+                    after = rig.token()
+                    place.curl("--http1.1", "-H", f"X-Api-Key: {after}")
+                    place.seen(after, "x-api-key")
+                    place.unseen(secret)
+                with open(place.sensor.out_path, encoding="utf-8") as f:
+                    rig.need(secret not in f.read(), "a secret was told")
+
+
+def userinfo(place):
+    with rig.case("a user's password in an address is never told, as a proxy sees it and as an authority"):
+        secret, other = rig.random_text(30), rig.token()
+        with socket.create_connection(("127.0.0.1", place.nginx.plain)) as s:
+            s.sendall(f"GET http://ann:{secret}@files.corp.test/ann:{secret}@x HTTP/1.1\r\n"
+                      f"Host: ann:{secret}@files.corp.test\r\nX-Api-Key: {other}\r\nConnection: close\r\n\r\n".encode())
+            while s.recv(4096):
+                pass
+        uses = place.sensor.wait_uses(place.sensor.ids([other])[0], 2)
+        rig.need_equal({u["server"]["address"] for u in uses}, {"files.corp.test"}, "hosts")
+        rig.need_equal({u["http"]["path"] for u in uses}, {"/{...}"}, "paths")
+        place.unseen(secret)
+
+
 def disclosures(place):
     def part(value):
         return base64.urlsafe_b64encode(value.encode()).decode().rstrip("=")
@@ -190,6 +248,8 @@ def main():
     cookies(place)
     signed_urls(place)
     parameters(place)
+    paths(place)
+    userinfo(place)
     disclosures(place)
     with rig.case("the sensor ends with status 0"):
         rig.need_equal(place.sensor.stop(), 0, "status")

@@ -40,6 +40,7 @@ static void fill_tables(void)
 	add_name("key", TT_NAME_HEADER, 3, TT_UNWRAP_WHOLE);
 	add_name("token", TT_NAME_PARAM, 4, TT_UNWRAP_PERCENT);
 	add_name("access_token", TT_NAME_PARAM, 5, TT_UNWRAP_PERCENT);
+	add_name("x-amz-credential", TT_NAME_PARAM, 7, TT_UNWRAP_KEY_ID);
 	add_name("cookie", TT_NAME_HEADER, 0xffff, TT_CONTROL_COOKIE);
 	add_name("sid", TT_NAME_COOKIE, 6, TT_UNWRAP_WHOLE);
 	add_name("bearer", TT_NAME_SCHEME, 1, TT_UNWRAP_WHOLE);
@@ -47,7 +48,8 @@ static void fill_tables(void)
 	add_name("digest", TT_NAME_SCHEME, 3, TT_UNWRAP_NONE);
 	if (drive_add_class(&tables, 1, "ghp_", 12, 64) < 0 ||
 	    drive_add_class(&tables, 2, "eyJ", 8, 4096) < 0 ||
-	    drive_add_class(&tables, 3, "eyJhbGciOiJub25lIn0.eyJ", 24, 4096) < 0)
+	    drive_add_class(&tables, 3, "eyJhbGciOiJub25lIn0.eyJ", 24, 4096) < 0 ||
+	    drive_add_routes(&tables, 8, 4) < 0)
 		abort();
 }
 

@@ -38,6 +38,7 @@ static const struct {
 	{ "key", TT_NAME_HEADER, 3, TT_UNWRAP_WHOLE },
 	{ "token", TT_NAME_PARAM, 4, TT_UNWRAP_PERCENT },
 	{ "access_token", TT_NAME_PARAM, 5, TT_UNWRAP_PERCENT },
+	{ "x-amz-credential", TT_NAME_PARAM, 7, TT_UNWRAP_KEY_ID },
 	{ "bearer", TT_NAME_SCHEME, 1, TT_UNWRAP_WHOLE },
 	{ "basic", TT_NAME_SCHEME, 2, TT_UNWRAP_BASIC },
 	{ "digest", TT_NAME_SCHEME, 3, TT_UNWRAP_NONE },
@@ -81,7 +82,7 @@ static inline void fill_tables(struct drive_tables *t)
 	for (uint32_t i = 1; i < 62; i++)
 		put_static(t, i);
 	if (drive_add_class(t, 1, "ghp_", 12, 64) < 0 || drive_add_class(t, 2, "eyJ", 8, 4096) < 0 ||
-	    drive_add_class(t, 3, "eyJhbGciOiJub25lIn0.eyJ", 24, 4096) < 0)
+	    drive_add_class(t, 3, "eyJhbGciOiJub25lIn0.eyJ", 24, 4096) < 0 || drive_add_routes(t, 8, 4) < 0)
 		abort();
 }
 

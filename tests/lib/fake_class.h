@@ -10,11 +10,23 @@
 #include "h1_drive.h"
 #include "tokens/class.h"
 #include "tokens/names.h"
+#include "tokens/routes.h"
+
+static inline int fake_put_rule(uint32_t id, const struct tt_path_rule *rule, void *data)
+{
+	struct drive_tables *t = data;
+
+	t->rules[id] = *rule;
+	return 0;
+}
 
 static inline int fake_tables(struct drive_tables *t)
 {
-	int r;
+	int r = routes_each(fake_put_rule, t);
 
+	if (r < 0)
+		return r;
+	t->routes = routes_filter();
 	for (uint32_t id = 1; id < TT_CLASSES_MAX; id++)
 		if (!class_row((uint16_t)id, &t->rows[id]))
 			t->rows[id] = (struct tt_class_row){0};

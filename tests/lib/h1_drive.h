@@ -41,6 +41,8 @@ struct drive_tables {
 	struct drive_class classes[DRIVE_CLASSES];
 	size_t classes_len;
 	struct tt_class_row rows[TT_CLASSES_MAX];
+	struct tt_path_rule rules[TT_PATH_RULES_MAX];
+	uint64_t routes;
 };
 
 /* What a response says of its request's credential: items, as in struct tt_ev_said. */
@@ -142,7 +144,7 @@ static inline int drive_add_class(struct drive_tables *t, uint16_t id, const cha
 				  uint32_t min_len, uint32_t max_len)
 {
 	struct tt_class_key key = {.prefix_bits = (uint32_t)(8 * strlen(prefix))};
-	const struct tt_class_val val = {.rows = 1, .row = {id}};
+	const struct tt_class_val val = {.rows = 1, .sure = 1, .row = {id}};
 
 	if (strlen(prefix) > TT_PREFIX_LEN)
 		return -ENOSPC;
@@ -153,6 +155,41 @@ static inline int drive_add_class(struct drive_tables *t, uint16_t id, const cha
 					    .prefix_len = (uint8_t)strlen(prefix),
 					    .flags = TT_CLASS_SURE};
 	return drive_put_class(&key, &val, t);
+}
+
+/* Some of its own: the segment two behind "/services/", what follows "bot" in the first one, and any like a class. Row `class_id` is what stands there. */
+static inline int drive_add_routes(struct drive_tables *t, uint16_t carrier, uint16_t class_id)
+{
+	static const char *const keys[] = {"/service", "/bot"};
+
+	t->rules[0].carrier = carrier;
+	for (uint16_t i = 1; i < 3; i++) {
+		struct tt_path_rule *r = &t->rules[i];
+		struct tt_name_key key = {.space = TT_NAME_ROUTE};
+		const struct tt_name_val val = {.id = i, .length = 1};
+
+		memcpy(&key.hash, keys[i - 1], strlen(keys[i - 1]));
+		memcpy(r->prefix, i == 1 ? "/services/" : "/", i == 1 ? 10 : 1);
+		memset(r->prefix_mask, 0xff, i == 1 ? 10 : 1);
+		r->prefix_len = i == 1 ? 10 : 1;
+		if (i == 1) {
+			r->suffix[0] = '/';
+			r->suffix_mask[0] = 0xff;
+			r->suffix_len = 1;
+		} else {
+			memcpy(&r->lead, "bot", 3);
+			memset(&r->lead_mask, 0xff, 3);
+			r->lead_len = 3;
+		}
+		r->depth = i == 1 ? 4 : 1;
+		r->carrier = carrier + i;
+		r->class_id[0] = class_id;
+		t->routes |= h1_route_bit(key.hash);
+		if (drive_put_name(&key, &val, t) < 0)
+			return -ENOSPC;
+	}
+	t->rows[class_id] = (struct tt_class_row){.allow = {~0ULL, ~0ULL}, .min_len = 5, .max_len = 60};
+	return 0;
 }
 
 static inline void drive_init(struct drive *v, const struct drive_tables *t, uint64_t k0,
@@ -214,20 +251,51 @@ static inline bool drive_try_class(const struct drive_tables *t, struct h1_work 
 	return true;
 }
 
+/* As http_segment_rows(). */
+static inline void drive_segment_rows(const struct drive_tables *t, struct h1_work *w, struct tt_class_val *tries)
+{
+	const struct tt_path_rule *r = &t->rules[w->h.route];
+
+	w->h.carrier = r->carrier;
+	tries->rows = tries->sure < TT_CLASS_TRIES - TT_PATH_CLASSES ? tries->sure : TT_CLASS_TRIES - TT_PATH_CLASSES;
+	for (int i = 0; i < TT_PATH_CLASSES && r->class_id[i]; i++)
+		tries->row[tries->rows++] = r->class_id[i];
+}
+
 /* As http_ask_class() in head.bpf.h. */
 static inline void drive_find_class(const struct drive_tables *t, struct h1_work *w)
 {
 	uint32_t have = w->ask_len < TT_PREFIX_LEN ? w->ask_len : TT_PREFIX_LEN;
 	const struct tt_class_val *val = drive_longest(t, w->h.carry, have);
+	struct tt_class_val tries = {0};
 
+	if (val)
+		tries = *val;
 	w->answer = (struct h1_answer){.id = 0};
-	for (uint32_t i = 0; val && i < val->rows; i++)
-		if (drive_try_class(t, w, val->row[i]))
+	if (w->ask == H1_ASK_SEGMENT)
+		drive_segment_rows(t, w, &tries);
+	for (uint32_t i = 0; i < tries.rows; i++)
+		if (drive_try_class(t, w, tries.row[i]))
 			break;
 	if (w->answer.checksum)
 		w->answer.cred_flags = h1_crc32b62(&w->h, w->answer.length) ?
 					       TT_CRED_CHECKSUM_OK :
 					       TT_CRED_CHECKSUM_BAD;
+}
+
+/* As http_ask_route(). */
+static inline void drive_find_route(const struct drive_tables *t, struct h1_work *w)
+{
+	struct h1_answer first = drive_find_name(t, w->h.name_hash, 0, TT_NAME_ROUTE);
+
+	w->answer = (struct h1_answer){.id = 0};
+	for (uint16_t id = first.id; id < first.id + first.length; id++) {
+		if (!h1_route_fits(&w->h, &t->rules[id]))
+			continue;
+		w->answer.id = id;
+		w->answer.length = t->rules[id].lead_len;
+		return;
+	}
 }
 
 /* As http_step() and h2_one() do: what is asked for, but for the static table. */
@@ -241,7 +309,11 @@ static inline const char *drive_answer(const struct drive_tables *t, struct h1_w
 	case H1_ASK_SET_COOKIE:
 		w->answer = drive_find_name(t, w->h.name_hash, w->h.name_len, w->ask);
 		return NULL;
+	case H1_ASK_ROUTE:
+		drive_find_route(t, w);
+		return NULL;
 	case H1_ASK_CLASS:
+	case H1_ASK_SEGMENT:
 		drive_find_class(t, w);
 		return NULL;
 	default:
@@ -466,6 +538,7 @@ static inline void drive_unpark(struct drive *v, int dir, uint32_t len)
 	claims_restart(&w->c);
 	w->d = v->side[dir].d;
 	w->heads = v->says;
+	w->routes = v->tables->routes;
 	if (h1_in_head(&w->d))
 		w->h = v->side[dir].parked;
 }

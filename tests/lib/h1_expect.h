@@ -85,7 +85,8 @@ static inline void fingerprint(const void *token, size_t len, uint64_t ret_id[2]
 	memcpy(ret_id, out, 16); /* little-endian, as everything we run on */
 }
 
-/* Names of headers, parameters and cookies: "authorization", "query:access_token", "cookie:sid". */
+/* Names of headers, parameters, cookies and places in paths: "authorization", "query:access_token", "cookie:sid",
+ * "path:/bot{}". */
 static inline uint16_t carrier_id(const char *name)
 {
 	enum tt_name_space space = TT_NAME_HEADER;
@@ -96,6 +97,9 @@ static inline uint16_t carrier_id(const char *name)
 	} else if (!strncmp(name, "cookie:", 7)) {
 		space = TT_NAME_COOKIE;
 		name += 7;
+	} else if (!strncmp(name, "path:", 5)) {
+		space = TT_NAME_PATH;
+		name += 5;
 	}
 	for (uint16_t id = 1; id <= carrier_count(); id++)
 		if (carrier_get(id)->space == space && !strcmp(carrier_get(id)->name, name))
@@ -161,6 +165,20 @@ static inline void expect_cred_bytes(size_t i, size_t k, const void *token, size
 	assert_string_equal(class_name(h->cred[k].class_id), class_name(class_of(token, len, NULL)));
 	assert_true(h->cred[k].token[0] == id[0]);
 	assert_true(h->cred[k].token[1] == id[1]);
+}
+
+/* The same, but for its class: that depends on where it stood. */
+static inline void expect_cred_placed(size_t i, size_t k, const char *token, const char *carrier)
+{
+	const struct drive_head *h = head_at(i);
+	uint64_t id[2];
+
+	assert_true(k < h->creds);
+	fingerprint(token, strlen(token), id);
+	assert_int_equal(h->cred[k].length, strlen(token));
+	assert_int_equal(h->cred[k].carrier, carrier_id(carrier));
+	assert_int_equal(h->cred[k].scheme, 0);
+	assert_memory_equal(h->cred[k].token, id, 16);
 }
 
 static inline void expect_cred(size_t i, size_t k, const char *token, const char *carrier,

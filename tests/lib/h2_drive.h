@@ -576,6 +576,7 @@ static inline void h2d_unpark(struct h2_drive *v, int dir, size_t len)
 	v->w.key[1] = v->key[1];
 	v->w.heads = v->says;
 	claims_restart(&v->w.c);
+	v->w.routes = v->tables->routes;
 	v->x.base = v->x.fill = v->x.pos = 0;
 	v->x.total = (uint32_t)len;
 	v->x.limit = s->limit;

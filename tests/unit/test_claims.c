@@ -389,6 +389,32 @@ static void disclosures(void **state)
 	expect_text(e, token, signed_len);
 }
 
+/* What at some hosts only is a credential: of what may be none nothing is told. */
+static void of_what_may_be_none(void **state)
+{
+	static const struct {
+		const char *path, *after_path, *line, *after_line;
+		size_t asked;
+	} cases[] = {
+		{ "?code=", "", NULL, NULL, 0 }, { "?key=", "&a", NULL, NULL, 0 }, { NULL, NULL, "Cookie: d=", "\r\n", 0 },
+		{ "?assertion=", "", NULL, NULL, 1 }, { "?token=", "", NULL, NULL, 1 },
+		{ NULL, NULL, "Cookie: sid=", "; a\r\n", 1 }, { "a/", "/b", NULL, NULL, 1 },
+	};
+	static char whole[3 * TEXT_MAX];
+
+	make(HEADER, PAYLOAD, JWT_SIGNATURE);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		bool in_path = cases[i].path != NULL;
+
+		h1_setup(NULL);
+		snprintf(whole, sizeof(whole), "%s%s%s", in_path ? cases[i].path : cases[i].line, token,
+			 in_path ? cases[i].after_path : cases[i].after_line);
+		request(in_path ? whole : "", in_path ? "" : whole, "");
+		assert_int_equal(head_at(0)->creds, 1);
+		assert_int_equal(drive.told.asked, cases[i].asked);
+	}
+}
+
 /* However much of it is shown, and with whatever proof that its holder has the key, it is one token. */
 static void one_token_whatever_is_disclosed(void **state)
 {
@@ -486,6 +512,7 @@ int main(void)
 		cmocka_unit_test_setup(encrypted, h1_setup),
 		cmocka_unit_test_setup(disclosures, h1_setup),
 		cmocka_unit_test_setup(one_token_whatever_is_disclosed, h1_setup),
+		cmocka_unit_test_setup(of_what_may_be_none, h1_setup),
 		cmocka_unit_test(longest),
 	};
 

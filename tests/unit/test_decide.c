@@ -163,6 +163,48 @@ static void parameters_that_are_none(void **state)
 	}
 }
 
+/* In a path only what stands in its place, or what its bytes tell. */
+static void paths(void **state)
+{
+	static const struct {
+		const char *class, *place, *host, *kind, *confidence;	/* confidence NULL: it is none */
+	} cases[] = {
+		{"slack_webhook", "/services/*/*/{}", "hooks.slack.com", "webhook", "high"},
+		{"slack_webhook", "/services/*/*/{}", "example.com", "", NULL},
+		{"slack_webhook", "/services/*/*/{}", "", "", NULL},
+		{"discord_webhook", "/api/webhooks/*/{}", "discord.com", "webhook", "high"},
+		{"teams_webhook", "/webhookb2/*/IncomingWebhook/{}", "acme.webhook.office.com", "webhook", "high"},
+		{"tines_webhook", "/webhook/*/{}", "example.com", "", NULL},
+		{"telegram_bot", "/bot{}", "api.telegram.org", "api_key", "high"},
+		{"telegram_bot", "/bot{}", "bots.local", "api_key", "medium"},
+		{"vault_in_path", "/v1/auth/token/renew/{}", "vault.local", "service_account", "medium"},
+		{"github_pat_classic", "{}", "example.com", "api_key", "medium"},
+		{"jwt", "{}", "example.com", "oauth_access", "medium"},
+		{NULL, "{}", "api.cloudflare.com", "", NULL},
+		{NULL, "/services/*/*/{}", "hooks.slack.com", "", NULL},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct tt_cred cred = {.length = 40};
+		struct verdict v;
+
+		for (uint16_t id = 1; cases[i].class && !cred.class_id && id <= class_count(); id++)
+			if (strcmp(class_get(id)->name, cases[i].class) == 0 &&
+			    (strcmp(cases[i].place, "{}") == 0 || class_is_at(id, cases[i].place)))
+				cred.class_id = id;
+		if (cred.class_id)
+			cred.length = class_get(cred.class_id)->min_len;
+		class_decide(&cred, header(cases[i].place), NULL, cases[i].host, &v);
+		if (v.none != !cases[i].confidence)
+			fail_msg("%s at %s: %d", cases[i].place, cases[i].host, v.none);
+		if (v.none)
+			continue;
+		assert_string_equal(v.class_name, cases[i].class);
+		assert_string_equal(v.kind, cases[i].kind);
+		assert_string_equal(confidence_name(v.confidence), cases[i].confidence);
+	}
+}
+
 /* The id is put together here from an account's number, the other way round. */
 static void account_of_a_key(void **state)
 {
@@ -334,6 +376,7 @@ int main(void)
 		cmocka_unit_test(checksum_and_placeholder),
 		cmocka_unit_test(account_of_a_key),
 		cmocka_unit_test(parameters_that_are_none),
+		cmocka_unit_test(paths),
 		cmocka_unit_test(all_pairs),
 	};
 

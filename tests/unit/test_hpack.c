@@ -481,6 +481,37 @@ static void signed_urls(void **state)
 	}
 }
 
+/* Segments of a path: read, by their entry, and in pieces. */
+static void tokens_in_paths(void **state)
+{
+	static const char hook[] = "abcdefghijkl" "mnopqrstuvwx", jwt[] = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci50"
+				   "ZXN0Iiwic3ViIjoiam9iLTcifQ." "c2lnbmF0dXJlLXNpZ25hdHVyZQ";
+	char path[400];
+
+	snprintf(path, sizeof(path), "/services/T01/B01/%s/%s?token=third", hook, jwt);
+	for (int huffman = 0; huffman < 2; huffman++) {
+		setup(state);
+		for (int again = 0; again < 2; again++) {
+			h2w_indexed(&block, 2);
+			h2w_indexed(&block, 7);
+			if (again)
+				h2w_indexed(&block, 62);
+			else
+				h2w_value(&block, H2W_ADD, 4, path, huffman);
+			h2w_value(&block, H2W_PLAIN, 1, "hooks.slack.com", huffman);
+			request();
+			assert_string_equal(h2_only_head()->path, "/services/T01/B01/{...}/{...}");
+			assert_int_equal(h2_only_head()->creds, 3);
+			assert_string_equal(class_name(h2_only_head()->cred[0].class_id), "slack_webhook");
+			assert_int_equal(h2_only_head()->cred[0].carrier, carrier_id("path:/services/*/*/{}"));
+			h2_expect_cred(h2_only_head(), 1, jwt, "path:{}", NULL);
+			h2_expect_cred(h2_only_head(), 2, "third", "query:token", NULL);
+		}
+		assert_false(h2_drive_residue(&h2, hook, strlen(hook)));
+		assert_false(h2_drive_residue(&h2, jwt, strlen(jwt)));
+	}
+}
+
 /* ---- cookies ---- */
 
 #define COOKIE 32	/* in the static table */
@@ -793,7 +824,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(rfc_examples), T(rfc_example_responses), T(integers), T(integers_that_are_none),
 		T(huffman_that_is_none), T(every_byte), T(long_strings),
-		T(each_representation_is_one_token), T(entries_of_every_kind), T(name_of_an_entry), T(signed_urls),
+		T(each_representation_is_one_token), T(entries_of_every_kind), T(name_of_an_entry), T(signed_urls), T(tokens_in_paths),
 		T(eviction), T(exact_fit), T(entry_larger_than_the_table), T(name_of_the_evicted), T(size_updates),
 		T(cookies), T(many_cookies), T(cut_cookies), T(memo_of_cookies), T(memo), T(memo_into_the_table), T(memo_of_a_cut_string), T(unseen_entries),
 		T(unseen_entries_of_two_connections), T(unseen_pseudo_fields),

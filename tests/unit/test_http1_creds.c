@@ -307,7 +307,7 @@ static void classes(void **state)
 		struct tt_class_row row;
 
 		/* Quotes are trimmed, and one word may be the scheme again. */
-		if (c->min_len > 2000 || !class_row(id, &row) || c->prefix[0] == TT_CLASS_PATH ||
+		if (c->min_len > 2000 || !class_row(id, &row) || c->prefix[0] == CLASS_PATH ||
 		    strcasecmp(c->prefix, "bearer") == 0)
 			continue;
 		fake_of(id, c->min_len, text + at);

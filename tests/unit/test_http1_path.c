@@ -15,66 +15,137 @@ static void get(const char *target)
 	feed(&drive, DRIVE_CLIENT, text, len);
 }
 
+/* Made up. */
+#define HOOK24 "abcdefghijkl" "mnopqrstuvwx"
+#define HEX32 "0123456789abcdef" "0123456789abcdef"
+#define HOOK68 "AbCdEfGhIjKlMnOpQrStUvWxYz0123456789" "AbCdEfGhIjKlMnOpQrStUvWxYz012345"
+#define UUID "123e4567-e89b-12d3-a456-426614174000"
+#define BOT "123456789:AAabcdefghijklm" "nopqrstuvwxyz0123456"
+#define LONG_JWT "eyJhbGciOiJFUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2lzc3Vlci50ZXN0Iiwic3ViIjoiam9iLTcifQ." \
+		 "c2lnbmF0dXJlLXNpZ25hdHVyZS1zaWduYXR1cmUtc2lnbmF0dXJl"
+
 struct redaction {
 	const char *target, *path;
+	/* In a segment that looks like one: the credential, its class, and where it stood (NULL: anywhere). */
+	const char *cred, *class, *place;
 };
 
 static const struct redaction redactions[] = {
 	/* untouched */
-	{ "/", "/" },
-	{ "/v1/items", "/v1/items" },
-	{ "/api/v2.1/users-and-groups/", "/api/v2.1/users-and-groups/" },
-	{ "//a//b/", "//a//b/" },
-	{ "/a:b/c,d;e=f/$x!", "/a:b/c,d;e=f/$x!" },
-	{ "/@scope/package", "/@scope/package" },
-	{ "/%40scope/package", "/%40scope/package" },
-	{ "/feedface/deadbeefcafe", "/feedface/deadbeefcafe" },
-	{ "/1a/x1", "/1a/x1" },
-	{ "/nineteen-characters", "/nineteen-characters" },
-	{ "/ghp_short", "/ghp_short" },
+	{ "/", "/", NULL, NULL, NULL },
+	{ "/v1/items", "/v1/items", NULL, NULL, NULL },
+	{ "/api/v2.1/users-and-groups/", "/api/v2.1/users-and-groups/", NULL, NULL, NULL },
+	{ "//a//b/", "//a//b/", NULL, NULL, NULL },
+	{ "/a:b/c,d;e=f/$x!", "/a:b/c,d;e=f/$x!", NULL, NULL, NULL },
+	{ "/@scope/package", "/@scope/package", NULL, NULL, NULL },
+	{ "/%40scope/package", "/%40scope/package", NULL, NULL, NULL },
+	{ "/feedface/deadbeefcafe", "/feedface/deadbeefcafe", NULL, NULL, NULL },
+	{ "/1a/x1", "/1a/x1", NULL, NULL, NULL },
+	{ "/nineteen-characters", "/nineteen-characters", NULL, NULL, NULL },
+	{ "/ghp_short", "/ghp_short", NULL, NULL, NULL },
 	/* numbers */
-	{ "/items/7/parts/0042", "/items/{...}/parts/{...}" },
-	{ "/7", "/{...}" },
-	{ "/7/", "/{...}/" },
-	{ "/20261123/x", "/{...}/x" },
+	{ "/items/7/parts/0042", "/items/{...}/parts/{...}", NULL, NULL, NULL },
+	{ "/7", "/{...}", NULL, NULL, NULL },
+	{ "/7/", "/{...}/", NULL, NULL, NULL },
+	{ "/20261123/x", "/{...}/x", NULL, NULL, NULL },
 	/* hex of 16, token characters of 20, UUIDs */
-	{ "/c/0123456789abcdeF/d", "/c/{...}/d" },
-	{ "/c/x123456789abcde", "/c/x123456789abcde" },
-	{ "/c/x,0123456789abcdef,y", "/c/{...}" },
-	{ "/twenty-characters-ab", "/{...}" },
-	{ "/u/123e4567-e89b-12d3-a456-426614174000", "/u/{...}" },
-	{ "/u/{123e4567-e89b-12d3-a456-426614174000}/x", "/u/{...}/x" },
-	{ "/a,bbbbbbbbbbbbbbbbbbbb,c/d", "/{...}/d" },
-	{ "/x;jsessionid=0123456789ABCDEF0123", "/{...}" },
+	{ "/c/0123456789abcdeF/d", "/c/{...}/d", NULL, NULL, NULL },
+	{ "/c/x123456789abcde", "/c/x123456789abcde", NULL, NULL, NULL },
+	{ "/c/x,0123456789abcdef,y", "/c/{...}", NULL, NULL, NULL },
+	{ "/twenty-characters-ab", "/{...}", NULL, NULL, NULL },
+	{ "/u/123e4567-e89b-12d3-a456-426614174000", "/u/{...}", NULL, NULL, NULL },
+	{ "/u/{123e4567-e89b-12d3-a456-426614174000}/x", "/u/{...}/x", NULL, NULL, NULL },
+	{ "/a,bbbbbbbbbbbbbbbbbbbb,c/d", "/{...}/d", NULL, NULL, NULL },
+	{ "/x;jsessionid=0123456789ABCDEF0123", "/{...}", NULL, NULL, NULL },
 	/* where secrets are known to stand (webhooks, bots) */
-	{ "/services/T01ABCDEF/B01ABCDEF/abcdefghijklmnopqrstuvwx", "/services/T01ABCDEF/B01ABCDEF/{...}" },
-	{ "/api/webhooks/123456789012345678/AbCdEfGhIjKlMnOpQrStUvWxYz0123456789AbCdEfGhIjKlMnOpQrStUvWxYz012345",
-	  "/api/webhooks/{...}/{...}" },
-	{ "/bot123456789:AAabcdefghijklmnopqrstuvwxyz0123456/sendMessage", "/{...}/sendMessage" },
-	{ "/verify/eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.", "/verify/{...}" },
-	{ "/v1/auth/token/renew/hvs.CAESIJ1234567890abcdefgh", "/v1/auth/token/renew/{...}" },
-	/* a class of full length, though shorter than a run */
-	{ "/k/sk_live_0123456789/x", "/k/{...}/x" },
-	{ "/k/sk_live_,123456789/x", "/k/{...}/x" },
+	{ "/services/T01ABCDEF/B01ABCDEF/" HOOK24, "/services/T01ABCDEF/B01ABCDEF/{...}", HOOK24, "slack_webhook",
+	  "/services/*/*/{}" },
+	{ "http://u@h/services/T01ABCDEF/B01ABCDEF/" HOOK24 "?x=1", "/services/T01ABCDEF/B01ABCDEF/{...}", HOOK24,
+	  "slack_webhook", "/services/*/*/{}" },
+	{ "/workflows/T01ABCDEF/A01ABCDEF/123456789/" HOOK24, "/workflows/T01ABCDEF/A01ABCDEF/{...}/{...}", HOOK24,
+	  "slack_webhook", "/workflows/*/*/*/{}" },
+	{ "/triggers/E01ABCDEF/123456789/" HEX32, "/triggers/E01ABCDEF/{...}/{...}", HEX32, "slack_webhook",
+	  "/triggers/*/*/{}" },
+	{ "/api/webhooks/123456789012345678/" HOOK68, "/api/webhooks/{...}/{...}", HOOK68, "discord_webhook",
+	  "/api/webhooks/*/{}" },
+	{ "/api/v10/webhooks/123456789012345678/" HOOK68 "/messages/@original",
+	  "/api/v10/webhooks/{...}/{...}/messages/@original", HOOK68, "discord_webhook", "/api/v10/webhooks/*/{}" },
+	{ "/webhookb2/" UUID "@" UUID "/IncomingWebhook/" HEX32 "/" UUID,
+	  "/webhookb2/{...}/IncomingWebhook/{...}/{...}", HEX32, "teams_webhook", "/webhookb2/*/IncomingWebhook/{}" },
+	{ "/hooks/catch/1234567/ab12c/", "/hooks/catch/{...}/{...}/", "ab12c", "zapier_webhook", "/hooks/catch/*/{}" },
+	{ "/webhook/" HEX32 "/" HEX32, "/webhook/{...}/{...}", HEX32, "tines_webhook", "/webhook/*/{}" },
+	{ "/bot" BOT "/sendMessage", "/{...}/sendMessage", BOT, "telegram_bot", "/bot{}" },
+	{ "/bot123456789%3AAAabcdefghijklmnopqrstuvwxyz0123456/getMe", "/{...}/getMe", BOT, "telegram_bot", "/bot{}" },
+	{ "/file/bot" BOT "/photos/file_1.jpg", "/file/{...}/photos/file_1.jpg", BOT, "telegram_bot", "/file/bot{}" },
+	{ "/v1/auth/token/renew/s.abcdefghijklmnopqrstuvwx", "/v1/auth/token/renew/{...}", "s.abcdefghijklmnopqrstuvwx",
+	  "vault_in_path", "/v1/auth/token/renew/{}" },
+	{ "/v1/auth/token/revoke-orphan/hvs.CAESIJ1234567890abcdefghijkl", "/v1/auth/token/revoke-orphan/{...}",
+	  "hvs.CAESIJ1234567890abcdefghijkl", "vault_service", "/v1/auth/token/revoke-orphan/{}" },
+	{ "/v1/auth/token/renew/hvs.CAESIJ1234567890abcdefgh", "/v1/auth/token/renew/{...}",
+	  "hvs.CAESIJ1234567890abcdefgh", "vault_service", "/v1/auth/token/renew/{}" },
+	/* nearly: another depth, length or character; names that only begin so */
+	{ "/services/B01ABCDEF/" HOOK24, "/services/B01ABCDEF/{...}", NULL, NULL, NULL },
+	{ "/services/T01ABCDEF/B01ABCDEF/x" HOOK24, "/services/T01ABCDEF/B01ABCDEF/{...}", NULL, NULL, NULL },
+	{ "/services/T01ABCDEF/B01ABCDEF/abcdefghijklmnopqrst-vwx", "/services/T01ABCDEF/B01ABCDEF/{...}", NULL, NULL, NULL },
+	{ "/services/T01ABCDEF/B01ABCDEF/list", "/services/T01ABCDEF/B01ABCDEF/list", NULL, NULL, NULL },
+	{ "/servicesx/T/B/" HOOK24, "/servicesx/T/B/{...}", NULL, NULL, NULL },
+	{ "/webhookb2/x/OtherWebhook/" HEX32, "/webhookb2/x/OtherWebhook/{...}", NULL, NULL, NULL },
+	{ "/webhook/github/push", "/webhook/github/push", NULL, NULL, NULL },
+	{ "/webhook/a/b/" HEX32, "/webhook/a/b/{...}", NULL, NULL, NULL },
+	{ "/hooks/catch/", "/hooks/catch/", NULL, NULL, NULL },
+	{ "/bot", "/bot", NULL, NULL, NULL }, { "/bots", "/bots", NULL, NULL, NULL }, { "/bot123456789:AA", "/bot123456789:AA", NULL, NULL, NULL },
+	{ "/bot/" BOT, "/bot/{...}", NULL, NULL, NULL },
+	{ "/v1/auth/token/renew-self", "/v1/auth/token/renew-self", NULL, NULL, NULL },
+	{ "/v1/auth/token/lookup-accessor/abcdefghijklmnopqrstuvwx", "/v1/auth/token/lookup-accessor/{...}", NULL, NULL, NULL },
+	/* what its bytes tell, anywhere; percent-decoded, short and long */
+	{ "/verify/eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.", "/verify/{...}", "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.", "jwt", NULL },
+	{ "/verify/" LONG_JWT "/now?a=b", "/verify/{...}/now", LONG_JWT, "jwt", NULL },
+	{ "/verify/" LONG_JWT "~WyJzYWx0IiwiYSJd~", "/verify/{...}", LONG_JWT, "jwt", NULL },
+	{ "/verify/%65yJhbGciOiJub25lIn0%2eeyJzdWIiOiIxIn0.", "/verify/{...}",
+	  "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.", "jwt", NULL },
+	{ "/t/xoxb-" "12345678901-1234567890123-AbCdEfGhIjKlMnOpQrStUvWx/y", "/t/{...}/y",
+	  "xoxb-" "12345678901-1234567890123-AbCdEfGhIjKlMnOpQrStUvWx", "slack_bot", NULL },
+	{ "/k/sk_live_0123456789/x", "/k/{...}/x", "sk_live_0123456789", "stripe_secret", NULL },
+	{ "/k/sk_live_0123456789%/x", "/k/{...}/x", NULL, NULL, NULL },
+	{ "/k/sk_live_,123456789/x", "/k/{...}/x", NULL, NULL, NULL },
+	{ "/k/pk_live_0123456789/x", "/k/pk_live_0123456789/x", NULL, NULL, NULL },
+	{ "/some-long-title-of-an-article-in-a-blog", "/{...}", NULL, NULL, NULL },
 	/* addresses of people */
-	{ "/users/a@example.com/mail", "/users/{...}/mail" },
-	{ "/users/a%40b.example", "/users/{...}" },
-	{ "/users/@", "/users/@" },
-	{ "/users/%4/0", "/users/%4/{...}" },
+	{ "/users/a@example.com/mail", "/users/{...}/mail", NULL, NULL, NULL },
+	{ "/users/a%40b.example", "/users/{...}", NULL, NULL, NULL },
+	{ "/users/@", "/users/@", NULL, NULL, NULL },
+	{ "/users/%4/0", "/users/%4/{...}", NULL, NULL, NULL },
 	/* queries and fragments */
-	{ "/a?b=c", "/a" },
-	{ "/a?", "/a" },
-	{ "/a?b/c?d#e", "/a" },
-	{ "/a#b", "/a" },
-	{ "/7?x", "/{...}" },
-	{ "/?/secret", "/" },
+	{ "/a?b=c", "/a", NULL, NULL, NULL },
+	{ "/a?", "/a", NULL, NULL, NULL },
+	{ "/a?b/c?d#e", "/a", NULL, NULL, NULL },
+	{ "/a#b", "/a", NULL, NULL, NULL },
+	{ "/7?x", "/{...}", NULL, NULL, NULL },
+	{ "/?/secret", "/", NULL, NULL, NULL },
 	/* absolute form */
-	{ "http://h", "" },
-	{ "http://h/", "/" },
-	{ "HTTPS://h?a=b/c", "" },
-	{ "http://h#secret", "" },
-	{ "http://h/7/a?x", "/{...}/a" },
+	{ "http://h", "", NULL, NULL, NULL },
+	{ "http://h/", "/", NULL, NULL, NULL },
+	{ "HTTPS://h?a=b/c", "", NULL, NULL, NULL },
+	{ "http://h#secret", "", NULL, NULL, NULL },
+	{ "http://h/7/a?x", "/{...}/a", NULL, NULL, NULL },
 };
+
+/* What is told of a head with this path: the path, and the credential in it. */
+static void expect_redaction(const struct redaction *r)
+{
+	const struct drive_head *h = head_at(0);
+	char place[64];
+
+	expect_request(0, "GET", "h", r->path);
+	assert_int_equal(h->use_flags, 0);
+	if (h->creds != (r->cred != NULL))
+		fail_msg("%s: %u credentials", r->target, h->creds);
+	if (!r->cred)
+		return;
+	snprintf(place, sizeof(place), "path:%s", r->place ? r->place : "{}");
+	expect_cred_placed(0, 0, r->cred, place);
+	assert_string_equal(class_name(h->cred[0].class_id), r->class);
+}
 
 static void table(void **state)
 {
@@ -83,16 +154,14 @@ static void table(void **state)
 		get(redactions[i].target);
 		if (drive.heads_len != 1 || drive.notes_len)
 			fail_msg("%s: %zu heads", redactions[i].target, drive.heads_len);
-		expect_request(0, "GET", "h", redactions[i].path);
-		assert_int_equal(head_at(0)->use_flags, 0);
-		assert_int_equal(head_at(0)->creds, 0);
+		expect_redaction(&redactions[i]);
 	}
 }
 
 /* All of them again, cut at every byte. */
 static void table_in_two_calls(void **state)
 {
-	char text[400];
+	char text[600];
 
 	for (size_t i = 0; i < sizeof(redactions) / sizeof(redactions[0]); i++) {
 		size_t len = snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: h\r\n\r\n",
@@ -104,7 +173,7 @@ static void table_in_two_calls(void **state)
 			feed(&drive, DRIVE_CLIENT, text, cut);
 			feed(&drive, DRIVE_CLIENT, text + cut, len - cut);
 			expect_counts(1, 0);
-			expect_request(0, "GET", "h", redactions[i].path);
+			expect_redaction(&redactions[i]);
 		}
 	}
 }
@@ -139,7 +208,7 @@ static void every_class_is_hidden(void **state)
 
 		struct tt_class_row row;
 
-		if (c->min_len > 2000 || !class_row(id, &row) || !(row.flags & TT_CLASS_SURE) || c->prefix[0] == TT_CLASS_PATH ||
+		if (c->min_len > 2000 || !class_row(id, &row) || !(row.flags & TT_CLASS_SURE) || c->prefix[0] == CLASS_PATH ||
 		    strchr(c->prefix, '/'))
 			continue;
 		memcpy(target, "/hook/", 6);
@@ -149,6 +218,47 @@ static void every_class_is_hidden(void **state)
 		get(target);
 		expect_counts(1, 0);
 		expect_request(0, "GET", "h", "/hook/{...}/end");
+		target[6 + c->min_len] = '\0';
+		assert_int_equal(head_at(0)->creds, 1);
+		expect_cred_placed(0, 0, target + 6, "path:{}");
+		assert_string_equal(class_name(head_at(0)->cred[0].class_id), c->name);
+	}
+}
+
+/* Nothing of a secret, or of who somebody is, comes through: random ones, wherever they stand, however written. */
+static void nothing_comes_through(void **state)
+{
+	static const char *const alphabets[] = {
+		"0123456789", "0123456789abcdef", "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789",
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789%+=",
+	};
+	static const char *const around[][2] = {
+		{ "/", "" }, { "/a/", "/b" }, { "/v1/users/", "?x=1" }, { "/bot", "/x" }, { "/x;id=", "" }, { "/@", "" },
+		{ "/services/T/B/", "" }, { "/webhookb2/", "/y/z" }, { "http://u:", "@h/a" },
+	};
+	char secret[80], target[200], decoy[80];
+
+	srandom(20261126);
+	for (int round = 0; round < 20000; round++) {
+		const char *alphabet = alphabets[random() % 5], *const *frame = around[random() % 9];
+		size_t len = 20 + random() % 50;
+
+		for (size_t i = 0; i < len; i++)
+			secret[i] = alphabet[random() % strlen(alphabet)];
+		secret[len] = '\0';
+		if (random() % 8 == 0)
+			snprintf(secret, sizeof(secret), "%ld.name%s%ld.example", random(), random() & 1 ? "@" : "%40", random());
+		snprintf(target, sizeof(target), "%s%s%s", frame[0], secret, frame[1]);
+		h1_setup(state);
+		get(target);
+		expect_counts(1, 0);
+		for (size_t i = 0; i + 8 <= strlen(secret); i++) {
+			snprintf(decoy, sizeof(decoy), "%.8s", secret + i);
+			if (strstr(head_at(0)->path, decoy))
+				fail_msg("%s: %s", target, head_at(0)->path);
+		}
+		assert_string_equal(head_at(0)->host, "h");
 	}
 }
 
@@ -266,6 +376,7 @@ int main(void)
 		H1_TEST(table),
 		H1_TEST(table_in_two_calls),
 		H1_TEST(every_class_is_hidden),
+		H1_TEST(nothing_comes_through),
 		H1_TEST(no_mint_is_hidden),
 		H1_TEST(long_paths_are_cut),
 		H1_TEST(very_long_segments),
