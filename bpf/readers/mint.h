@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Reads the body of a request for a token, or of its answer: a form (as URLs have it), JSON, XML or a
- * token alone, cut anywhere, over any number of calls. Like http1.h: plain C for two worlds, one step
+ * Reads the body of a request for a token, or of its answer: a form (as URLs have it), JSON, XML, Kubernetes'
+ * protobuf or a token alone, cut anywhere, over any number of calls. Like http1.h: plain C for two worlds, one step
  * at a time, calls nobody, knows no table, trusts no byte. mint_step() says what it needs (enum
  * mint_result). Bytes lie in the window of struct h1_work, whose machine for credentials is used.
  *
@@ -12,6 +12,7 @@
 #define TT_READERS_MINT_H
 
 #include "mint_json.h"
+#include "mint_proto.h"
 #include "mint_xml.h"
 
 static __always_inline void mint_begin(struct mint_body *m, __u8 part, __u8 rule, __u8 plain, __u16 status)
@@ -28,10 +29,12 @@ static __always_inline void mint_begin(struct mint_body *m, __u8 part, __u8 rule
 
 static __always_inline int mint_form_name(struct h1_work *w, struct mint_body *m, __u8 c)
 {
-	/* In the very first name: compressed in another way; but "k8s" and NUL are Kubernetes' protobuf. */
-	if (c < ' ' || c >= 127)
-		return mint_over(m, m->member_hash || (!c && w->h.name_len == 3 && w->h.name_word == 0x73386b) ?
-				 TT_MINT_BAD : TT_MINT_COMPRESSED);
+	if (!c && !m->member_hash && w->h.name_len == 3 && w->h.name_word == 0x73386b) {	/* "k8s" */
+		w->pos++;
+		return mint_proto_begin(m);
+	}
+	if (c < ' ' || c >= 127)	/* in the very first name: compressed in another way */
+		return mint_over(m, m->member_hash ? TT_MINT_BAD : TT_MINT_COMPRESSED);
 	w->pos++;
 	if (c == '&') {	/* a name without a value */
 		h1_name_start(&w->h);
@@ -148,6 +151,8 @@ static __always_inline int mint_end(struct h1_work *w, struct mint_body *m)
 		return mint_form_end(w, m);
 	if (m->state == M_PLAIN)
 		return mint_value_end(w, m, M_OVER);
+	if (m->format == M_PROTO)
+		return mint_proto_end(m);
 	if (m->state == M_F_NAME || m->state == M_START || m->format == M_TOKEN)
 		return mint_over(m, TT_MINT_WHOLE);
 	return mint_over(m, m->state == M_OVER ? 0 : TT_MINT_INCOMPLETE);
@@ -158,6 +163,10 @@ static __always_inline int mint_asked(struct h1_work *w, struct mint_body *m)
 	switch (m->state) {
 	case M_CRED_ASKED:
 		return mint_cred_asked(w, m);
+	case M_P_ASKED:
+		return mint_proto_asked(w, m);
+	case M_P_DIGITS:
+		return mint_proto_digit(w, m);
 	case M_J_NAMED:
 		mint_take_member(w, m);
 		m->state = M_J_COLON;
@@ -179,7 +188,8 @@ static __always_inline int mint_step(struct h1_work *w, struct mint_body *m)
 	__u32 off = w->pos - w->base, have = w->fill - off;
 	__u8 c;
 
-	if (m->state == M_CRED_ASKED || m->state == M_J_NAMED || m->state == M_X_NAMED || m->state == M_F_NAMED)
+	if (m->state == M_CRED_ASKED || m->state == M_J_NAMED || m->state == M_X_NAMED || m->state == M_F_NAMED ||
+	    m->state == M_P_ASKED || m->state == M_P_DIGITS)
 		return mint_asked(w, m);
 	if (m->ended && w->pos >= w->total)
 		return m->state == M_START_X ? mint_first_x(w, m, 0, 1) : mint_end(w, m);
@@ -196,6 +206,8 @@ static __always_inline int mint_step(struct h1_work *w, struct mint_body *m)
 		return mint_json(w, m, c, have);
 	if (m->format == M_XML)
 		return mint_xml(w, m, c);
+	if (m->format == M_PROTO)
+		return mint_proto(w, m, c, have);
 	if (m->state == M_F_NAME)
 		return mint_form_name(w, m, c);
 	if (m->state == M_F_VALUE)

@@ -50,23 +50,32 @@ enum mint_state {
 	M_X_CLOSING,
 	M_X_PROLOG,	/* <? ... > */
 	M_X_ENTITY,
+	M_P_TAG,	/* number and wire type of a field */
+	M_P_ASKED,
+	M_P_LEN,
+	M_P_NUMBER,
+	M_P_DIGITS,	/* of a number that is a text */
+	M_P_KIND,	/* the name of what the envelope holds */
+	M_P_VALUE,
+	M_P_SKIP,
 	M_PLAIN,
 	M_CRED_ASKED,	/* the class is known */
 	M_OVER,
 };
 
-enum mint_format { M_FORM = 1, M_JSON, M_XML, M_TOKEN };
+enum mint_format { M_FORM = 1, M_JSON, M_XML, M_TOKEN, M_PROTO };
 
 /* mint_body.packed */
 enum { M_AS_IS, M_DEFLATED, M_UNPACKED };
 
 /* What is known of a body while it is read; with the struct h1_head beside it, parked between calls. */
 struct mint_body {
-	__u64 kinds;		/* a bit for each open value: an object */
+	__u64 kinds;		/* JSON: a bit for each open value: an object; protobuf: the number being read */
 	__u64 member_hash;	/* of the member being read and all around it; 0 = has no name here */
-	__u64 path[8];		/* of the open objects, by depth */
+	__u64 path[8];		/* of the open objects, by depth; protobuf: 0 = its fields have no names */
+	__u32 left[8];		/* protobuf: bytes of the open messages but those of one inside, by depth */
 	__u32 bytes;
-	__u32 bits;		/* of an escape */
+	__u32 bits;		/* of an escape; protobuf: bytes of this value still to come */
 	__u16 status;		/* of an answer; 0 = a request, or not known */
 	__u16 text_len, text_at, word_at;
 	__u8 state;		/* enum mint_state */
@@ -78,10 +87,10 @@ struct mint_body {
 	__u8 what;		/* enum tt_mint_what, of the value being read */
 	__u8 member;		/* row of its table */
 	__u8 depth;
-	__u8 list;		/* depth of the list whose texts are joined; 0 = none */
-	__u8 escape;		/* bytes of an escape still to come */
-	__u8 quote;		/* XML: in an attribute's value */
-	__u8 hold;		/* blanks behind a token */
+	__u8 list;		/* depth of the list whose texts are joined; protobuf: its member; 0 = none */
+	__u8 escape;		/* bytes of an escape still to come; protobuf: bytes so far of a number, digits to come */
+	__u8 quote;		/* XML: in an attribute's value; protobuf: the field's number */
+	__u8 hold;		/* blanks behind a token; protobuf: how the value is coded, a digit was written */
 	__u8 bad;		/* this value is not one */
 	__u8 gap;		/* a blank stands before the next word */
 	__u8 hidden;		/* the word was replaced */
@@ -314,6 +323,8 @@ static __always_inline void mint_take_member(struct h1_work *w, struct mint_body
 {
 	m->member = w->answer.id;
 	m->what = w->answer.id ? w->answer.unwrap : 0;
+	if (m->what == TT_MINT_MESSAGE && m->format != M_PROTO)
+		m->what = 0;
 }
 
 #endif

@@ -238,6 +238,7 @@ enum tt_mint_what {
 	TT_MINT_TOKEN = 1,		/* a credential: only its fingerprint travels */
 	TT_MINT_TEXT = 2,		/* public; a word that may be a secret is replaced by "{...}" */
 	TT_MINT_KEY_ID = 3,		/* public: at most 24 of A-Z and 0-9 */
+	TT_MINT_MESSAGE = 4,		/* protobuf: has members of its own */
 };
 
 enum { TT_MINT_REQUEST = 1, TT_MINT_ANSWER = 2 };

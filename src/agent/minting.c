@@ -295,7 +295,7 @@ static void set_answered(struct mint *to, enum mint_meaning meaning, const uint8
 		break;
 	case MINT_ACTIVE:
 		if (to->action == MINT_KIND_CHECK)
-			to->succeeded &= len == 4 && memcmp(text, "true", 4) == 0;
+			to->succeeded &= (len == 4 && memcmp(text, "true", 4) == 0) || (len == 1 && *text == '1');	/* protobuf's bool */
 		break;
 	default:
 		set_expiry(to, meaning, text, len);

@@ -22,12 +22,12 @@ function member_row() {
 		bad("'" $3 "' stands in this set already")
 	seen[$2, tolower($3)] = 1
 	if (!($4 in how))
-		bad("how '" $4 "' is not token, text or key_id")
-	if (index(" " ($4 == "token" ? roles : texts) " ", " " $5 " ") == 0)
+		bad("how '" $4 "' is not token, text, key_id or message")
+	if ($4 == "message" ? $5 != "-" : index(" " ($4 == "token" ? roles : texts) " ", " " $5 " ") == 0)
 		bad("meaning '" $5 "' is not known for a " $4)
 	if ($2 == "plain_body")
 		plain[$3] = members + 1
-	member[++members] = sprintf("\t{ %d, \"%s\", %s, MINT_%s },", set_id[$2], $3, how[$4], toupper($5))
+	member[++members] = sprintf("\t{ %d, \"%s\", %s, MINT_%s },", set_id[$2], $3, how[$4], $5 == "-" ? "MEANINGS" : toupper($5))
 }
 
 function set_of(name) {
@@ -76,6 +76,7 @@ BEGIN {
 	how["token"] = "TT_MINT_TOKEN"
 	how["text"] = "TT_MINT_TEXT"
 	how["key_id"] = "TT_MINT_KEY_ID"
+	how["message"] = "TT_MINT_MESSAGE"
 	roles = "parent subject_token access refresh id session"
 	texts = "grant client scope audience resource expires_in expires_at issued_at refresh_expires_in token_type " \
 		"issued_type requested_type subject issuer role action duration error account key_id active " \

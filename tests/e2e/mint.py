@@ -183,6 +183,49 @@ def other_shapes(sensor, base):
             rig.need_equal(known["expiry_rule"], "expires_at" if dated else "expires_in", "where its end is from")
 
 
+def proto(*fields):
+    """Protobuf's wire format: numbers as varints, texts and messages with their lengths."""
+    def varint(n):
+        return bytes([n & 127 | (128 if n > 127 else 0)]) + (varint(n >> 7) if n > 127 else b"")
+
+    def field(number, value):
+        if isinstance(value, int):
+            return varint(number << 3) + varint(value)
+        raw = value if isinstance(value, bytes) else value.encode()
+        return varint(number << 3 | 2) + varint(len(raw)) + raw
+    return b"".join(field(*f) for f in fields)
+
+
+def kubernetes(kind, *fields):
+    """As kubelets and API servers speak with each other: k8s.io/apimachinery, runtime.Unknown."""
+    return b"k8s\0" + proto((1, proto((1, "authentication.k8s.io/v1"), (2, kind))), (2, proto(*fields)), (3, ""), (4, ""))
+
+
+def protobuf(sensor, base):
+    path, kind = "/api/v1/namespaces/shop/serviceaccounts/cart/token", {"Content-Type": "application/vnd.kubernetes.protobuf"}
+    spec = proto((1, "vault"), (1, "api"), (3, proto((1, "Pod"), (2, "v1"), (3, "cart-0"))), (4, 3607))
+    for how, coding in itertools.product(("length", "chunks", "pieces"), ("identity", "gzip")):
+        with rig.case(f"Kubernetes' protobuf, {how}, {coding}: token, expiry and what was asked"):
+            token, ends = ".".join(rig.random_text(n) for n in (40, 800, 342)), int(time.time()) + LIFE
+            answers[path] = (201, kubernetes("TokenRequest", (1, proto((1, "cart"))), (2, spec),
+                                             (3, proto((1, token), (2, proto((1, ends), (2, 0)))))))
+            ask(base, path, "POST", kubernetes("TokenRequest", (1, b""), (2, spec), (3, b"")),
+                {**kind, "X-How": how, "Accept-Encoding": coding})
+            token_id = sensor.ids([token])[0]
+            for m in both(sensor, token_id).values():
+                rig.need_equal((m["method"], m["outcome"], parts(m, "minted"), m.get("note")),
+                               ("kubernetes_token", "ok", {"access": token_id}, None), "what it was")
+                rig.need_equal((m["requested"]["audience"], m["requested"]["life"]), ("vault api", 3607), "what was asked")
+                rig.need(abs(seconds(m["granted"]["expires"]) - ends) <= 1, "expiry")
+    with rig.case("a refusal by protobuf: failed, with its reason, and its message is no token"):
+        before = len(sensor.records("mint"))
+        answers[path] = (403, kubernetes("Status", (2, "Failure"), (3, proto((1, rig.random_text(60)))), (4, "Forbidden"),
+                                         (6, 403)))
+        ask(base, path, "POST", kubernetes("TokenRequest", (2, spec)), kind)
+        new = rig.wait_until(lambda: (lambda m: m if len(m) == 2 else None)(sensor.records("mint")[before:]), 10, "two records")
+        rig.need_equal({(m["outcome"], m["error"], len(m["tokens"])) for m in new}, {("failed", "Forbidden", 0)}, "records")
+
+
 def life_of_a_token(sensor, base):
     with rig.case("IMDSv2: a token alone, then used"):
         token = rig.random_text(54) + "=="
@@ -264,6 +307,7 @@ def main():
     shapes(sensor, f"https://localhost:{secure.server_port}", ssl.create_default_context(cafile=authority.ca))
     http2(sensor, d, authority, plain.server_port)
     other_shapes(sensor, base)
+    protobuf(sensor, base)
     life_of_a_token(sensor, base)
     with rig.case("nothing was lost"):
         sensor.stop()

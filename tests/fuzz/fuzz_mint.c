@@ -13,9 +13,13 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char *const paths[][4] = {
-	{ "token" }, { "access_token" }, { "a", "b" }, { "a", "b", "c" }, { "scope" }, { "list" },
+	{ "token" }, { "access_token" }, { "a", "b" }, { "a", "b", "c" },
+	{ "k", "1" }, { "k", "2", "1" },	/* of protobuf, of kind "k" */
+	{ "scope" }, { "list" }, { "k", "2", "3" }, { "k", "4" },
+	{ "k", "2" },
 };
-#define TOKENS 4	/* the first of them */
+#define TOKENS 6	/* the first of them */
+#define MESSAGES 1	/* the last */
 #define PATHS (sizeof(paths) / sizeof(paths[0]))
 
 static struct mint_drive_tables tables;
@@ -31,7 +35,9 @@ static void fill_tables(void)
 {
 	for (size_t i = 0; i < PATHS; i++) {
 		struct tt_mint_member_key key = { .hash = TT_NAME_SEED, .set = 1 };
-		struct tt_mint_member_val val = { .id = i + 1, .what = i < TOKENS ? TT_MINT_TOKEN : TT_MINT_TEXT };
+		struct tt_mint_member_val val = { .id = i + 1, .what = i < TOKENS		? TT_MINT_TOKEN
+									: i < PATHS - MESSAGES ? TT_MINT_TEXT
+											       : TT_MINT_MESSAGE };
 
 		for (size_t k = 0; paths[i][k]; k++)
 			key.hash = tt_name_mix(key.hash, tt_name_hash(paths[i][k], strlen(paths[i][k])));

@@ -177,6 +177,7 @@ MINT = {  # bodies
     "xml": b'<?xml version="1.0"?><r><token>a&amp;b</token><list>z</list><x a="b"/></r>',
     "plain": b"plaintoken==\n", "list": b'[1,2,{"token":null}]', "gzip": b"\x1f\x8b\x08",
     "zlib": zlib.compress(b'{"access_token":"eyJabc.def"}'),
+    "proto": b"k8s\0\x0a\x03\x12\x01k\x12\x1c\x0a\x0aeyJabc.def\x12\x08\x0a\x03a.b\x18\x90\x1c\x22\x01x\x22\x01y\x1a\0\x22\0",
 }
 
 

@@ -95,8 +95,8 @@ static inline int mint_drive_steps(struct mint_drive *v, const uint8_t *bytes)
 	for (;;) {
 		int r = mint_step(&v->w, m);
 
-		/* Two more for each value, name or element than bytes. */
-		if (++v->steps > 4 * v->bytes + 64) {
+		/* Two more for each value, name or element than bytes; of a number in protobuf twelve digits. */
+		if (++v->steps > 8 * v->bytes + 64) {
 			v->broken = "it takes too many steps";
 			return M_STOP;
 		}

@@ -218,17 +218,179 @@ static void test_packed(void **state)
 	}
 }
 
-/* Kubernetes' protobuf is not read, and is not taken for a compressed text. */
+/* ---- Kubernetes' protobuf ---- */
+
+struct proto {
+	char bytes[2048];
+	size_t len;
+};
+
+static void put_varint(struct proto *p, uint64_t value)
+{
+	for (; value > 127; value >>= 7)
+		p->bytes[p->len++] = (char)(value | 128);
+	p->bytes[p->len++] = (char)value;
+}
+
+static void put_number(struct proto *p, unsigned int field, uint64_t value)
+{
+	put_varint(p, field << 3);
+	put_varint(p, value);
+}
+
+static void put_bytes(struct proto *p, unsigned int field, const void *bytes, size_t len)
+{
+	put_varint(p, field << 3 | 2);
+	put_varint(p, len);
+	memcpy(p->bytes + p->len, bytes, len);
+	p->len += len;
+}
+
+static void put_text(struct proto *p, unsigned int field, const char *text)
+{
+	put_bytes(p, field, text, strlen(text));
+}
+
+static void put_message(struct proto *p, unsigned int field, const struct proto *message)
+{
+	put_bytes(p, field, message->bytes, message->len);
+}
+
+static struct proto envelope(const char *kind, const struct proto *raw)
+{
+	struct proto type = { .len = 0 }, p = { .bytes = "k8s", .len = 4 };
+
+	put_text(&type, 1, "authentication.k8s.io/v1");
+	put_text(&type, 2, kind);
+	put_message(&p, 1, &type);
+	put_message(&p, 2, raw);
+	put_text(&p, 3, "");
+	put_text(&p, 4, "");
+	return p;
+}
+
+/* As an API server of 1.34 answers: metadata, spec, status; with what a later one may add. */
+static struct proto token_request(const char *token)
+{
+	struct proto meta = { .len = 0 }, ref = { .len = 0 }, spec = { .len = 0 }, time = { .len = 0 }, status = { .len = 0 };
+	struct proto p = { .len = 0 };
+
+	put_text(&meta, 1, "builder");
+	put_number(&meta, 7, 1);
+	put_message(&p, 1, &meta);
+	put_text(&spec, 1, "vault");
+	put_text(&spec, 1, "https://kubernetes.default.svc");
+	put_text(&ref, 1, "Pod");
+	put_text(&ref, 2, "v1");
+	put_text(&ref, 3, "builder-7f6d5");
+	put_text(&ref, 4, "8a7c0e4e-0000-4000-8000-000000000000");
+	put_message(&spec, 3, &ref);
+	put_number(&spec, 4, 3607);
+	put_message(&p, 2, &spec);
+	put_varint(&p, 90 << 3 | 1);	/* a field of eight bytes, one of four, one with a large number */
+	memcpy(p.bytes + p.len, "01234567", 8);
+	p.len += 8;
+	put_varint(&p, 91 << 3 | 5);
+	memcpy(p.bytes + p.len, "0123", 4);
+	p.len += 4;
+	put_text(&p, 4000, "later");
+	put_text(&status, 1, token);
+	put_number(&time, 1, 1767225600);
+	put_number(&time, 2, 0);
+	put_message(&status, 2, &time);
+	put_message(&p, 3, &status);
+	return envelope("TokenRequest", &p);
+}
+
+static const struct body proto_request = { "TokenRequest", "kubernetes_token", true, TT_MINT_WHOLE, NULL, { { NULL } },
+	{ { "TokenRequest.2.1", "vault https://kubernetes.default.svc" }, { "TokenRequest.2.3.1", "Pod" },
+	  { "TokenRequest.2.3.3", "builder-7f6d5" }, { "TokenRequest.2.4", "3607" } } };
+static const struct body proto_answer = { "TokenRequest", "kubernetes_token", false, TT_MINT_WHOLE, NULL,
+	{ { "TokenRequest.3.1", T1 } }, { { "TokenRequest.3.2.1", "1767225600" } } };
+static const struct body proto_bad_token = { "TokenRequest", "kubernetes_token", false,
+	TT_MINT_WHOLE | TT_MINT_BAD_VALUE, NULL, { { NULL } }, { { "TokenRequest.3.2.1", "1767225600" } } };
+static const struct body proto_nothing = { "another kind", "kubernetes_token", false, TT_MINT_WHOLE, NULL, { { NULL } },
+	{ { NULL } } };
+static const struct body proto_status = { "Status", "kubernetes_token", false, TT_MINT_WHOLE, NULL, { { NULL } },
+	{ { "Status.4", "Forbidden" } } };
+static const struct body proto_review = { "TokenReview", "kubernetes_review", false, TT_MINT_WHOLE, NULL, { { NULL } },
+	{ { "TokenReview.3.1", "1" }, { "TokenReview.3.2.1", "system:serviceaccount:shop:cart" },
+	  { "TokenReview.3.4", "api" } } };
+static const struct body proto_reviewed = { "TokenReview", "kubernetes_review", true, TT_MINT_WHOLE, NULL,
+	{ { "TokenReview.2.1", T2 } }, { { NULL } } };
+
+static void check_proto(const struct body *b, const struct proto *p)
+{
+	uint8_t set = set_of(b->rule, b->request);
+	static struct mint_drive v;
+
+	for (size_t most = 0; most < p->len; most++) {
+		mint_drive_begin(&v, &tables, set, 0);
+		mint_drive_all(&v, p->bytes, p->len, most);
+		expect(b, &v, set, most);
+	}
+}
+
 static void test_protobuf(void **state)
 {
-	static const char bytes[] = "k8s\0\n\x1d\n\x05v1";
-	struct mint_drive v;
+	struct proto raw = { .len = 0 }, spec = { .len = 0 }, status = { .len = 0 }, user = { .len = 0 };
+	struct proto p = token_request(T1);
 
-	for (size_t most = 0; most < 5; most++) {
-		mint_drive_begin(&v, &tables, set_of("kubernetes_token", false), 0);
-		mint_drive_all(&v, bytes, sizeof(bytes) - 1, most);
-		assert_int_equal(v.body.flags, TT_MINT_BAD);
-		assert_int_equal(v.body.creds + v.body.text_len, 0);
+	check_proto(&proto_answer, &p);
+	check_proto(&proto_request, &p);
+	p = token_request("two words");
+	check_proto(&proto_bad_token, &p);
+
+	put_text(&raw, 2, "Failure");
+	put_text(&raw, 3, "\x0a" T2);	/* read as a status, this text would have a field 1 */
+	put_text(&raw, 4, "Forbidden");
+	put_number(&raw, 6, 403);
+	p = envelope("Status", &raw);
+	check_proto(&proto_status, &p);
+	p = envelope("Tokenrequests", &raw);
+	check_proto(&proto_nothing, &p);
+	p = envelope("", &spec);
+	check_proto(&(struct body){ "no kind", "kubernetes_token", false, TT_MINT_BAD, NULL, { { NULL } }, { { NULL } } }, &p);
+
+	raw.len = 0;
+	put_text(&spec, 1, T2);
+	put_message(&raw, 2, &spec);
+	put_number(&status, 1, 1);
+	put_text(&user, 1, "system:serviceaccount:shop:cart");
+	put_text(&user, 2, "8a7c0e4e");
+	put_message(&status, 2, &user);
+	put_text(&status, 3, "");
+	put_text(&status, 4, "api");
+	put_message(&raw, 3, &status);
+	p = envelope("TokenReview", &raw);
+	check_proto(&proto_review, &p);
+	check_proto(&proto_reviewed, &p);
+}
+
+/* Cut off anywhere, or with any byte changed: it ends, and nothing is believed that is not there. */
+static void test_protobuf_damaged(void **state)
+{
+	struct proto whole = token_request(T1), p;
+	uint8_t set = set_of("kubernetes_token", false);
+	static struct mint_drive v;
+
+	for (size_t len = 4; len < whole.len; len++) {
+		mint_drive_begin(&v, &tables, set, 0);
+		mint_drive_all(&v, whole.bytes, len, len % 7);
+		assert_null(v.broken);
+		/* The envelope has no length: whole fields of it are a whole body. */
+		assert_true(v.body.flags == TT_MINT_INCOMPLETE || v.body.flags == TT_MINT_WHOLE);
+		assert_true(v.body.flags != TT_MINT_WHOLE || len == 4 || v.body.creds == 1 || len < 50);
+	}
+	for (size_t at = 4; at < whole.len; at++) {
+		for (int bit = 0; bit < 8; bit++) {
+			p = whole;
+			p.bytes[at] ^= (char)(1 << bit);
+			mint_drive_begin(&v, &tables, set, 0);
+			mint_drive_all(&v, p.bytes, p.len, at % 5);
+			assert_null(v.broken);
+			assert_true(v.body.flags != 0);
+		}
 	}
 }
 
@@ -364,6 +526,7 @@ int main(void)
 		cmocka_unit_test(test_bodies),
 		cmocka_unit_test(test_packed),
 		cmocka_unit_test(test_protobuf),
+		cmocka_unit_test(test_protobuf_damaged),
 		cmocka_unit_test(test_plain),
 		cmocka_unit_test(test_long),
 		cmocka_unit_test(test_cut_texts),
