@@ -30,8 +30,8 @@ MAPFILL = os.path.join(rig.TOOLS, "mapfill")
 MIB = 1 << 20
 TOKENS, STORE_MIB, COVERED = 2000, 32, 512
 # Small limits are reached in minutes, as the usual ones are in days.
-SETTINGS = {"limits.tokens": TOKENS, "limits.connections": 4096, "limits.pending": 1024, "limits.fold_rows": 1024, "limits.coverage": COVERED,
-            "store.max_size": STORE_MIB * MIB, "output.fold_interval": "200ms", "output.coverage_interval": "1s", "http.status_wait": "2s"}
+SETTINGS = {"limits.memory": 64 * MIB, "limits.tokens": TOKENS, "limits.connections": 4096, "limits.pending": 1024, "limits.fold_rows": 1024,
+            "limits.coverage": COVERED, "store.max_size": STORE_MIB * MIB, "output.fold_interval": "200ms", "output.coverage_interval": "1s", "http.status_wait": "2s"}
 FILES_LIVE = 4      # copies of programs and libraries that are there at a time
 PYTHON = """
 import http.client, ssl, sys
@@ -79,7 +79,8 @@ class Load:
         self.one, self.two = ground.Site(bench, "http1"), ground.Site(bench, "http2", http2=True)
         self.files, self.made = [], 0
         # A handshake each; plain connections; HTTP/2 that stays. Their tokens are new ones all the time.
-        self.clients = [ground.Client(self.one, each=2, connections=8, made=(1, 40)), ground.Client(self.one, tls=False, each=3, connections=8, made=(2, 40)),
+        self.clients = [ground.Client(self.one, each=2, connections=8, made=(1, 40)),
+                        ground.Client(self.one, tls=False, each=3, connections=8, made=(2, 40)),
                         ground.Client(self.two, made=(3, 300), connections=4, streams=4)]
         self.next = [0] * len(self.clients)
         self.churns = [Churn("short programs", 0.05, self.programs), Churn("curl", 1.0, self.curl), Churn("python", 2.0, self.python),

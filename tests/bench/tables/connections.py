@@ -55,8 +55,9 @@ class Group:
 
 def step(bench, parts, count, tls, authority):
     group = Group(bench, parts, count, tls, authority)
-    table = min(TABLE, 1 << max(15, (4 * count - 1).bit_length()))
-    limits = ("--set", f"limits.connections={table}")
+    table = min(TABLE, 1 << max(15, (5 * count // 2).bit_length()))
+    memory = (128 << 20) + (table << 12)
+    limits = ("--set", f"limits.connections={table}", "--set", f"limits.memory={memory}")
     group.every()
     losses = {}
 
@@ -99,7 +100,8 @@ def run(bench):
 def show(result):
     print(f"Open connections, used in turn at {RATE} requests a second, {result['parts']} nginx and as many clients (a process may have\n"
           f"only so many descriptors). Probes come and go beside the same connections.\n")
-    print(f"  {'connections':>11} {'':5}   {'bare us':>8}   {'CPU, sensor / none':22} {'us added':>8} {'BPF ns/request':>15}   {'peak MiB':>8}   losses")
+    print(f"  {'connections':>11} {'':5}   {'bare us':>8}   {'CPU, sensor / none':22} {'us added':>8} {'BPF ns/request':>15}   "
+          f"{'peak MiB':>8}   losses")
     for r in result["steps"].values():
         print(f"  {r['connections']:11} {'TLS' if r['tls'] else 'plain':5}   {r['bare_us']['median']:8.1f}   {meters.shown(r['cpu']):22} "
               f"{r['added_us']['median']:8.1f} {r['bpf_ns']:15.0f}   {r['mib']:8.1f}   {r['losses'] or 'none'}")

@@ -14,6 +14,7 @@ BATCH = 1000
 ON_THEIR_WAY = 10   # batches
 RING = 16 << 20
 KEPT = 100000       # limits.tokens at least
+MEMORY = 256 << 20, 2048    # limits.memory, and what it is more for each token
 
 
 def stored(s):
@@ -48,8 +49,8 @@ def step(bench, count):
         own[name].append((s.own_cpu_seconds() - before) / got["requests"] * 1e5)
         return got
 
-    with probes.sensor(site.dir, "--output", "none", "--set", f"limits.tokens={max(KEPT, count)}", "--set", f"limits.ring={RING}",
-                       "--set", f"store.max_size={16 << 30}") as s:
+    settings = {"limits.tokens": max(KEPT, count), "limits.ring": RING, "store.max_size": 16 << 30, "limits.memory": MEMORY[0] + MEMORY[1] * count}
+    with probes.sensor(site.dir, "--output", "none", *(w for name, value in settings.items() for w in ("--set", f"{name}={value}"))) as s:
         make_known(s, client, count)
         names = ("few", "all") if count > FEW else ("few",)
         got = meters.rounds(names, bench.few(), one, f"tokens, {count}")
@@ -84,11 +85,13 @@ def run(bench):
 
 def show(result):
     print(f"Known tokens: requests with {FEW} of them, and with all in turn. Bare: measured before and after on the same copy.\n")
-    print(f"  {'tokens':>8}   {'CPU, few / none':22} {'CPU, all / few':22} {'BPF ns/request, few, all':>24}   {'own s/100,000, few, all':>23}   {'peak MiB':>8}   losses")
+    print(f"  {'tokens':>8}   {'CPU, few / none':22} {'CPU, all / few':22} {'BPF ns/request, few, all':>24}   "
+          f"{'own s/100,000, few, all':>23}   {'peak MiB':>8}   losses")
     for count, r in result.items():
         ns = ", ".join(f"{v:.0f}" for v in r["bpf_ns"].values())
         own = ", ".join(f"{v['median']:.2f}" for v in r["own"].values())
-        print(f"  {count:>8}   {meters.shown(r['few']):22} {meters.shown(r['all']) if r['all'] else '-':22} {ns:>24}   {own:>23}   {r['mib']:8.0f}   {r['losses'] or 'none'}")
+        print(f"  {count:>8}   {meters.shown(r['few']):22} {meters.shown(r['all']) if r['all'] else '-':22} {ns:>24}   {own:>23}   "
+              f"{r['mib']:8.0f}   {r['losses'] or 'none'}")
 
 
 def figures(result):
