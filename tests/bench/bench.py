@@ -31,7 +31,6 @@ import kept  # noqa: E402  pylint: disable=wrong-import-position
 # Name of a module in tables/: is it made without --only and --all?
 TABLES = {"cost": True, "latency": True, "sizes": True, "handshakes": True, "servers": True, "losses": True, "agent": True,
           "covered": True, "processes": False, "connections": False, "tokens": False}
-TABLES = {name: by_default for name, by_default in TABLES.items() if os.path.exists(os.path.join(HERE, "tables", name + ".py"))}
 
 
 def table(name):
@@ -51,8 +50,8 @@ def parse():
     ap.add_argument("--all", action="store_true", help="all tables")
     ap.add_argument("--keep", action="store_true", default=os.environ.get("KEEP", "") not in ("", "0"), help="write kept.json")
     ap.add_argument("--rounds", type=int, default=int(os.environ.get("ROUNDS", "5")))
-    ap.add_argument("--seconds", type=float, default=float(os.environ.get("SECONDS_EACH", "3")))
-    ap.add_argument("--requests", type=int, default=int(os.environ.get("REQUESTS_EACH", "20000")))
+    ap.add_argument("--seconds", type=float, default=float(os.environ.get("SECONDS_EACH", "2")))
+    ap.add_argument("--requests", type=int, default=int(os.environ.get("REQUESTS_EACH", "15000")))
     ap.add_argument("--scale", type=int, default=int(os.environ.get("SCALE_MOST", "1000000")),
                     help="no more processes, connections or tokens than this")
     ap.add_argument("--symbols", action="store_true", help="the sensor with its probes at the symbols, too")

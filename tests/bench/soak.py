@@ -30,7 +30,7 @@ MAPFILL = os.path.join(rig.TOOLS, "mapfill")
 MIB = 1 << 20
 TOKENS, STORE_MIB, COVERED = 2000, 32, 512
 # Small limits are reached in minutes, as the usual ones are in days.
-SETTINGS = {"limits.memory": 64 * MIB, "limits.tokens": TOKENS, "limits.connections": 4096, "limits.pending": 1024, "limits.fold_rows": 1024,
+SETTINGS = {"limits.memory": 96 * MIB, "limits.tokens": TOKENS, "limits.connections": 4096, "limits.pending": 1024, "limits.fold_rows": 1024,
             "limits.coverage": COVERED, "store.max_size": STORE_MIB * MIB, "output.fold_interval": "200ms", "output.coverage_interval": "1s", "http.status_wait": "2s"}
 FILES_LIVE = 4      # copies of programs and libraries that are there at a time
 PYTHON = """

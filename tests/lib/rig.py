@@ -243,7 +243,8 @@ http {{
 	uwsgi_temp_path {dir}/uwsgi;
 	scgi_temp_path {dir}/scgi;
 	keepalive_requests 100000000;
-	keepalive_timeout 600s;
+	keepalive_timeout 3600s;
+	client_header_timeout 3600s;
 	large_client_header_buffers 8 64k;
 	default_type text/plain;
 	server {{
