@@ -3,6 +3,7 @@
 by no more than a bound within an hour, or the series has to stand at its limit, which it can't pass."""
 import math
 
+SLICES = 10     # of the second half, where only the least of each counts
 # The kernel keeps so many free entries of an LRU map on each CPU (LOCAL_FREE_TARGET in bpf_lru_list.c).
 LRU_FREE = 128
 HOUR = 3600.0
@@ -16,12 +17,24 @@ def slope(times, values):
     return math.fsum((x - t) * (y - v) for x, y in zip(times, values)) / across if across else 0.0
 
 
+def least(times, values):
+    """The least value of each slice of time."""
+    width = (times[-1] - times[0]) / SLICES
+    found = {}
+    for t, v in zip(times, values):
+        at = min(SLICES - 1, int((t - times[0]) / width))
+        found[at] = min(v, found.get(at, v))
+    return [times[0] + (at + 0.5) * width for at in sorted(found)], [found[at] for at in sorted(found)]
+
+
 class Series:
     """One thing that is sampled. bound: units that it may grow in an hour. limit: what it can't pass, with
-    `slack` below that which is never used. settle: seconds that it needs until it can be stationary."""
+    `slack` below that which is never used. settle: seconds that it needs until it can be stationary. floor: it has
+    peaks that come and go, as helper threads do, and only what lies below all of them may not rise."""
 
-    def __init__(self, name, bound, unit="", limit=None, slack=0.0, settle=60.0):
+    def __init__(self, name, bound, unit="", limit=None, slack=0.0, settle=60.0, floor=False):  # pylint: disable=too-many-arguments
         self.name, self.bound, self.unit, self.limit, self.slack, self.settle = name, bound, unit, limit, slack, settle
+        self.floor = floor
         self.times, self.values = [], []
 
     def add(self, time, value):
@@ -42,6 +55,8 @@ class Series:
             return "skip", f"a run of {self.times[-1] - self.times[0]:.0f} s tells nothing: it takes {self.settle:.0f} s to settle"
         if len(values) < 5:
             return "not ok", f"{len(values)} samples in the second half"
+        if self.floor:
+            times, values = least(times, values)
         grows = slope(times, values) * HOUR
         if self.limit is not None and min(values) >= 0.95 * (self.limit - self.slack):
             return "ok", f"at its limit of {self.limit:g}{self.unit}"

@@ -28,7 +28,7 @@ import meters  # noqa: E402  pylint: disable=wrong-import-position
 BRIEF = os.path.join(rig.TOOLS, "brief")
 MAPFILL = os.path.join(rig.TOOLS, "mapfill")
 MIB = 1 << 20
-TOKENS, STORE_MIB, COVERED = 2000, 32, 512
+TOKENS, STORE_MIB, COVERED = 2000, 64, 512
 # Small limits are reached in minutes, as the usual ones are in days.
 SETTINGS = {"limits.memory": 96 * MIB, "limits.tokens": TOKENS, "limits.connections": 4096, "limits.pending": 1024, "limits.fold_rows": 1024,
             "limits.coverage": COVERED, "store.max_size": STORE_MIB * MIB, "output.fold_interval": "200ms", "output.coverage_interval": "1s", "http.status_wait": "2s"}
@@ -77,7 +77,7 @@ class Load:
     def __init__(self, bench):
         self.work = bench.work
         self.one, self.two = ground.Site(bench, "http1"), ground.Site(bench, "http2", http2=True)
-        self.files, self.made = [], 0
+        self.files, self.made, self.libssl = [], 0, ground.libssl()
         # A handshake each; plain connections; HTTP/2 that stays. Their tokens are new ones all the time.
         self.clients = [ground.Client(self.one, each=2, connections=8, made=(1, 40)),
                         ground.Client(self.one, tls=False, each=3, connections=8, made=(2, 40)),
@@ -104,11 +104,13 @@ class Load:
         self.made += 1
         place = os.path.join(self.work, f"files{self.made}")
         os.mkdir(place)
+        # By cp: what this process has open for writing, another thread's child may hold for a moment (ETXTBSY).
         if self.made % 2:
-            program = shutil.copy(BRIEF + "-static", os.path.join(place, "program"))
+            program = os.path.join(place, "program")
+            need_run(["cp", BRIEF + "-static", program])
             need_run([program, str(self.one.tls), "1", rig.token()])
         else:
-            shutil.copy(ground.libssl(), os.path.join(place, "libssl.so.3"))
+            need_run(["cp", self.libssl, os.path.join(place, "libssl.so.3")])
             need_run([BRIEF, str(self.one.tls), "1", rig.token()], env={**os.environ, "LD_LIBRARY_PATH": place})
         self.files.append(place)
         if len(self.files) > FILES_LIVE:
@@ -152,12 +154,12 @@ def threads(pid):
     return int(rig.status_of(pid)["Threads"])
 
 
-def store_mib(sensor):
-    total = 0
-    for name in ("store.db", "store.db-wal"):
-        with contextlib.suppress(FileNotFoundError):
-            total += os.stat(os.path.join(sensor.state, name)).st_size
-    return total / MIB
+def file_mib(sensor, name):
+    """0 while it is not there: SQLite makes its log as it needs it."""
+    try:
+        return round(os.stat(os.path.join(sensor.state, name)).st_size / MIB, 3)
+    except FileNotFoundError:
+        return 0.0
 
 
 class Watch:
@@ -170,10 +172,11 @@ class Watch:
         for name, pid in (("monitor", sensor.monitor), ("agent", self.agent)):
             self.have(flat.Series(f"{name}: resident", 3.0, " MiB", settle=300))
             self.have(flat.Series(f"{name}: descriptors", 20.0, settle=300))
-            self.have(flat.Series(f"{name}: threads", 0.5, settle=10))
+            self.have(flat.Series(f"{name}: threads", 0.5, settle=10, floor=True))
             rig.need(rig.alive(pid), f"the {name} runs")
         self.have(flat.Series("monitor: links and perf events", 20.0, settle=300))
         self.have(flat.Series("store", 1.0, " MiB", limit=STORE_MIB, settle=900))
+        self.have(flat.Series("store's log", 4.0, " MiB", settle=300))
 
     def have(self, series):
         return self.series.setdefault(series.name, series)
@@ -187,7 +190,8 @@ class Watch:
             self.series[f"{name}: descriptors"].add(now, descriptors(pid))
             self.series[f"{name}: threads"].add(now, threads(pid))
         self.series["monitor: links and perf events"].add(now, probes_held(self.sensor.monitor))
-        self.series["store"].add(now, round(store_mib(self.sensor), 3))
+        self.series["store"].add(now, file_mib(self.sensor, "store.db"))
+        self.series["store's log"].add(now, file_mib(self.sensor, "store.db-wal"))
         for name, fill in self.map_fill().items():
             self.have(flat.Series(f"map {name}", 0.02 * fill["max"] + 8, limit=fill["max"], slack=flat.LRU_FREE * os.cpu_count(),
                                   settle=300)).add(now, fill["entries"])
