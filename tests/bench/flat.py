@@ -4,7 +4,8 @@ by no more than a bound within an hour, or the series has to stand at its limit,
 import math
 
 SLICES = 10     # of the second half, where only the least of each counts
-# The kernel keeps so many free entries of an LRU map on each CPU (LOCAL_FREE_TARGET in bpf_lru_list.c).
+# The kernel keeps so many free entries of an LRU map on each CPU (LOCAL_FREE_TARGET in bpf_lru_list.c), of
+# a small map no more than half of all.
 LRU_FREE = 128
 HOUR = 3600.0
 
@@ -27,10 +28,14 @@ def least(times, values):
     return [times[0] + (at + 0.5) * width for at in sorted(found)], [found[at] for at in sorted(found)]
 
 
+def lru_slack(entries, cpus):
+    return min(LRU_FREE * cpus, entries // 2)
+
+
 class Series:
     """One thing that is sampled. bound: units that it may grow in an hour. limit: what it can't pass, with
     `slack` below that which is never used. settle: seconds that it needs until it can be stationary. floor: it has
-    peaks that come and go, as helper threads do, and only what lies below all of them may not rise."""
+    peaks that come and go, as with helper threads and connections, and only what lies below all of them may not rise."""
 
     def __init__(self, name, bound, unit="", limit=None, slack=0.0, settle=60.0, floor=False):  # pylint: disable=too-many-arguments
         self.name, self.bound, self.unit, self.limit, self.slack, self.settle = name, bound, unit, limit, slack, settle

@@ -78,14 +78,14 @@ class Load:
         self.work = bench.work
         self.one, self.two = ground.Site(bench, "http1"), ground.Site(bench, "http2", http2=True)
         self.files, self.made, self.libssl = [], 0, ground.libssl()
-        # A handshake each; plain connections; HTTP/2 that stays. Their tokens are new ones all the time.
+        # A handshake for every other request; plain connections. Their tokens are new ones all the time.
         self.clients = [ground.Client(self.one, each=2, connections=8, made=(1, 40)),
-                        ground.Client(self.one, tls=False, each=3, connections=8, made=(2, 40)),
-                        ground.Client(self.two, made=(3, 300), connections=4, streams=4)]
-        self.next = [0] * len(self.clients)
+                        ground.Client(self.one, tls=False, each=3, connections=8, made=(2, 40))]
+        self.next = [0] * (len(self.clients) + 1)
         self.churns = [Churn("short programs", 0.05, self.programs), Churn("curl", 1.0, self.curl), Churn("python", 2.0, self.python),
                        Churn("new files", 3.0, self.new_file),
-                       *(Churn(f"requests {i}", 0.0, lambda i=i: self.requests(i)) for i in range(len(self.clients)))]
+                       Churn("TLS, HTTP/1.1", 0.0, lambda: self.requests(0)), Churn("plain, HTTP/1.1", 0.0, lambda: self.requests(1)),
+                       Churn("TLS, HTTP/2", 0.0, self.requests_http2)]
 
     def programs(self):
         need_run([BRIEF, str(self.one.tls), "2", rig.token()])
@@ -118,8 +118,16 @@ class Load:
         return 1
 
     def requests(self, i):
-        said = self.clients[i].run(seconds=2, rate=(60, 60, 80)[i], first=self.next[i], count=1 << 40)
+        said = self.clients[i].run(seconds=2, rate=60, first=self.next[i], count=1 << 40)
         self.next[i] += said["requests"]
+        return said["requests"]
+
+    def requests_http2(self):
+        """New connections each time: what is kept of one stays until others need the room."""
+        client = ground.Client(self.two, made=(3, 300), connections=16, streams=4)
+        said = client.run(seconds=2, rate=80, first=self.next[-1], count=1 << 40)
+        client.end()
+        self.next[-1] += said["requests"]
         return said["requests"]
 
     def begin(self):
@@ -171,10 +179,10 @@ class Watch:
         # A file that nobody uses any more keeps its probes until two scans, a minute apart, have found that.
         for name, pid in (("monitor", sensor.monitor), ("agent", self.agent)):
             self.have(flat.Series(f"{name}: resident", 3.0, " MiB", settle=300))
-            self.have(flat.Series(f"{name}: descriptors", 20.0, settle=300))
+            self.have(flat.Series(f"{name}: descriptors", 20.0, settle=300, floor=True))
             self.have(flat.Series(f"{name}: threads", 0.5, settle=10, floor=True))
             rig.need(rig.alive(pid), f"the {name} runs")
-        self.have(flat.Series("monitor: links and perf events", 20.0, settle=300))
+        self.have(flat.Series("monitor: links and perf events", 20.0, settle=300, floor=True))
         self.have(flat.Series("store", 1.0, " MiB", limit=STORE_MIB, settle=900))
         self.have(flat.Series("store's log", 4.0, " MiB", settle=300))
 
@@ -193,8 +201,9 @@ class Watch:
         self.series["store"].add(now, file_mib(self.sensor, "store.db"))
         self.series["store's log"].add(now, file_mib(self.sensor, "store.db-wal"))
         for name, fill in self.map_fill().items():
-            self.have(flat.Series(f"map {name}", 0.02 * fill["max"] + 8, limit=fill["max"], slack=flat.LRU_FREE * os.cpu_count(),
-                                  settle=300)).add(now, fill["entries"])
+            slack = flat.lru_slack(fill["max"], os.cpu_count()) if fill["lru"] else 0
+            self.have(flat.Series(f"map {name}", 0.02 * fill["max"] + 16, limit=fill["max"], slack=slack, settle=300,
+                                  floor=True)).add(now, fill["entries"])
         self.slowest = max(self.slowest, time.monotonic() - began)
 
     def map_fill(self):

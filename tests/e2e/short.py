@@ -14,7 +14,7 @@ from lives import BRIEF, Life, first_seen, percentiles  # noqa: E402  pylint: di
 
 LIVES = 200
 NEW_FILES = 10
-REQUESTS = 400		# of a program whose file is new
+REQUESTS = 1000		# of a program whose file is new: on a busy machine they are quickly made
 LIMIT_MS = 1000		# from exec to the first covered call, on a machine that does other things too
 
 

@@ -39,6 +39,7 @@ def judged():
             ("something that shrinks", "ok", lambda t: 40 - t / 200, {}),
             ("a table that is filling up", "not ok", lambda t: t, {"limit": 65536}),
             ("a table at its limit, save what the kernel keeps free", "ok", lambda t: min(t * 10, 1000) - 0.01 * (3600 - t), {"limit": 1024, "slack": 128}),
+            ("a small table that is almost empty", "not ok", lambda t: 2 + t / 60, {"limit": 128, "slack": flat.lru_slack(128, 2)}),
             ("peaks on a level", "ok", lambda t: 1 + (t // 35 % 7 == 0) * t / 600, {"bound": 0.5, "floor": True}),
             ("peaks on a level that rises", "not ok", lambda t: 1 + t // 900 + (t // 35 % 7 == 0), {"bound": 0.5, "floor": True}),
             ("a run that is too short to tell", "skip", lambda t: 20 + t, {"seconds": 60, "settle": 60}),

@@ -2,7 +2,7 @@
 /*
  * How many entries hash maps have, without showing any.
  *
- *   mapfill MAP_ID...           prints {"NAME": {"entries": N, "max": N}, ...}; maps of other types are left out
+ *   mapfill MAP_ID...           prints {"NAME": {"entries": N, "max": N, "lru": 0 or 1}, ...}; other types are left out
  */
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -59,7 +59,9 @@ static int show(__u32 id, bool *comma)
 		n = entries(fd, &info);
 		r = n < 0 ? (int)n : 0;
 		if (r == 0)
-			printf("%s\"%s\": {\"entries\": %ld, \"max\": %u}", *comma ? ", " : "", info.name, n, info.max_entries);
+			printf("%s\"%s\": {\"entries\": %ld, \"max\": %u, \"lru\": %d}", *comma ? ", " : "", info.name, n,
+			       info.max_entries,
+			       info.type == BPF_MAP_TYPE_LRU_HASH || info.type == BPF_MAP_TYPE_LRU_PERCPU_HASH);
 		*comma = true;
 	}
 	close(fd);
