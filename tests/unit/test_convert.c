@@ -347,17 +347,18 @@ static void carriers_fit(void **state)
 {
 	for (uint16_t i = 1; i <= carrier_count(); i++) {
 		struct tt_ev_use ev = event(TT_DIR_EGRESS);
+		const char *dot = strchr(carrier_get(i)->where, '.');
 		char want[128];
 		struct use u;
 
 		ev.cred[0].carrier = i;
-		if (carrier_get(i)->where[0] == '!')	/* one there only */
-			ev.host_len = (uint8_t)sprintf((char *)ev.host, "x.%s", strchr(carrier_get(i)->where, '.') + 1);
+		if (dot)	/* one there only */
+			ev.host_len = (uint8_t)sprintf((char *)ev.host, "x.%.*s", (int)strcspn(dot + 1, ","), dot + 1);
 		assert_int_equal(convert_use(convert, &ev, 0, not_known, &nobody, &u), 1);
 		snprintf(want, sizeof(want), "%s%s",
 			 carrier_get(i)->space == TT_NAME_PARAM	 ? "query:" :
 			 carrier_get(i)->space == TT_NAME_COOKIE ? "cookie:" : "",
-			 carrier_get(i)->name);
+			 carrier_get(i)->space == TT_NAME_PATH ? "path" : carrier_get(i)->name);
 		assert_string_equal(u.carrier, want);
 	}
 }

@@ -96,7 +96,7 @@ static void near_names_differ(void **state)
 static struct drive_tables tables;
 
 struct count {
-	size_t all, control, space[TT_NAME_SET_COOKIE + 1];
+	size_t all, control, space[TT_NAME_ROUTE + 1];
 	struct tt_name_val statics[62];
 };
 
@@ -115,9 +115,13 @@ static int put_and_count(const struct tt_name_key *key, const struct tt_name_val
 {
 	struct count *n = data;
 
-	assert_in_range(key->space, TT_NAME_HEADER, TT_NAME_SET_COOKIE);
+	assert_in_range(key->space, TT_NAME_HEADER, TT_NAME_ROUTE);
 	if (key->space == TT_NAME_STATIC) {
 		check_static(key, val, n);
+	} else if (key->space == TT_NAME_ROUTE) {
+		assert_int_equal(key->length, 0);
+		assert_in_range(val->length, 1, TT_PATH_RULES_SAME);
+		assert_in_range(val->id, 1, TT_PATH_RULES_MAX - 1);
 	} else {
 		assert_in_range(key->length, 1, 64);
 		assert_int_not_equal(val->id, 0);
@@ -140,6 +144,7 @@ static void no_two_names_collide(void **state)
 	assert_true(n.space[TT_NAME_SCHEME] >= 10);
 	assert_true(n.space[TT_NAME_COOKIE] >= 90);
 	assert_int_equal(n.space[TT_NAME_STATIC], 61);
+	assert_true(n.space[TT_NAME_ROUTE] >= 8);
 }
 
 static struct h1_answer find_header(const char *name)
