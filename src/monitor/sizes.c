@@ -56,12 +56,12 @@ static bool is_slots(const struct bpf_map *map)
 	return strcmp(bpf_map__name(map), "scratch") == 0 || strcmp(bpf_map__name(map), "cuts") == 0;
 }
 
-static uint32_t rows_of(const struct size *s, const struct config *config)
+static uint32_t rows_of(const struct bpf_map *map, const struct size *s, const struct config *config)
 {
 	uint64_t limit = s->what == PER_PROCESS ? config->coverage : config->connections;
 	uint64_t rows = limit * s->of / s->in;
 
-	return rows < ROWS_MIN ? ROWS_MIN : (uint32_t)rows;
+	return rows < ROWS_MIN && bpf_map__type(map) == BPF_MAP_TYPE_LRU_HASH ? ROWS_MIN : (uint32_t)rows;
 }
 
 int sizes_set(const struct bpf_object *object, const struct config *config, uint32_t slots)
@@ -73,7 +73,7 @@ int sizes_set(const struct bpf_object *object, const struct config *config, uint
 		const struct size *s = size_of(map);
 
 		if (s)
-			r = bpf_map__set_max_entries(map, rows_of(s, config));
+			r = bpf_map__set_max_entries(map, rows_of(map, s, config));
 		else if (is_slots(map))
 			r = bpf_map__set_max_entries(map, slots);
 		else if (bpf_map__type(map) == BPF_MAP_TYPE_RINGBUF)
