@@ -180,6 +180,7 @@ __weak __noinline int known_hit(__u32 slot)
 	s->reader = READ_H1;
 	h1_value_start(&s->w, H1_S_SKIP);
 	s->w.h.made = s->known.row.cred;
+	s->w.h.list = 0;
 	s->w.answer.flags = 0;
 	if (h1_cred_add(&s->w) != H1_NOTE)
 		return RUN_ON;

@@ -262,7 +262,7 @@ static __always_inline void hp_text(struct h1_work *w, struct h2_work *x)
 static __always_inline int hp_got_cred(struct h1_work *w, struct h2_work *x)
 {
 	w->h.made = x->entry.cred;
-	if (h1_cred_add(w) == H1_NOTE)
+	if (hp_cred_add(w, &x->b) == H1_NOTE)
 		return h2_note(x, w->reason);
 	return H2_NEXT;
 }
@@ -342,6 +342,9 @@ static __always_inline int hp_field(struct h1_work *w, struct h2_work *x)
 		return h2_to(x, HP_START);
 	}
 	h2_to(x, b->how == HP_INSERTED ? HP_INSERT : HP_START);
+	/* A MAC, and with it the value, is another one next time. */
+	if (h->unwrap >= TT_UNWRAP_KEY && h->unwrap <= TT_UNWRAP_ACCOUNT)
+		return H2_NEXT;
 	if (!x->remember || !b->field || w->c.untold || h->items > 1 ||
 	    (!h->items && b->field != TT_CONTROL_COOKIE))
 		return H2_NEXT;

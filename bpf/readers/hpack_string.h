@@ -160,6 +160,7 @@ static __always_inline void hp_value_begin(struct h1_work *w, struct h2_work *x)
 	w->d.kind = H1_REQUESTS;
 	w->h.made.length = 0;
 	w->h.items = 0;
+	w->h.unwrap = 0;
 	b->creds = w->h.creds;
 	b->number = 0;
 	if (b->field == TT_UNWRAP_WHOLE || b->field == TT_UNWRAP_SCHEME) {
@@ -188,6 +189,15 @@ static __always_inline int hp_one_cred(const struct h2_block *b)
 {
 	return b->field == TT_UNWRAP_WHOLE || b->field == TT_UNWRAP_SCHEME ||
 	       b->field == TT_CONTROL_COOKIE;
+}
+
+/* Enters one that was made earlier: nothing of its text is here. */
+static __always_inline int hp_cred_add(struct h1_work *w, const struct h2_block *b)
+{
+	w->h.list = b->field == TT_CONTROL_COOKIE || b->field == TT_CONTROL_PATH;
+	w->d.state = H1_S_LINE;		/* not of a start line, whatever was read last */
+	w->answer.flags = 0;
+	return h1_cred_add(w);
 }
 
 /* Does anybody need this value, or its length? */
@@ -301,7 +311,7 @@ static __always_inline int hp_memo_got(struct h1_work *w, struct h2_work *x)
 		w->h.made = x->entry.cred;
 		w->reason = 0;
 		w->h.items = w->h.made.length != 0;
-		if (w->h.items && h1_cred_add(w) == H1_NOTE) {
+		if (w->h.items && hp_cred_add(w, b) == H1_NOTE) {
 			b->state = HP_FIELD;
 			return h2_note(x, w->reason);
 		}

@@ -258,6 +258,18 @@ static __always_inline int h1_step_field(struct h1_work *w, __u8 c, __u64 word, 
 		return h1_list_skip(w, c, have);
 	case H1_S_LVALUE_ASKED:
 		return h1_list_value_asked(w);
+	case H1_S_PNAME:
+		return h1_pname(w, c);
+	case H1_S_PNAME_ASKED:
+		return h1_pname_asked(w);
+	case H1_S_PSKIP:
+		return h1_pskip(w, c, word, have);
+	case H1_S_PVALUE:
+		return h1_pvalue(w, c);
+	case H1_S_PVALUE_ASKED:
+		return h1_pvalue_asked(w);
+	case H1_S_PAIR:
+		return h1_pair(w);
 	case H1_S_SCHEME_ASKED:
 		return h1_scheme_asked(w);
 	case H1_S_USER_ASKED:

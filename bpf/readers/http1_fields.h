@@ -5,6 +5,7 @@
 
 #include "said.h"
 #include "http1_list.h"
+#include "http1_params.h"
 
 /* A field is over once the next line does not begin with a blank (obs-fold, RFC 9112, 5.2). */
 static __always_inline int h1_field_end(struct h1_work *w)
@@ -26,6 +27,8 @@ static __always_inline int h1_field_end(struct h1_work *w)
 		h->flags |= H1_F_H2C;
 	if (state == H1_S_SAID)
 		w->d.state = H1_S_SAID_END;
+	if (state >= H1_S_PNAME && state <= H1_S_PVALUE)
+		return h1_params_end(w, state);
 	if (state != H1_S_CRED)
 		return H1_NEXT;
 	if ((h->value & H1_V_SCHEME) && !h->words && h->name_len <= H1_SCHEME_MAX &&
@@ -33,7 +36,7 @@ static __always_inline int h1_field_end(struct h1_work *w)
 		h1_name_end(h);	/* one word: a credential, or a scheme with nothing behind? */
 		return h1_ask(w, H1_ASK_SCHEME, H1_S_WORD_ASKED);
 	}
-	return h1_cred_end(w, H1_S_CRED_ASKED);
+	return h1_pair_is(h) ? h1_pair_begin(w) : h1_cred_end(w, H1_S_CRED_ASKED);
 }
 
 static __always_inline int h1_line(struct h1_work *w, __u8 c)

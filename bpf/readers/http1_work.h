@@ -68,6 +68,12 @@ enum h1_state {
 	H1_S_LNAME_ASKED,
 	H1_S_LSKIP,		/* its value is of no interest */
 	H1_S_LVALUE_ASKED,	/* it was a credential */
+	H1_S_PNAME,		/* parameters behind a scheme: http1_params.h */
+	H1_S_PNAME_ASKED,
+	H1_S_PSKIP,		/* of no interest */
+	H1_S_PVALUE,
+	H1_S_PVALUE_ASKED,
+	H1_S_PAIR,		/* base64(id:key) is whole: decoding it */
 	H1_S_CRED,
 	H1_S_SCHEME_ASKED,
 	H1_S_USER_ASKED,
@@ -172,7 +178,9 @@ struct h1_head {
 	__u8 depth;		/* slashes of the path so far */
 	__u8 route;		/* row of `path_rules` that the segment fits */
 	__u8 unsure;		/* the credential being read may be none: no claims of it */
-	__u8 pad_[3];
+	__u8 unwrap;		/* enum tt_unwrap of the scheme */
+	__u8 pair;		/* H1_PAIR_* of the value so far */
+	__u8 pair_len;
 	struct tt_cred made;		/* the credential made last */
 	struct tt_cred cred[TT_CREDS_MAX];
 	/* From here on lie bytes of the message, or what they can be computed back from (a name's
@@ -215,6 +223,13 @@ struct h1_head {
 #define H1_V_SCHEME 64		/* the value may begin with a scheme */
 #define H1_V_LEAD 128		/* before the first byte of the value */
 
+/* h1_head.pair: is it base64(id:key)? */
+#define H1_PAIR_NOT 1
+#define H1_PAIR_ID 2
+#define H1_PAIR_COLON 4
+#define H1_PAIR_KEY 8
+#define H1_PAIR_PADDED 16
+
 /* h1_head.segment */
 #define H1_P_SECRET 1
 #define H1_P_OTHER 2		/* something that is not a digit */
@@ -238,6 +253,7 @@ enum h1_ask {
 	H1_ASK_COOKIE = TT_NAME_COOKIE, H1_ASK_SET_COOKIE = TT_NAME_SET_COOKIE,
 	H1_ASK_ROUTE = TT_NAME_ROUTE,	/* which row of `path_rules` the segment fits, and the length of its lead */
 	H1_ASK_SEGMENT = 16,		/* as H1_ASK_CLASS, of a path segment: the carrier is the caller's to set */
+	H1_ASK_AUTH_PARAM = TT_NAME_AUTH_PARAM,
 };
 
 struct h1_work {

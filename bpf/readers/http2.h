@@ -515,6 +515,8 @@ static __always_inline int h2_unknown(struct h1_work *w, struct h2_work *x)
 	seq = b->unseen[i];
 	if (!b->creds && b->unknown - b->part < TT_CREDS_MAX) {
 		h2_unreadable(w, x, seq);
+		w->h.list = 0;
+		w->d.state = H1_S_LINE;		/* as in hp_cred_add() */
 		h1_cred_add(w);
 	} else if (!b->creds) {
 		w->h.use_flags |= TT_USE_MORE_CREDS;

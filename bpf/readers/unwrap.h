@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * From the value of a credential field to the credential: scheme dropped, Basic decoded to its
- * password, quotes and blanks trimmed; then its fingerprint. So one secret has one fingerprint in
- * whatever field it stands.
+ * password, base64(id:key) to the key, quotes and blanks trimmed; then its fingerprint. So one secret
+ * has one fingerprint in whatever field it stands.
  */
 #ifndef TT_READERS_UNWRAP_H
 #define TT_READERS_UNWRAP_H
@@ -39,6 +39,8 @@ static __always_inline void h1_cred_start(struct h1_work *w, __u8 value)
 	h->list = 0;
 	h->until = 0;
 	h->unsure = 0;
+	h->unwrap = 0;
+	h->pair = 0;
 	h1_name_start(h);
 }
 
@@ -60,14 +62,9 @@ static __always_inline int h1_sd_cut(struct h1_work *w, __u8 c)
 }
 
 /* One byte of the credential proper. */
-static __always_inline void h1_cred_put(struct h1_work *w, __u8 c)
+static __always_inline void h1_cred_byte(struct h1_head *h, __u8 c)
 {
-	struct h1_head *h = &w->h;
 	__u64 i = h->sip.len;
-
-	if (h->cut || h1_sd_cut(w, c))
-		return;
-	claims_keep(&w->c, i, c);
 
 	if (i < TT_CARRY_LEN) {
 		H1_MASK(i, H1_CARRY_BUF - 1);
@@ -75,6 +72,14 @@ static __always_inline void h1_cred_put(struct h1_work *w, __u8 c)
 	}
 	h->dots += c == '.';
 	siphash_put(&h->sip, c);
+}
+
+static __always_inline void h1_cred_put(struct h1_work *w, __u8 c)
+{
+	if (w->h.cut || h1_sd_cut(w, c))
+		return;
+	claims_keep(&w->c, w->h.sip.len, c);
+	h1_cred_byte(&w->h, c);
 }
 
 /* Its end: what class is it? The answer is awaited in H1_S_*CRED_ASKED. */
@@ -99,20 +104,27 @@ static __always_inline void h1_public(struct h1_work *w, __u8 which)
 	struct h1_head *h = &w->h;
 	__u32 len = h->made.length;
 
-	if (!(w->answer.flags & TT_CLASS_PUBLIC) || h->public_len || len > TT_PUBLIC_LEN)
+	if (!(w->answer.flags & TT_CLASS_PUBLIC) || h->public_len || len > TT_PUBLIC_LEN ||
+	    h->unwrap == TT_UNWRAP_USER)
 		return;
 	__builtin_memcpy(h->public_id, h->carry, TT_PUBLIC_LEN);
 	h->public_len = len;
 	h->public_cred = which;
 }
 
-/* Enters the credential that was made into the head's list. */
+/* Of these a head may have any number, and most are no more than a session's: in a start line, or in a list. */
+static __always_inline int h1_cred_is_many(const struct h1_work *w)
+{
+	return w->h.list || w->d.state < H1_S_LINE;
+}
+
+/* Enters the credential that was made into the head's list, whose last place is for a field of its own. */
 static __always_inline int h1_cred_add(struct h1_work *w)
 {
 	struct h1_head *h = &w->h;
 	__u64 i = h->creds;
 
-	if (i >= TT_CREDS_MAX) {
+	if (i >= TT_CREDS_MAX || (i == TT_CREDS_MAX - 1 && h1_cred_is_many(w))) {
 		h->use_flags |= TT_USE_MORE_CREDS;
 		return h1_note(w, TT_DROP_more_creds);
 	}
@@ -167,6 +179,78 @@ static __always_inline int h1_cred_done(struct h1_work *w)
 
 /* ---- the value of a credential field ---- */
 
+/* Is it base64(id:key)? Decoded on the side, and for sure only if both parts are visible characters. */
+static __always_inline void h1_pair_check(struct h1_head *h, __u8 c)
+{
+	int bits = base64_value(c);
+
+	if (h->sip.len >= TT_CARRY_LEN || (bits < 0 && c != '=') || (bits >= 0 && (h->pair & H1_PAIR_PADDED))) {
+		h->pair |= H1_PAIR_NOT;
+		return;
+	}
+	if (c == '=') {
+		h->pair |= H1_PAIR_PADDED;
+		return;
+	}
+	h->base64_bits = h->base64_bits << 6 | bits;
+	h->nbits += 6;
+	if (h->nbits < 8)
+		return;
+	h->nbits -= 8;
+	c = h->base64_bits >> (h->nbits & 7);
+	if (c <= ' ' || c >= 127)
+		h->pair |= H1_PAIR_NOT;
+	else if (h->pair & H1_PAIR_COLON)
+		h->pair |= H1_PAIR_KEY;
+	else
+		h->pair |= c == ':' ? H1_PAIR_COLON : H1_PAIR_ID;
+}
+
+static __always_inline int h1_pair_is(const struct h1_head *h)
+{
+	return h->unwrap == TT_UNWRAP_PAIR && h->nbits != 6 &&
+	       (h->pair & ~H1_PAIR_PADDED) == (H1_PAIR_ID | H1_PAIR_COLON | H1_PAIR_KEY);
+}
+
+/* It is one: its text lies in `carry`, where the key takes its place, which is shorter. */
+static __always_inline int h1_pair_begin(struct h1_work *w)
+{
+	struct h1_head *h = &w->h;
+
+	h->pair_len = h->sip.len;
+	h->pair = 0;
+	h->idx = 0;
+	h->nbits = 0;
+	h->base64_bits = 0;
+	h1_cred_restart(w);
+	w->d.state = H1_S_PAIR;
+	return H1_NEXT;
+}
+
+static __always_inline int h1_pair(struct h1_work *w)
+{
+	struct h1_head *h = &w->h;
+	__u64 i = h->idx;
+	__u8 c;
+
+	H1_MASK(i, H1_CARRY_BUF - 1);
+	c = h->carry[i];
+	if (h->idx >= h->pair_len || c == '=')
+		return h1_cred_end(w, H1_S_CRED_ASKED);
+	h->idx++;
+	h->base64_bits = h->base64_bits << 6 | (base64_value(c) & 63);
+	h->nbits += 6;
+	if (h->nbits < 8)
+		return H1_NEXT;
+	h->nbits -= 8;
+	c = h->base64_bits >> (h->nbits & 7);
+	if (h->pair)
+		h1_cred_put(w, c);
+	else if (c == ':')
+		h->pair = H1_PAIR_COLON;
+	return H1_NEXT;
+}
+
 /* One byte of the value after blanks and quotes were told apart. */
 static __always_inline int h1_value_put(struct h1_work *w, __u8 c)
 {
@@ -174,6 +258,8 @@ static __always_inline int h1_value_put(struct h1_work *w, __u8 c)
 	int bits;
 
 	if (!(h->value & H1_V_BASIC)) {
+		if (h->unwrap == TT_UNWRAP_PAIR)
+			h1_pair_check(h, c);
 		if (h->words < 2 && h->name_len <= H1_SCHEME_MAX)
 			h1_name_put(h, c);
 		h1_cred_put(w, c);
@@ -247,10 +333,13 @@ static __always_inline int h1_scheme_asked(struct h1_work *w)
 	h->value |= H1_V_LEAD;
 	h1_cred_restart(w);
 	h1_name_start(h);
-	if (w->answer.unwrap == TT_UNWRAP_NONE)
-		h1_value_start(w, H1_S_SKIP);	/* a MAC of this one request identifies nobody */
-	else if (w->answer.unwrap == TT_UNWRAP_BASIC)
+	h->unwrap = w->answer.unwrap;
+	if (h->unwrap == TT_UNWRAP_BASIC)
 		h->value |= H1_V_BASIC;
+	else if (h->unwrap == TT_UNWRAP_ACCOUNT)
+		h1_value_start(w, H1_S_PVALUE);
+	else if (h->unwrap == TT_UNWRAP_KEY || h->unwrap == TT_UNWRAP_USER || h->unwrap == TT_UNWRAP_PARAM)
+		h1_value_start(w, H1_S_PNAME);
 	return H1_NEXT;
 }
 
@@ -299,7 +388,8 @@ static __always_inline int h1_cred_words(struct h1_work *w, __u32 have)
 	__u64 end = h->list ? 0x3b3b3b3b3b3b3b3bULL : 0x2222222222222222ULL;
 	__u32 i;
 
-	if (h->blanks || (h->value & (H1_V_BASIC | H1_V_QUOTE_HELD)))
+	if (h->blanks || (h->value & (H1_V_BASIC | H1_V_QUOTE_HELD)) ||
+	    (h->unwrap == TT_UNWRAP_PAIR && !(h->pair & H1_PAIR_NOT)))
 		return 0;
 	for (i = 0; i < H1_WORDS && have >= 8; i++, have -= 8) {
 		__u64 word = h1_word(w, i);

@@ -184,7 +184,7 @@ enum tt_said {
 	TT_SAID_RESOURCE = 7,		/* and resource_metadata (RFC 9728) */
 	TT_SAID_REQUIREMENT = 8,	/* of AAuth-Requirement */
 	TT_SAID_NONCE = 9,		/* DPoP-Nonce: that it is there */
-	TT_SAID_COOKIE = 10,		/* Set-Cookie of a session: number of its name (tokens/names.c), two bytes */
+	TT_SAID_COOKIE = 10,		/* Set-Cookie of a listed name: its row in the carrier table, two bytes */
 	TT_SAID_IDS = 16,		/* from here on: the server's name for this request */
 	TT_SAID_AUDIT_ID = 16,		/* Audit-ID (Kubernetes) */
 	TT_SAID_GITHUB_ID = 17,		/* X-GitHub-Request-Id */
@@ -370,13 +370,20 @@ enum tt_name_space {
 	TT_NAME_ROUTE = 9,		/* how paths begin that have a secret in them: hash = the first bytes, length = 0 */
 	TT_NAME_COOKIE = 6,
 	TT_NAME_SET_COOKIE = 7,		/* a session cookie that an answer sets */
+	TT_NAME_AUTH_PARAM = 8,		/* a parameter behind a scheme: hash = its name's, mixed with the scheme's */
 };
 enum tt_unwrap {
 	TT_UNWRAP_WHOLE = 1,		/* the whole value, blanks and one pair of quotes trimmed */
 	TT_UNWRAP_SCHEME = 2,		/* Authorization style: [scheme SP] value */
 	TT_UNWRAP_PERCENT = 3,		/* query parameter: percent-decoded once */
 	TT_UNWRAP_BASIC = 4,		/* a scheme whose value is base64(user:password) */
-	TT_UNWRAP_NONE = 5,		/* a scheme that carries a per-request MAC: nothing to report */
+	TT_UNWRAP_NONE = 5,		/* no credential, whatever it looks like */
+	/* Schemes with a MAC of this one request: the id of the key that made it is the credential. */
+	TT_UNWRAP_KEY = 6,		/* the value of a parameter, ... */
+	TT_UNWRAP_USER = 7,		/* ... which names a person: its text never travels */
+	TT_UNWRAP_ACCOUNT = 8,		/* what stands before the first ':' */
+	TT_UNWRAP_PARAM = 9,		/* a scheme whose credential is the value of a parameter, percent-decoded once */
+	TT_UNWRAP_PAIR = 10,		/* a scheme whose value may be base64(id:key): then the key, else the whole */
 	TT_UNWRAP_KEY_ID = 11,		/* query parameter: as PERCENT, up to the first '/': an access key id and
 					 * what it is for */
 };

@@ -628,6 +628,11 @@ const struct scheme *scheme_get(uint8_t id)
 	return &token_schemes[id - 1];
 }
 
+bool scheme_is_signed(const struct scheme *s)
+{
+	return s->unwrap == TT_UNWRAP_KEY || s->unwrap == TT_UNWRAP_USER || s->unwrap == TT_UNWRAP_ACCOUNT;
+}
+
 size_t scheme_count(void)
 {
 	return token_schemes_count;

@@ -103,7 +103,10 @@ int carrier_add(enum tt_name_space space, const char *name);
 struct scheme {
 	const char *name;	/* lower case */
 	enum tt_unwrap unwrap;
+	const char *param;	/* that it names, lower case; "" = none */
 };
+/* Does it sign one request, so that what is reported is the id of a key? */
+bool scheme_is_signed(const struct scheme *s);
 const struct scheme *scheme_get(uint8_t id);
 size_t scheme_count(void);
 

@@ -153,6 +153,19 @@ static const struct token_class *find_other(const struct seen *s, const struct t
 	return plain;
 }
 
+/* What stands for a key that signs requests: is the class one of such ids? Else all that is known is that. */
+static const struct token_class *key_class(const struct seen *s, const struct token_class *c)
+{
+	const struct token_class *told;
+
+	if (c && (strcmp(c->kind, "key_id") == 0 || strcmp(c->kind, "placeholder") == 0))
+		return c;
+	for (size_t i = 0; (told = class_told(i)); i++)
+		if (strcmp(told->kind, "key_id") == 0 && where_fits(s, told->where))
+			return told;
+	return NULL;
+}
+
 static enum confidence how_sure(const struct seen *s, const struct token_class *c)
 {
 	if (c->told_of || (!has_prefix(c) && strcmp(c->provider, "any") == 0) ||
@@ -205,7 +218,8 @@ void class_decide(const struct tt_cred *cred, const struct carrier *carrier, con
 	if (c && c->where[0] == '!' && !where_fits(&s, c->where))
 		c = find_other(&s, c);
 	/* In a path it is one of those that stand there, or none. */
-	told = carrier && carrier->space == TT_NAME_PATH ? NULL : find_told(&s, c);
+	told = carrier && carrier->space == TT_NAME_PATH ? NULL :
+	       scheme && scheme_is_signed(scheme) ? key_class(&s, c) : find_told(&s, c);
 	if (told)
 		c = told;
 	ret_verdict->kind = kind_of(&s, c);

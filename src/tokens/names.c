@@ -79,20 +79,11 @@ static const char *const static_names[] = {
 #define STATIC_NAMES (sizeof(static_names) / sizeof(static_names[0]))
 _Static_assert(STATIC_NAMES == 61, "RFC 7541, appendix A");
 
-/* Cookies that are sessions: of an answer that sets one its name is told. */
-static const char *const session_cookies[] = {
-	"session", "sessionid", "sid", "connect.sid", "JSESSIONID", "PHPSESSID", "ASP.NET_SessionId",
-	".AspNetCore.Cookies", ".AspNetCore.Session", "laravel_session", "_session_id", "_gitlab_session",
-	"user_session", "sessionKey", "CF_Authorization", "KEYCLOAK_IDENTITY", "AUTH_SESSION_ID", "idx",
-	"ESTSAUTH", "ESTSAUTHPERSISTENT", "_oauth2_proxy", "grafana_session", "argocd.token", "d", "token",
-	"access_token", "refresh_token", "id_token", "auth", "jwt", "remember_token", "remember_user_token",
-	"rack.session", "next-auth.session-token",
-};
-#define SESSION_COOKIES (sizeof(session_cookies) / sizeof(session_cookies[0]))
-
 const char *names_cookie(uint16_t id)
 {
-	return id && id <= SESSION_COOKIES ? session_cookies[id - 1] : "";
+	const struct carrier *c = carrier_get(id);
+
+	return c && c->space == TT_NAME_COOKIE ? c->name : "";
 }
 
 const char *names_said(uint8_t said)
@@ -126,8 +117,9 @@ static int names_one(const struct names_put *p, enum tt_name_space space, const 
 	return p->put(&key, &val, p->data);
 }
 
-/* A cookie may have one of these in front of its name, which change its scope only (RFC 6265bis, 4.1.3). */
-static int names_sent_cookie(const struct names_put *p, const char *name, uint16_t id)
+/* In what a client sends and in what an answer sets; by itself, and with one of the prefixes in front that
+ * change its scope only (RFC 6265bis, 4.1.3). */
+static int names_cookies(const struct names_put *p, const char *name, uint16_t id)
 {
 	static const char *const scopes[] = { "", "__Secure-", "__Host-" };
 	char whole[CARRIER_NAME_MAX + 16];
@@ -136,8 +128,23 @@ static int names_sent_cookie(const struct names_put *p, const char *name, uint16
 	for (size_t i = 0; r >= 0 && i < sizeof(scopes) / sizeof(scopes[0]); i++) {
 		snprintf(whole, sizeof(whole), "%s%s", scopes[i], name);
 		r = names_one(p, TT_NAME_COOKIE, whole, id, TT_UNWRAP_WHOLE);
+		if (r >= 0)
+			r = names_one(p, TT_NAME_SET_COOKIE, whole, id, 0);
 	}
 	return r;
+}
+
+/* The parameter that a scheme names is that of no other scheme. */
+static int names_scheme(const struct names_put *p, const struct scheme *s, uint16_t id)
+{
+	struct tt_name_key key = { .space = TT_NAME_AUTH_PARAM, .length = strlen(s->param) };
+	struct tt_name_val val = { .id = id };
+	int r = names_one(p, TT_NAME_SCHEME, s->name, id, s->unwrap);
+
+	if (r < 0 || !*s->param)
+		return r;
+	key.hash = tt_name_mix(tt_name_hash(s->param, key.length), tt_name_hash(s->name, strlen(s->name)));
+	return p->put(&key, &val, p->data);
 }
 
 /* What the field of this name is for, if anything. */
@@ -181,21 +188,6 @@ static int names_static(const struct names_put *p)
 	return r;
 }
 
-/* By itself, and with the prefixes that bind it to a host (RFC 6265bis, 4.1.3). */
-static int names_cookie_put(const struct names_put *p, size_t i)
-{
-	static const char *const prefixes[] = { "", "__Secure-", "__Host-" };
-	int r = 0;
-
-	for (size_t k = 0; r >= 0 && k < sizeof(prefixes) / sizeof(prefixes[0]); k++) {
-		char name[64];
-
-		snprintf(name, sizeof(name), "%s%s", prefixes[k], session_cookies[i]);
-		r = names_one(p, TT_NAME_SET_COOKIE, name, (uint16_t)(i + 1), 0);
-	}
-	return r;
-}
-
 /* How paths begin that have a secret in them. */
 static int names_route(uint64_t key, uint32_t first, uint32_t count, void *data)
 {
@@ -218,23 +210,18 @@ int names_each(int (*put)(const struct tt_name_key *key, const struct tt_name_va
 	for (size_t i = 0; r >= 0 && i < SAID_FIELDS; i++)
 		r = names_one(&p, TT_NAME_HEADER, said_fields[i].name, said_fields[i].said,
 			      TT_CONTROL_SAID);
-	for (size_t i = 0; r >= 0 && i < SESSION_COOKIES; i++)
-		r = names_cookie_put(&p, i);
 	for (uint16_t id = carrier_next(0); r >= 0 && id; id = carrier_next(id)) {
 		const struct carrier *c = carrier_get(id);
 
 		if (c->space == TT_NAME_PATH)
 			continue;
-		r = c->space == TT_NAME_COOKIE ? names_sent_cookie(&p, c->name, id) :
+		r = c->space == TT_NAME_COOKIE ? names_cookies(&p, c->name, id) :
 						 names_one(&p, c->space, c->name, id, c->unwrap);
 	}
 	if (r >= 0)
 		r = routes_keys(names_route, (void *)&p);
-	for (size_t id = 1; r >= 0 && id <= scheme_count(); id++) {
-		const struct scheme *s = scheme_get(id);
-
-		r = names_one(&p, TT_NAME_SCHEME, s->name, id, s->unwrap);
-	}
+	for (uint16_t id = 1; r >= 0 && id <= scheme_count(); id++)
+		r = names_scheme(&p, scheme_get((uint8_t)id), id);
 	if (r >= 0)
 		r = names_static(&p);
 	return r < 0 ? r : 0;

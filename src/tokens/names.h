@@ -20,8 +20,8 @@ bool names_is_field(const char *name);
 int names_each(int (*put)(const struct tt_name_key *key, const struct tt_name_val *val, void *data),
 	       void *data);
 
-/* The names behind the numbers that an answer's texts have (enum tt_said): a header field, and a session's
- * cookie of TT_SAID_COOKIE; "" = none. */
+/* The names behind the numbers that an answer's texts have (enum tt_said): a header field, and the cookie of
+ * TT_SAID_COOKIE; "" = none. */
 const char *names_said(uint8_t said);
 const char *names_cookie(uint16_t id);
 

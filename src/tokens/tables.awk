@@ -96,6 +96,16 @@ function class_row(    len, key) {
 		told[++told_rows] = "\t" class_rows ","
 }
 
+# "key=keyid": a parameter's name behind the word.
+function unwrap(column) {
+	return column ~ /^(key|user|param)=[a-z]+$/ ? substr(column, 1, index(column, "=") - 1) : \
+		column ~ /^(key|user|param)$/ ? "" : column
+}
+
+function param(column) {
+	return text(substr(column, length(unwrap(column)) + 2))
+}
+
 function carrier_row(    key) {
 	if (!fields(5))
 		return
@@ -113,10 +123,10 @@ function carrier_row(    key) {
 		bad("name '" $2 "' is not 1 to 48 lower-case field name characters")
 	if (!($1 in allowed))
 		bad("space '" $1 "' is not header, param, cookie, path or scheme")
-	else if (index(allowed[$1], " " $3 " ") == 0)
+	else if (index(allowed[$1], " " unwrap($3) " ") == 0)
 		bad("unwrap '" $3 "' is not one of" allowed[$1] "for a " $1)
 	else if ($1 == "scheme")
-		schemes[++scheme_rows] = "\t{\"" $2 "\", TT_UNWRAP_" toupper($3) "},"
+		schemes[++scheme_rows] = "\t{\"" $2 "\", TT_UNWRAP_" toupper(unwrap($3)) ", " param($3) "},"
 	else
 		carriers[++carrier_rows] = "\t{TT_NAME_" toupper($1) ", \"" $2 "\", TT_UNWRAP_" toupper($3) \
 			", " text($4 == "-" ? "" : $4) ", " text($5 == "-" ? "" : $5) "},"
@@ -143,11 +153,11 @@ BEGIN {
 	charsets["b64u"] = "0-9A-Za-z_-"
 	charsets["b64"] = "0-9A-Za-z+/=_-"
 	charsets["text"] = "!-~"
-	allowed["header"] = " scheme whole "
+	allowed["header"] = " scheme whole none "
 	allowed["param"] = " percent key_id "
 	allowed["cookie"] = " whole "
 	allowed["path"] = " percent "
-	allowed["scheme"] = " whole basic none "
+	allowed["scheme"] = " whole basic pair key user account param "
 }
 
 FNR == 1 { file++ }

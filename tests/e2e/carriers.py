@@ -14,10 +14,27 @@ import boto3
 import botocore.config
 import requests
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+for _place in ("lib", "peers"):
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", _place))
+import peers  # noqa: E402  pylint: disable=wrong-import-position,import-error
 import rig  # noqa: E402  pylint: disable=wrong-import-position,import-error
 
 VERSIONS = ("--http1.1", "--http2")
+CLOUD = os.path.join(peers.CACHE, "cloud", "bin", "python")
+DIGEST = """location /digest {
+    if ($http_authorization = "") {
+        add_header WWW-Authenticate 'Digest realm="r,username=no", nonce="dcd98b7102dd2f0e8b11d0f600bfb0c0", qop="auth"' always;
+        return 401;
+    }
+    return 200 "$http_authorization";
+}"""
+BOTO = """
+import sys
+import boto3
+url, ca, key, secret, token = sys.argv[1:]
+boto3.client("s3", endpoint_url=url, verify=ca, region_name="eu-central-1", aws_access_key_id=key,
+             aws_secret_access_key=secret, aws_session_token=token).head_bucket(Bucket="signed")
+"""
 
 
 class Place:
@@ -25,8 +42,8 @@ class Place:
 
     def __init__(self, work):
         self.authority = rig.Authority(work)
-        self.nginx = rig.Nginx(work, self.authority)
-        self.nginx2 = rig.Nginx(work, self.authority, http2=True)
+        self.nginx = rig.Nginx(work, self.authority, more=DIGEST)
+        self.nginx2 = rig.Nginx(work, self.authority, http2=True, more=DIGEST)
         self.sensor = rig.Sensor(work)
 
     def url(self, path="/v1/items", http2=False):
@@ -242,6 +259,71 @@ def disclosures(place):
             place.unseen(secret, shown)
 
 
+def signed(place):
+    for version in VERSIONS:
+        at = version[2:]
+        with rig.case(f"curl --aws-sigv4: the access key's id, told as text, and never the MAC or the secret ({at})"):
+            key, secret, session = "AKIA" + rig.random_text(16).upper(), rig.random_text(40), rig.random_text(200)
+            for _ in range(2):
+                place.curl(version, "--aws-sigv4", "aws:amz:us-east-1:s3", "--user", f"{key}:{secret}", "-H",
+                           f"X-Amz-Security-Token: {session}")
+            place.seen(key, "authorization", 2, kind="key_id", scheme="aws4-hmac-sha256", length=20,
+                       **{"class": "aws_key_long"})
+            place.seen(session, "x-amz-security-token", 2, kind="cloud_sts")
+            place.unseen(secret)
+            ident = place.sensor.ids([key])[0]
+            row = [t for t in place.sensor.records("token") if t["token"]["id"] == ident][-1]
+            rig.need_equal(row["token"]["public_id"], key, "its text")
+        with rig.case(f"curl --digest: the user is an id, and no text ({at})"):
+            user, password = "u" + rig.random_text(20), rig.random_text(20)
+            place.curl(version, "--digest", "--user", f"{user}:{password}", path="/digest")
+            place.seen(user, "authorization", path="/digest", kind="key_id", scheme="digest",
+                       **{"class": "signing_key_id"})
+            place.unseen(password)
+            with open(place.sensor.out_path, encoding="utf-8") as f:
+                rig.need(user not in f.read(), "the user was told")
+        for scheme, text in (("Hawk", 'id="{}", ts="1353832234", nonce="j4h3g2", mac="{}"'),
+                             ("MAC", 'id="{}",nonce="1336363200:dj83hs9s",mac="{}"'), ("SharedKey", "{}:{}="),
+                             ("SharedKeyLite", "{}:{}="), ("AWS", "{}:{}="),
+                             ("Signature", 'keyId="{}",algorithm="hmac-sha256",signature="{}"')):
+            with rig.case(f"{scheme}: the key's id ({at})"):
+                key, mac = rig.random_text(20), rig.random_text(43)
+                place.curl(version, "-H", f"Authorization: {scheme} {text.format(key, mac)}")
+                place.seen(key, "authorization", kind="key_id", scheme=scheme.lower(),
+                           **{"class": "signing_key_id"})
+                place.unseen(mac)
+        with rig.case(f"SharedAccessSignature: what may be used until its end, as in a URL's sig ({at})"):
+            sig = base64.b64encode(os.urandom(32)).decode()
+            place.curl(version, "-H", "Authorization: SharedAccessSignature sr=https%3A%2F%2Fa.example%2Fq&sig="
+                       f"{urllib.parse.quote(sig, safe='')}&se=1999999999&skn=RootManageSharedAccessKey")
+            place.seen(sig, "authorization", kind="signed_url", scheme="sharedaccesssignature",
+                       **{"class": "azure_sas"})
+        with rig.case(f"ApiKey: the key, with its id in front and without ({at})"):
+            key, whole = rig.random_text(22), rig.random_text(40)
+            pair = base64.b64encode(f"{rig.random_text(20)}:{key}".encode()).decode()
+            place.curl(version, "-H", f"Authorization: ApiKey {pair}")
+            place.curl(version, "-H", f"Authorization: ApiKey {pair.rstrip('=')}")
+            place.curl(version, "-H", f"Authorization: ApiKey {whole}")
+            place.seen(key, "authorization", 2, scheme="apikey", length=22)
+            place.seen(whole, "authorization", scheme="apikey")
+            place.unseen(pair)
+    with rig.case("boto3, S3 with a session's key: key id and session token"):
+        key, secret, session = "ASIA" + rig.random_text(16).upper(), rig.random_text(40), rig.random_text(300)
+        rig.run([peers.program_of(CLOUD), "-c", BOTO, place.url(""), place.authority.ca, key, secret, session])
+        place.seen(key, "authorization", path="/signed", kind="key_id", **{"class": "aws_key_sts"})
+        place.seen(session, "x-amz-security-token", path="/signed", kind="cloud_sts")
+        place.unseen(secret)
+
+
+def crowd(place):
+    for version in VERSIONS:
+        with rig.case(f"more cookies than a record holds leave a place to Authorization ({version[2:]})"):
+            token = rig.token()
+            place.curl(version, "-H", "Cookie: sid=aaaaaaaa; session=bbbbbbbb; auth=cccccccc; jwt=dddddddd", "-H",
+                       f"Authorization: Bearer {token}")
+            place.seen(token, "authorization")
+
+
 def main():
     rig.need_root()
     place = Place(rig.work_dir("carriers"))
@@ -251,6 +333,8 @@ def main():
     paths(place)
     userinfo(place)
     disclosures(place)
+    signed(place)
+    crowd(place)
     with rig.case("the sensor ends with status 0"):
         rig.need_equal(place.sensor.stop(), 0, "status")
     rig.finish()

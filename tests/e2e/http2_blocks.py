@@ -116,8 +116,10 @@ def unwrapped(name, value):
     if name not in SCHEMED:
         return None
     words = value.split()
-    if not words or words[0] == b"Digest" or words[-1].lower() == b"bearer":
+    if not words or words[-1].lower() == b"bearer":
         return None
+    if words[0] == b"Digest":
+        return value.split(b'"')[1]	# the user
     if words[0].lower() == b"basic":
         user, _, password = base64.b64decode(words[1]).partition(b":")
         return password or user
@@ -125,12 +127,12 @@ def unwrapped(name, value):
 
 
 def credentials(request):
-    """Those that plan.c made; session cookies, which it makes too, take their room in a head."""
+    """Those that plan.c made; session cookies, which it makes too, take their room in a head, but for the last."""
     query = field(request, b":path").partition(b"?access_token=")[2]
     found = [query] if query else []
     for name, value in request.fields:
         cookie = name == b"cookie" and value.partition(b"=")[2]
-        if cookie or unwrapped(name, value):
+        if (cookie and len(found) < CREDS_MAX - 1) or unwrapped(name, value):
             found.append(None if cookie else unwrapped(name, value))
     return [c for c in found[:CREDS_MAX] if c]
 

@@ -45,8 +45,14 @@ static void fill_tables(void)
 	add_name("sid", TT_NAME_COOKIE, 6, TT_UNWRAP_WHOLE);
 	add_name("bearer", TT_NAME_SCHEME, 1, TT_UNWRAP_WHOLE);
 	add_name("basic", TT_NAME_SCHEME, 2, TT_UNWRAP_BASIC);
-	add_name("digest", TT_NAME_SCHEME, 3, TT_UNWRAP_NONE);
-	if (drive_add_class(&tables, 1, "ghp_", 12, 64) < 0 ||
+	add_name("digest", TT_NAME_SCHEME, 3, TT_UNWRAP_USER);
+	add_name("aws", TT_NAME_SCHEME, 4, TT_UNWRAP_ACCOUNT);
+	add_name("hawk", TT_NAME_SCHEME, 5, TT_UNWRAP_KEY);
+	add_name("sas", TT_NAME_SCHEME, 6, TT_UNWRAP_PARAM);
+	add_name("apikey", TT_NAME_SCHEME, 7, TT_UNWRAP_PAIR);
+	if (drive_put_param(&tables, "digest", "username", 3) < 0 ||
+	    drive_put_param(&tables, "hawk", "id", 5) < 0 || drive_put_param(&tables, "sas", "sig", 6) < 0 ||
+	    drive_add_class(&tables, 1, "ghp_", 12, 64) < 0 ||
 	    drive_add_class(&tables, 2, "eyJ", 8, 4096) < 0 ||
 	    drive_add_class(&tables, 3, "eyJhbGciOiJub25lIn0.eyJ", 24, 4096) < 0 ||
 	    drive_add_routes(&tables, 8, 4) < 0)

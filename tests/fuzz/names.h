@@ -41,7 +41,11 @@ static const struct {
 	{ "x-amz-credential", TT_NAME_PARAM, 7, TT_UNWRAP_KEY_ID },
 	{ "bearer", TT_NAME_SCHEME, 1, TT_UNWRAP_WHOLE },
 	{ "basic", TT_NAME_SCHEME, 2, TT_UNWRAP_BASIC },
-	{ "digest", TT_NAME_SCHEME, 3, TT_UNWRAP_NONE },
+	{ "digest", TT_NAME_SCHEME, 3, TT_UNWRAP_USER },
+	{ "aws", TT_NAME_SCHEME, 4, TT_UNWRAP_ACCOUNT },
+	{ "hawk", TT_NAME_SCHEME, 5, TT_UNWRAP_KEY },
+	{ "sas", TT_NAME_SCHEME, 6, TT_UNWRAP_PARAM },
+	{ "apikey", TT_NAME_SCHEME, 7, TT_UNWRAP_PAIR },
 };
 #define FUZZ_NAMES (sizeof(fuzz_names) / sizeof(fuzz_names[0]))
 
@@ -57,6 +61,13 @@ static inline void put_name(struct drive_tables *t, const char *name, uint32_t s
 			val.unwrap = fuzz_names[i].unwrap;
 		}
 	if (drive_put_name(&key, &val, t) < 0)
+		abort();
+}
+
+static inline void put_params(struct drive_tables *t)
+{
+	if (drive_put_param(t, "digest", "username", 3) < 0 || drive_put_param(t, "hawk", "id", 5) < 0 ||
+	    drive_put_param(t, "sas", "sig", 6) < 0)
 		abort();
 }
 
@@ -81,6 +92,7 @@ static inline void fill_tables(struct drive_tables *t)
 		put_name(t, fuzz_names[i].name, fuzz_names[i].space);
 	for (uint32_t i = 1; i < 62; i++)
 		put_static(t, i);
+	put_params(t);
 	if (drive_add_class(t, 1, "ghp_", 12, 64) < 0 || drive_add_class(t, 2, "eyJ", 8, 4096) < 0 ||
 	    drive_add_class(t, 3, "eyJhbGciOiJub25lIn0.eyJ", 24, 4096) < 0 || drive_add_routes(t, 8, 4) < 0)
 		abort();

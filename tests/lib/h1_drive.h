@@ -127,6 +127,19 @@ static inline int drive_put_name(const struct tt_name_key *key, const struct tt_
 	return -ENOSPC;
 }
 
+/* The parameter that a scheme names. */
+static inline int drive_put_param(struct drive_tables *t, const char *scheme, const char *param, uint16_t id)
+{
+	const struct tt_name_key key = {
+		.hash = tt_name_mix(tt_name_hash(param, strlen(param)), tt_name_hash(scheme, strlen(scheme))),
+		.space = TT_NAME_AUTH_PARAM,
+		.length = strlen(param),
+	};
+	const struct tt_name_val val = {.id = id};
+
+	return drive_put_name(&key, &val, t);
+}
+
 /* Fits classes_each(). */
 static inline int drive_put_class(const struct tt_class_key *key, const struct tt_class_val *val,
 				  void *data)
@@ -307,6 +320,7 @@ static inline const char *drive_answer(const struct drive_tables *t, struct h1_w
 	case H1_ASK_SCHEME:
 	case H1_ASK_COOKIE:
 	case H1_ASK_SET_COOKIE:
+	case H1_ASK_AUTH_PARAM:
 		w->answer = drive_find_name(t, w->h.name_hash, w->h.name_len, w->ask);
 		return NULL;
 	case H1_ASK_ROUTE:
@@ -420,7 +434,8 @@ static inline void drive_check_head(struct drive *v)
 	if (h->saying)
 		v->broken = "a request that says what only a response does";
 	else if (h->path_len > TT_PATH_LEN || h->host_len > TT_HOST_LEN || h->method_len > TT_METHOD_LEN ||
-	    h->mcp_method_len > TT_MCP_METHOD_LEN || h->mcp_name_len > TT_MCP_NAME_LEN)
+	    h->mcp_method_len > TT_MCP_METHOD_LEN || h->mcp_name_len > TT_MCP_NAME_LEN ||
+		 h->public_len > TT_PUBLIC_LEN)
 		v->broken = "a text is longer than its limit";
 	else if (h->creds > TT_CREDS_MAX)
 		v->broken = "more credentials than there is room for";
@@ -458,6 +473,7 @@ static inline void drive_keep_head(struct drive *v, int dir)
 		memcpy(to->path, h->path, h->path_len);
 		memcpy(to->host, h->host, h->host_len);
 		memcpy(to->mcp_method, h->mcp_method, h->mcp_method_len);
+		memcpy(to->public_id, h->public_id, h->public_len);
 		memcpy(to->mcp_name, h->mcp_name, h->mcp_name_len);
 		memcpy(to->public_id, h->public_id, h->public_len);
 		to->method_len = h->method_len;

@@ -50,6 +50,7 @@ struct h2_fact {
 	char host[TT_HOST_LEN + 1];
 	char mcp_method[TT_MCP_METHOD_LEN + 1];
 	char mcp_name[TT_MCP_NAME_LEN + 1];
+	char public_id[TT_PUBLIC_LEN + 1];
 	struct drive_said said;
 	struct tt_cred cred[TT_CREDS_MAX];
 	uint64_t seen_fields, seen_hash; /* decoded fields: of H2_HEAD, and of a bad_message */
@@ -500,6 +501,7 @@ static inline void h2d_head(struct h2_drive *v, int dir)
 	h2d_copy(v, f->host, h->host, h->host_len, TT_HOST_LEN);
 	h2d_copy(v, f->mcp_method, h->mcp_method, h->mcp_method_len, TT_MCP_METHOD_LEN);
 	h2d_copy(v, f->mcp_name, h->mcp_name, h->mcp_name_len, TT_MCP_NAME_LEN);
+	h2d_copy(v, f->public_id, h->public_id, h->public_len, TT_PUBLIC_LEN);
 	if (strchr(f->path, '?') || strchr(f->path, '#') || strchr(f->host, '@'))
 		v->broken = "a query in the path, or userinfo in the host";
 	for (uint32_t i = 0; i < h->creds; i++) {

@@ -310,8 +310,16 @@ static void test_schemes(void **state)
 	assert_null(scheme_get(scheme_count() + 1));
 	assert_int_equal(scheme_unwrap("bearer"), TT_UNWRAP_WHOLE);
 	assert_int_equal(scheme_unwrap("basic"), TT_UNWRAP_BASIC);
-	assert_int_equal(scheme_unwrap("aws4-hmac-sha256"), TT_UNWRAP_NONE);
-	assert_int_equal(scheme_unwrap("digest"), TT_UNWRAP_NONE);
+	assert_int_equal(scheme_unwrap("aws4-hmac-sha256"), TT_UNWRAP_KEY);
+	assert_int_equal(scheme_unwrap("digest"), TT_UNWRAP_USER);
+	for (uint8_t id = 1; id <= scheme_count(); id++) {
+		const struct scheme *s = scheme_get(id);
+
+		assert_int_equal(*s->param != '\0', s->unwrap == TT_UNWRAP_KEY || s->unwrap == TT_UNWRAP_USER ||
+							   s->unwrap == TT_UNWRAP_PARAM);
+		if (strcmp(s->name, "hawk") == 0)
+			assert_string_equal(s->param, "id");
+	}
 }
 
 /* One row of the kernel's table for each name: no two of a space may share hash and length. */

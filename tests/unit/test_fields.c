@@ -125,7 +125,8 @@ static int put_and_count(const struct tt_name_key *key, const struct tt_name_val
 	} else {
 		assert_in_range(key->length, 1, 64);
 		assert_int_not_equal(val->id, 0);
-		assert_int_equal(!val->unwrap, key->space == TT_NAME_SET_COOKIE);
+		assert_int_equal(!val->unwrap,
+				 key->space == TT_NAME_SET_COOKIE || key->space == TT_NAME_AUTH_PARAM);
 	}
 	n->all++;
 	n->control += key->space == TT_NAME_HEADER && val->id == 0xffff;
@@ -143,8 +144,11 @@ static void no_two_names_collide(void **state)
 	assert_true(n.space[TT_NAME_PARAM] >= 10);
 	assert_true(n.space[TT_NAME_SCHEME] >= 10);
 	assert_true(n.space[TT_NAME_COOKIE] >= 90);
+	assert_int_equal(n.space[TT_NAME_SET_COOKIE], n.space[TT_NAME_COOKIE]);
+	assert_true(n.space[TT_NAME_AUTH_PARAM] >= 10);
 	assert_int_equal(n.space[TT_NAME_STATIC], 61);
 	assert_true(n.space[TT_NAME_ROUTE] >= 8);
+	assert_in_range(n.all, 1, 1024 - CARRIERS_ADDED_MAX);	/* the kernel's table has room for so many */
 }
 
 static struct h1_answer find_header(const char *name)

@@ -550,8 +550,10 @@ static void many_cookies(void **state)
 	h2w_value(&block, H2W_PLAIN, COOKIE, "a=1; sid=1; auth=2; jwt=3", H);
 	h2w_value(&block, H2W_ADD, COOKIE, "token=fourth; id_token=fifth", 0);
 	h2w_value(&block, H2W_ADD, COOKIE, "sid=" SID, H);
+	h2w_value(&block, H2W_NEVER, 23, BEARER, H);	/* cookies leave it a place */
 	request();
 	assert_int_equal(h2_only_head()->creds, 4);
+	h2_expect_cred(h2_only_head(), 3, TOKEN, "authorization", "bearer");
 	assert_int_equal(h2_only_head()->use_flags, TT_USE_MORE_CREDS);
 	pseudo();
 	h2w_indexed(&block, 62);
@@ -563,6 +565,37 @@ static void many_cookies(void **state)
 	request();
 	assert_int_equal(h2_only_head()->creds, 1);
 	assert_int_equal(h2_only_head()->cred[0].flags, TT_CRED_UNREADABLE);
+}
+
+/* A signed request: the key's id each time, as text too; the value is another one next time, and is not kept. */
+static void signed_request(void **state)
+{
+	static const char akid[] = "AKIA" "IOSFODNN7EXAMPLE";
+	char value[200];
+
+	for (int i = 0; i < 4; i++) {
+		snprintf(value, sizeof(value), "AWS4-HMAC-SHA256 Credential=%s/20261123/us-east-1/s3/aws4_request, "
+			 "SignedHeaders=host, Signature=0123456789abcdef%d", akid, i / 2);
+		pseudo();
+		h2w_value(&block, i & 1 ? H2W_NEVER : H2W_ADD, 23, value, i < 2 ? H : 0);
+		request();
+		assert_int_equal(h2_only_head()->creds, 1);
+		h2_expect_cred(h2_only_head(), 0, akid, "authorization", "aws4-hmac-sha256");
+		assert_string_equal(h2_only_head()->public_id, akid);
+	}
+	assert_int_equal(h2.memo_hits, 0);
+	pseudo();
+	h2w_indexed(&block, 62);	/* what the table knows of it */
+	request();
+	h2_expect_cred(h2_only_head(), 0, akid, "authorization", "aws4-hmac-sha256");
+	pseudo();
+	h2w_value(&block, H2W_NEVER, 23, "Digest username=\"Mufasa\", response=\"0123456789abcdef\"", H);
+	h2w_value(&block, H2W_NEVER, 49, "ApiKey VnVhQ2ZHY0JDZGJrUW0tZTVhT3g6dWkybHAyYXhUTm1zeWFrdzl0dk5udw==", H);
+	request();
+	assert_int_equal(h2_only_head()->creds, 2);
+	h2_expect_cred(h2_only_head(), 0, "Mufasa", "authorization", "digest");
+	h2_expect_cred(h2_only_head(), 1, "ui2lp2axTNmsyakw9tvNnw", "proxy-authorization", "apikey");
+	assert_string_equal(h2_only_head()->public_id, "");
 }
 
 static void cut_cookies(void **state)
@@ -826,7 +859,7 @@ int main(void)
 		T(huffman_that_is_none), T(every_byte), T(long_strings),
 		T(each_representation_is_one_token), T(entries_of_every_kind), T(name_of_an_entry), T(signed_urls), T(tokens_in_paths),
 		T(eviction), T(exact_fit), T(entry_larger_than_the_table), T(name_of_the_evicted), T(size_updates),
-		T(cookies), T(many_cookies), T(cut_cookies), T(memo_of_cookies), T(memo), T(memo_into_the_table), T(memo_of_a_cut_string), T(unseen_entries),
+		T(cookies), T(many_cookies), T(signed_request), T(cut_cookies), T(memo_of_cookies), T(memo), T(memo_into_the_table), T(memo_of_a_cut_string), T(unseen_entries),
 		T(unseen_entries_of_two_connections), T(unseen_pseudo_fields),
 		T(unseen_beside_a_credential), T(many_unseen), T(unseen_name),
 		T(unseen_in_responses),

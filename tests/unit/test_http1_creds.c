@@ -255,18 +255,6 @@ static void notes(void **state)
 	}
 }
 
-/* A MAC over one request identifies nobody who could use it again. */
-static void macs_are_no_credentials(void **state)
-{
-	request("/", "Authorization: AWS4-HMAC-SHA256 Credential=" "AKIA" "IOSFODNN7EXAMPLE/20261123/"
-		     "us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0123456789abcdef\r\n"
-		     "Proxy-Authorization: digest username=\"u\",\r\n response=\"0123456789abcdef\"\r\n"
-		     "X-Amz-Security-Token: session-token\r\n");
-	expect_counts(1, 0);
-	assert_int_equal(head_at(0)->creds, 1);
-	expect_cred(0, 0, "session-token", "x-amz-security-token", NULL);
-}
-
 static void more_than_four(void **state)
 {
 	request("/?token=q", "X-Api-Key: 1\r\nX-Auth-Token: 2\r\nX-Vault-Token: 3\r\nApi-Key: 4\r\n"
@@ -282,6 +270,23 @@ static void more_than_four(void **state)
 	assert_int_equal(head_at(1)->creds, 1);
 	assert_int_equal(head_at(1)->use_flags, 0);
 	expect_cred(1, 0, TOKEN, "authorization", "bearer");
+}
+
+/* Cookies and parameters of a query, of which there may be any number, leave a place for a field. */
+static void the_last_place(void **state)
+{
+	request("/?token=1&access_token=2", "Cookie: sid=3; session=4; auth=5\r\nCookie: jwt=6\r\n"
+		"Authorization: Bearer " TOKEN "\r\n");
+	expect_counts(1, 3);
+	for (int i = 0; i < 3; i++)
+		expect_note(i, TT_DROP_more_creds);
+	assert_int_equal(head_at(0)->creds, 4);
+	expect_cred(0, 2, "3", "cookie:sid", NULL);
+	expect_cred(0, 3, TOKEN, "authorization", "bearer");
+	h1_setup(state);
+	request("/?token=1&access_token=2&secret=3&jwt=4", "");
+	expect_counts(1, 1);
+	assert_int_equal(head_at(0)->creds, 3);
 }
 
 /* Names that are nearly one of ours, trailers, bodies and responses carry nothing. */
@@ -416,8 +421,8 @@ int main(void)
 		H1_TEST(signed_urls),
 		H1_TEST(words_quotes_and_blanks),
 		H1_TEST(notes),
-		H1_TEST(macs_are_no_credentials),
 		H1_TEST(more_than_four),
+		H1_TEST(the_last_place),
 		H1_TEST(only_where_they_belong),
 		H1_TEST(classes),
 		H1_TEST(lengths_and_borders),

@@ -68,7 +68,12 @@ static void lists(void **state)
 
 static void answers(void **state)
 {
-	const uint8_t cookie[2] = { 5, 0 }, none[2] = { 0xff, 0xff };
+	const uint8_t none[2] = { 0xff, 0xff };
+	uint8_t cookie[2] = { 0 };
+
+	for (uint16_t id = 1; id <= carrier_count(); id++)
+		if (carrier_get(id)->space == TT_NAME_COOKIE && strcmp(carrier_get(id)->name, "JSESSIONID") == 0)
+			cookie[0] = (uint8_t)id, cookie[1] = (uint8_t)(id >> 8);
 
 	add(TT_SAID_SCHEME, "Bearer");
 	add(TT_SAID_ERROR, "invalid_token");

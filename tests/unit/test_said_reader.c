@@ -73,7 +73,7 @@ static const char *shown(const struct drive_said *s)
 	line[0] = 0;
 	for (size_t at = 0; at < s->len; at += 2 + s->text[at + 1]) {
 		const uint8_t *text = s->text + at + 2;
-		const char *cookie = s->text[at] == TT_SAID_COOKIE ? names_cookie(text[0]) : NULL;
+		const char *cookie = s->text[at] == TT_SAID_COOKIE ? names_cookie((uint16_t)(text[0] | text[1] << 8)) : NULL;
 
 		len += (size_t)snprintf(line + len, sizeof(line) - len, "%s%u:%.*s", at ? "|" : "", s->text[at],
 					cookie ? (int)strlen(cookie) : s->text[at + 1],
