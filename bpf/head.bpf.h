@@ -61,7 +61,8 @@ __weak __noinline int http_ask_name(__u32 slot)
 _Static_assert((int)H1_ASK_HEADER == TT_NAME_HEADER && (int)H1_ASK_PARAM == TT_NAME_PARAM &&
 		       (int)H1_ASK_SCHEME == TT_NAME_SCHEME && (int)H1_ASK_COOKIE == TT_NAME_COOKIE &&
 		       (int)H1_ASK_SET_COOKIE == TT_NAME_SET_COOKIE && (int)H1_ASK_ROUTE == TT_NAME_ROUTE &&
-		       (int)H1_ASK_AUTH_PARAM == TT_NAME_AUTH_PARAM,
+		       (int)H1_ASK_AUTH_PARAM == TT_NAME_AUTH_PARAM && (int)H1_ASK_SUFFIX == TT_NAME_SUFFIX &&
+		       (int)H1_ASK_SUBPROTOCOL == TT_NAME_SUBPROTOCOL,
 	       "http_ask_name() takes one for the other");
 
 __weak __noinline int http_route_try(__u32 slot, __u32 id)

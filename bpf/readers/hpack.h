@@ -215,6 +215,10 @@ static __always_inline int hp_named(struct h1_work *w, struct h2_work *x)
 {
 	struct h2_block *b = &x->b;
 
+	if (!w->answer.unwrap && w->ask == H1_ASK_HEADER && hp_is_request(x) && h1_suffix(&w->h)) {
+		w->ask = H1_ASK_SUFFIX;
+		return H2_ASK;
+	}
 	b->field = w->answer.unwrap;
 	b->carrier = w->answer.id;
 	if (w->ask == H2_ASK_STATIC)

@@ -132,6 +132,7 @@ static __always_inline int hp_for_inner(const struct h2_work *x)
 	switch (x->b.field) {
 	case TT_UNWRAP_WHOLE:
 	case TT_UNWRAP_SCHEME:
+	case TT_UNWRAP_SUBPROTOCOL:
 	case TT_CONTROL_HOST:
 	case TT_CONTROL_AUTHORITY:
 	case TT_CONTROL_PATH:
@@ -167,6 +168,8 @@ static __always_inline void hp_value_begin(struct h1_work *w, struct h2_work *x)
 		h1_value_start(w, H1_S_CRED);
 		h1_cred_start(w, H1_V_LEAD | (b->field == TT_UNWRAP_SCHEME ? H1_V_SCHEME : 0));
 		w->h.carrier = b->carrier;
+	} else if (b->field == TT_UNWRAP_SUBPROTOCOL) {
+		h1_subprotocol_start(w, b->carrier);
 	} else if (b->field == TT_CONTROL_HOST || b->field == TT_CONTROL_AUTHORITY) {
 		/* The first one counts, and userinfo in it goes. */
 		h1_value_start(w, w->h.host_len ? H1_S_SKIP : H1_S_HOST);
@@ -188,7 +191,7 @@ static __always_inline void hp_value_begin(struct h1_work *w, struct h2_work *x)
 static __always_inline int hp_one_cred(const struct h2_block *b)
 {
 	return b->field == TT_UNWRAP_WHOLE || b->field == TT_UNWRAP_SCHEME ||
-	       b->field == TT_CONTROL_COOKIE;
+	       b->field == TT_UNWRAP_SUBPROTOCOL || b->field == TT_CONTROL_COOKIE;
 }
 
 /* Enters one that was made earlier: nothing of its text is here. */

@@ -270,6 +270,14 @@ static __always_inline int h1_step_field(struct h1_work *w, __u8 c, __u64 word, 
 		return h1_pvalue_asked(w);
 	case H1_S_PAIR:
 		return h1_pair(w);
+	case H1_S_SNAME:
+		return h1_sname(w, c);
+	case H1_S_SNAME_ASKED:
+		return h1_sname_asked(w, c);
+	case H1_S_SVALUE:
+		return h1_svalue(w, c);
+	case H1_S_SVALUE_ASKED:
+		return h1_svalue_asked(w);
 	case H1_S_SCHEME_ASKED:
 		return h1_scheme_asked(w);
 	case H1_S_USER_ASKED:

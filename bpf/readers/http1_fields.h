@@ -6,6 +6,7 @@
 #include "said.h"
 #include "http1_list.h"
 #include "http1_params.h"
+#include "http1_subprotocol.h"
 
 /* A field is over once the next line does not begin with a blank (obs-fold, RFC 9112, 5.2). */
 static __always_inline int h1_field_end(struct h1_work *w)
@@ -29,6 +30,8 @@ static __always_inline int h1_field_end(struct h1_work *w)
 		w->d.state = H1_S_SAID_END;
 	if (state >= H1_S_PNAME && state <= H1_S_PVALUE)
 		return h1_params_end(w, state);
+	if (state == H1_S_SVALUE)
+		return h1_cred_end(w, H1_S_CRED_ASKED);
 	if (state != H1_S_CRED)
 		return H1_NEXT;
 	if ((h->value & H1_V_SCHEME) && !h->words && h->name_len <= H1_SCHEME_MAX &&
@@ -73,7 +76,8 @@ static __always_inline int h1_name_word(struct h1_work *w, __u64 word)
 	__u32 n;
 
 	if (!colon && !odd) {
-		h->name_hash = tt_name_mix(h->name_hash, word | TT_NAME_LOWER);
+		h->name_prev = word | TT_NAME_LOWER;
+		h->name_hash = tt_name_mix(h->name_hash, h->name_prev);
 		h->name_len += 8;
 		w->pos += 8;
 		return 1;
@@ -198,11 +202,46 @@ static __always_inline int h1_text(struct h1_work *w, __u8 c)
 	return H1_NEXT;
 }
 
+/* Endings of names, first byte lowest. */
+#define H1_SUFFIX_TOKEN 0x6e656b6f742dULL	/* "-token" */
+#define H1_SUFFIX_SECRET 0x7465726365732dULL	/* "-secret" */
+#define H1_SUFFIX_APIKEY 0x79656b6970612dULL	/* "-apikey" */
+#define H1_SUFFIX_API_KEY 0x79656b2d6970612dULL	/* "-api-key" */
+#define H1_SUFFIX_NAME_MAX 64
+#define H1_WORD_RF 0x6672	/* in front of "-token": csrf, xsrf, which are no credentials */
+
+/* A name that is in no table: does it end like those of credentials? Then that takes its place, to be asked for.
+ * Only the last word and what follows it are looked at: whatever the name is, it costs no step more. */
+static __always_inline int h1_suffix(struct h1_head *h)
+{
+	__u32 bits = 8 * (h->name_len & 7), len = 8;
+	__u64 tail = h->name_prev;
+
+	if (bits)
+		tail = tail >> bits | h->name_word << (64 - bits);
+	if (tail >> 16 == H1_SUFFIX_TOKEN) {
+		if (h->name_len >= 8 && (tail & 0xffff) == H1_WORD_RF)
+			return 0;
+		len = 6;
+	} else if (tail >> 8 == H1_SUFFIX_SECRET || tail >> 8 == H1_SUFFIX_APIKEY) {
+		len = 7;
+	} else if (tail != H1_SUFFIX_API_KEY) {
+		return 0;
+	}
+	if (h->name_len <= len || h->name_len > H1_SUFFIX_NAME_MAX)
+		return 0;
+	h->name_hash = tt_name_mix(TT_NAME_SEED, tail >> (64 - 8 * len));
+	h->name_len = len;
+	return 1;
+}
+
 static __always_inline int h1_name_asked(struct h1_work *w)
 {
 	struct h1_head *h = &w->h;
 	__u8 unwrap = w->answer.unwrap;
 
+	if (!unwrap && w->d.kind == H1_REQUESTS && w->ask == H1_ASK_HEADER && h1_suffix(h))
+		return h1_ask(w, H1_ASK_SUFFIX, H1_S_NAME_ASKED);
 	w->pos++;
 	if (unwrap == TT_CONTROL_LENGTH) {
 		/* Twice may be an attack on whoever frames differently (RFC 9112, 6.3). */
@@ -227,6 +266,8 @@ static __always_inline int h1_name_asked(struct h1_work *w)
 		h1_value_start(w, H1_S_CRED);
 		h1_cred_start(w, H1_V_LEAD | (unwrap == TT_UNWRAP_SCHEME ? H1_V_SCHEME : 0));
 		h->carrier = w->answer.id;
+	} else if (unwrap == TT_UNWRAP_SUBPROTOCOL && w->d.kind == H1_REQUESTS) {
+		h1_subprotocol_start(w, w->answer.id);
 	} else if (unwrap == TT_CONTROL_SAID && w->d.kind == H1_RESPONSES && w->heads) {
 		said_field(w, w->answer.id);
 	} else {

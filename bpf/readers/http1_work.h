@@ -74,6 +74,10 @@ enum h1_state {
 	H1_S_PVALUE,
 	H1_S_PVALUE_ASKED,
 	H1_S_PAIR,		/* base64(id:key) is whole: decoding it */
+	H1_S_SNAME,		/* WebSocket subprotocols: http1_subprotocol.h */
+	H1_S_SNAME_ASKED,
+	H1_S_SVALUE,
+	H1_S_SVALUE_ASKED,
 	H1_S_CRED,
 	H1_S_SCHEME_ASKED,
 	H1_S_USER_ASKED,
@@ -188,6 +192,7 @@ struct h1_head {
 	__u8 carry[H1_CARRY_BUF + 8];	/* first bytes of the credential or path segment, for its class */
 	struct siphash sip;	/* of the credential being read */
 	__u64 name_hash, name_word;	/* of the name or word being read */
+	__u64 name_prev;	/* the last whole word before name_word */
 	__u64 scheme_hash;
 	__u32 base64_bits;
 	__u32 pad2_;
@@ -253,7 +258,8 @@ enum h1_ask {
 	H1_ASK_COOKIE = TT_NAME_COOKIE, H1_ASK_SET_COOKIE = TT_NAME_SET_COOKIE,
 	H1_ASK_ROUTE = TT_NAME_ROUTE,	/* which row of `path_rules` the segment fits, and the length of its lead */
 	H1_ASK_SEGMENT = 16,		/* as H1_ASK_CLASS, of a path segment: the carrier is the caller's to set */
-	H1_ASK_AUTH_PARAM = TT_NAME_AUTH_PARAM,
+	H1_ASK_AUTH_PARAM = TT_NAME_AUTH_PARAM, H1_ASK_SUFFIX = TT_NAME_SUFFIX,
+	H1_ASK_SUBPROTOCOL = TT_NAME_SUBPROTOCOL,
 };
 
 struct h1_work {
@@ -342,6 +348,7 @@ static __always_inline void h1_name_put(struct h1_head *h, __u8 c)
 	h->name_len++;
 	if (at == 7) {
 		h->name_hash = tt_name_mix(h->name_hash, word);
+		h->name_prev = word;
 		word = 0;
 	}
 	h->name_word = word;

@@ -371,6 +371,8 @@ enum tt_name_space {
 	TT_NAME_COOKIE = 6,
 	TT_NAME_SET_COOKIE = 7,		/* a session cookie that an answer sets */
 	TT_NAME_AUTH_PARAM = 8,		/* a parameter behind a scheme: hash = its name's, mixed with the scheme's */
+	TT_NAME_SUFFIX = 10,		/* what a header's name that is not in the table ends in */
+	TT_NAME_SUBPROTOCOL = 11,	/* of WebSocket: the beginning of one with a credential in it, or one in front of it */
 };
 enum tt_unwrap {
 	TT_UNWRAP_WHOLE = 1,		/* the whole value, blanks and one pair of quotes trimmed */
@@ -386,6 +388,9 @@ enum tt_unwrap {
 	TT_UNWRAP_PAIR = 10,		/* a scheme whose value may be base64(id:key): then the key, else the whole */
 	TT_UNWRAP_KEY_ID = 11,		/* query parameter: as PERCENT, up to the first '/': an access key id and
 					 * what it is for */
+	TT_UNWRAP_SUBPROTOCOL = 14,	/* a list of WebSocket subprotocols, one of which may be a credential */
+	TT_UNWRAP_BASE64URL = 12,	/* of a subprotocol: what follows, decoded */
+	TT_UNWRAP_NEXT = 13,		/* of a subprotocol: the next one */
 };
 struct tt_name_key {
 	__u64 hash;

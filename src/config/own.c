@@ -134,6 +134,7 @@ int config_tables(const struct config *c, struct config_error *ret_error)
 
 	class_begin();
 	mint_rules_begin();
+	carrier_suffixes(c->suffixes);
 	r = add_names(TT_NAME_HEADER, &c->headers, "credentials.headers", ret_error);
 	if (r == 0)
 		r = add_names(TT_NAME_PARAM, &c->parameters, "credentials.parameters", ret_error);

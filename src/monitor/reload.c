@@ -30,7 +30,7 @@ static bool same_map(const struct text_map *a, const struct text_map *b)
 
 bool reload_same_tables(const struct config *a, const struct config *b)
 {
-	return same_list(&a->headers, &b->headers) && same_list(&a->parameters, &b->parameters) &&
+	return a->suffixes == b->suffixes && same_list(&a->headers, &b->headers) && same_list(&a->parameters, &b->parameters) &&
 	       same_map(&a->classes, &b->classes) && same_list(&a->endpoints, &b->endpoints);
 }
 

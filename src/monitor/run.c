@@ -501,6 +501,7 @@ static const char *const live_settings[] = {
 	"credentials.headers",
 	"credentials.parameters",
 	"credentials.classes",
+	"credentials.suffixes",
 	"mints.endpoints",
 };
 
@@ -579,6 +580,7 @@ static void take_tables(struct monitor *m, struct config *fresh)
 {
 	struct text_map was = m->config.classes;
 
+	m->config.suffixes = fresh->suffixes;
 	m->config.classes = fresh->classes;
 	fresh->classes = was;
 	swap_lists(&m->config.headers, &fresh->headers);

@@ -41,6 +41,7 @@ struct row_state {
 };
 static struct row_state own_state[OWN_CLASSES], added_state[OWN_CARRIERS];
 static size_t own_count, added_count, own_were, added_were;
+static bool suffixes = true, suffixes_were = true;
 
 static void rows_begin(struct row_state *rows, size_t count)
 {
@@ -61,12 +62,15 @@ void class_begin(void)
 	rows_begin(added_state, added_count);
 	own_were = own_count;
 	added_were = added_count;
+	suffixes_were = suffixes;
+	suffixes = true;
 }
 
 void class_undo(void)
 {
 	rows_undo(own_state, &own_count, own_were);
 	rows_undo(added_state, &added_count, added_were);
+	suffixes = suffixes_were;
 }
 
 const struct token_class *class_get(uint16_t id)
@@ -521,7 +525,7 @@ bool class_own(size_t i, const char **ret_name, const char **ret_spec)
 const char *carrier_prefix(enum tt_name_space space)
 {
 	return space == TT_NAME_PARAM ? "query:" : space == TT_NAME_COOKIE ? "cookie:" :
-	       space == TT_NAME_PATH  ? "path" : "";
+	       space == TT_NAME_PATH ? "path" : space == TT_NAME_SUFFIX ? "*" : "";
 }
 
 const struct carrier *carrier_get(uint16_t id)
@@ -538,12 +542,36 @@ size_t carrier_count(void)
 	return token_carriers_count;
 }
 
+void carrier_suffixes(bool on)
+{
+	suffixes = on;
+}
+
+/* Has the user said otherwise of a name that is taken for none? */
+static bool is_added(const struct carrier *c)
+{
+	for (size_t i = 0; i < added_count; i++)
+		if (added_state[i].in_force && added[i].carrier.space == c->space && strcmp(added[i].name, c->name) == 0)
+			return true;
+	return false;
+}
+
+static bool is_in_force(size_t id)
+{
+	const struct carrier *c = carrier_get((uint16_t)id);
+
+	if (id > token_carriers_count)
+		return added_state[id - 1 - token_carriers_count].in_force;
+	if (c->space == TT_NAME_SUFFIX)
+		return suffixes;
+	return c->unwrap != TT_UNWRAP_NONE || !is_added(c);
+}
+
 uint16_t carrier_next(uint16_t id)
 {
 	size_t next = (size_t)id + 1;
 
-	while (next > token_carriers_count && next - 1 - token_carriers_count < added_count &&
-	       !added_state[next - 1 - token_carriers_count].in_force)
+	while (next <= token_carriers_count + added_count && !is_in_force(next))
 		next++;
 	return next <= token_carriers_count + added_count ? (uint16_t)next : 0;
 }
@@ -611,7 +639,7 @@ int carrier_add(enum tt_name_space space, const char *name)
 		const struct carrier *c = carrier_get(id);
 
 		/* The kernel hashes names without regard to case: one hash, one row. */
-		if (c->space == space && strcasecmp(c->name, name) == 0)
+		if (c->space == space && c->unwrap != TT_UNWRAP_NONE && strcasecmp(c->name, name) == 0)
 			return -EEXIST;
 	}
 	for (i = 0; i < added_count; i++)

@@ -75,7 +75,7 @@ bool class_own(size_t i, const char **ret_name, const char **ret_spec);
 int class_check(const char *name, const char *spec, const char **ret_why);
 
 struct carrier {
-	enum tt_name_space space;	/* TT_NAME_HEADER, TT_NAME_PARAM, TT_NAME_COOKIE or TT_NAME_PATH */
+	enum tt_name_space space;	/* TT_NAME_HEADER, _SUFFIX, _PARAM, _COOKIE or _PATH */
 	const char *name;	/* lower case; as written for parameters and cookies; of paths see carriers.tsv */
 	enum tt_unwrap unwrap;
 	const char *kind;	/* of a credential whose class does not say; "" = not known */
@@ -84,7 +84,7 @@ struct carrier {
 	const char *where;
 };
 
-/* What stands before the name in records: "query:", "cookie:"; "path" stands for itself. */
+/* What stands before the name in records: "query:", "cookie:", "*" of a suffix; "path" stands for itself. */
 const char *carrier_prefix(enum tt_name_space space);
 
 const struct carrier *carrier_get(uint16_t id);
@@ -94,6 +94,9 @@ uint16_t carrier_next(uint16_t id);
 /* The i'th that was ever added, counted from 0; NULL: there are not so many. */
 const struct carrier *carrier_own(size_t i);
 #define CARRIERS_ADDED_MAX 64	/* as of classes */
+
+/* Are headers watched that only end like those of credentials? As a carrier that is added; yes without a word. */
+void carrier_suffixes(bool on);
 
 /* Adds a header or parameter of the user's configuration. -EEXIST: there is one of this name;
  * -EINVAL: not a field name (RFC 9110, 5.1) or longer than 48 bytes; -ENOSPC: more than 64 in force, or more

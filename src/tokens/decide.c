@@ -183,6 +183,14 @@ static const char *kind_of(const struct seen *s, const struct token_class *c)
 	return s->carrier ? s->carrier->kind : "";
 }
 
+/* Where only the ending of a name says that it may be a credential, a word or a number is none. */
+#define SUFFIX_LENGTH_MIN 8
+
+static bool is_suffix(const struct carrier *c)
+{
+	return c && c->space == TT_NAME_SUFFIX;
+}
+
 /* What stands where a credential may stand: is it one? A path that has a webhook's shape at another host has none;
  * a parameter that is one at some hosts only is of a class
  * that is known there, or of a provider's by its bytes; nothing is concluded from a name like "key" alone. */
@@ -192,6 +200,8 @@ static bool is_one(const struct seen *s, const struct token_class *c)
 
 	if (!carrier || carrier->space == TT_NAME_HEADER)
 		return true;
+	if (is_suffix(carrier))
+		return c || s->cred->length >= SUFFIX_LENGTH_MIN;
 	if (carrier->space == TT_NAME_PATH)
 		return c;
 	if (carrier->where[0] != '!')
@@ -225,7 +235,8 @@ void class_decide(const struct tt_cred *cred, const struct carrier *carrier, con
 	ret_verdict->kind = kind_of(&s, c);
 	ret_verdict->none = !is_one(&s, c);
 	if (!c) {
-		ret_verdict->class_name = carrier && carrier->where[0] && !where_fits(&s, carrier->where) ?
+		ret_verdict->class_name = is_suffix(carrier) ? "generic_header" :
+					  carrier && carrier->where[0] && !where_fits(&s, carrier->where) ?
 						  "generic_param" : "opaque";
 		ret_verdict->confidence = CONFIDENCE_LOW;
 		return;

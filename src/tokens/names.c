@@ -53,6 +53,18 @@ static const struct {
 };
 #define SAID_FIELDS (sizeof(said_fields) / sizeof(said_fields[0]))
 
+/* WebSocket subprotocols: one that begins so has a credential behind its last dot, or the next one is one. */
+static const struct {
+	const char *name;
+	enum tt_unwrap unwrap;
+} subprotocols[] = {
+	{ "base64url.bearer.authorization.k8s.io.", TT_UNWRAP_BASE64URL },	/* Kubernetes */
+	{ "openai-insecure-api-key.", TT_UNWRAP_WHOLE },
+	{ "access_token", TT_UNWRAP_NEXT },
+	{ "bearer", TT_UNWRAP_NEXT },
+};
+#define SUBPROTOCOLS (sizeof(subprotocols) / sizeof(subprotocols[0]))
+
 bool names_is_field(const char *name)
 {
 	for (size_t i = 0; i < CONTROL_FIELDS; i++)
@@ -222,6 +234,8 @@ int names_each(int (*put)(const struct tt_name_key *key, const struct tt_name_va
 		r = routes_keys(names_route, (void *)&p);
 	for (uint16_t id = 1; r >= 0 && id <= scheme_count(); id++)
 		r = names_scheme(&p, scheme_get((uint8_t)id), id);
+	for (size_t i = 0; r >= 0 && i < SUBPROTOCOLS; i++)
+		r = names_one(&p, TT_NAME_SUBPROTOCOL, subprotocols[i].name, 1, subprotocols[i].unwrap);
 	if (r >= 0)
 		r = names_static(&p);
 	return r < 0 ? r : 0;

@@ -122,7 +122,7 @@ function carrier_row(    key) {
 	} else if (($1 == "cookie" ? tolower($2) : $2) !~ /^[a-z0-9!#$%&'*+.^_`|~-]+$/ || length($2) > 48)
 		bad("name '" $2 "' is not 1 to 48 lower-case field name characters")
 	if (!($1 in allowed))
-		bad("space '" $1 "' is not header, param, cookie, path or scheme")
+		bad("space '" $1 "' is not header, suffix, param, cookie, path or scheme")
 	else if (index(allowed[$1], " " unwrap($3) " ") == 0)
 		bad("unwrap '" $3 "' is not one of" allowed[$1] "for a " $1)
 	else if ($1 == "scheme")
@@ -153,7 +153,8 @@ BEGIN {
 	charsets["b64u"] = "0-9A-Za-z_-"
 	charsets["b64"] = "0-9A-Za-z+/=_-"
 	charsets["text"] = "!-~"
-	allowed["header"] = " scheme whole none "
+	allowed["header"] = " scheme whole subprotocol none "
+	allowed["suffix"] = " whole "
 	allowed["param"] = " percent key_id "
 	allowed["cookie"] = " whole "
 	allowed["path"] = " percent "

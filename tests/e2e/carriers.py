@@ -315,6 +315,47 @@ def signed(place):
         place.unseen(secret)
 
 
+NODE_WS = """
+const s = new WebSocket(process.argv[1], process.argv.slice(2));
+s.onerror = () => process.exit(0);
+s.onopen = () => process.exit(0);
+"""
+
+
+def subprotocols(place):
+    url = place.url("/ws").replace("https:", "wss:")
+    for what, words in (("Kubernetes' bearer token", lambda t: ["base64url.bearer.authorization.k8s.io." +
+                         base64.urlsafe_b64encode(t.encode()).decode().rstrip("="), "v4.channel.k8s.io"]),
+                        ("OpenAI's key", lambda t: ["realtime", f"openai-insecure-api-key.{t}"]),
+                        ("the one behind access_token", lambda t: ["access_token", t])):
+        with rig.case(f"WebSocket of Node, subprotocols: {what}"):
+            token = rig.token()
+            _, _, err = rig.run(["node", "--experimental-websocket", "-e", NODE_WS, url, *words(token)], check=False,
+                                env={**os.environ, "NODE_EXTRA_CA_CERTS": place.authority.ca})
+            if "bad option" in err:
+                raise rig.Skip("this Node has no WebSocket")
+            place.seen(token, "sec-websocket-protocol", path="/ws", **{"class": "github_pat_classic"})
+    with rig.case("one id as a subprotocol and as a bearer token"):
+        token = rig.random_text(40)
+        place.curl("--http2", "-H", "Sec-WebSocket-Protocol: base64url.bearer.authorization.k8s.io." +
+                   base64.urlsafe_b64encode(token.encode()).decode())
+        place.seen(token, "sec-websocket-protocol")
+        place.curl("--http1.1", "-H", f"Authorization: Bearer {token}")
+        place.sensor.wait_uses(place.sensor.ids([token])[0], 4)
+
+
+def endings(place):
+    for version in VERSIONS:
+        with rig.case(f"names that only end like those of credentials ({version[2:]})"):
+            key, token, csrf, lock = (rig.random_text(30) for _ in range(4))
+            word = rig.random_text(7)
+            place.curl(version, "-H", f"X-Acme-Api-Key: {key}", "-H", f"x-acme-access-token: {token}", "-H",
+                       f"X-CSRF-Token: {csrf}", "-H", f"Lock-Token: {lock}", "-H", f"X-Retry-Token: {word}")
+            place.seen(key, "*-api-key", kind="api_key", **{"class": "generic_header"})
+            place.seen(token, "*-token", **{"class": "generic_header"})
+            place.unseen(csrf, lock, word)
+
+
 def crowd(place):
     for version in VERSIONS:
         with rig.case(f"more cookies than a record holds leave a place to Authorization ({version[2:]})"):
@@ -334,6 +375,8 @@ def main():
     userinfo(place)
     disclosures(place)
     signed(place)
+    subprotocols(place)
+    endings(place)
     crowd(place)
     with rig.case("the sensor ends with status 0"):
         rig.need_equal(place.sensor.stop(), 0, "status")

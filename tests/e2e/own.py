@@ -22,7 +22,7 @@ IN_FORCE = "classes, credential fields and token endpoints of the configuration 
 REFUSED = "the new configuration was refused; the old one stays in force"
 OWN = """
 credentials:
-  headers: [X-Acme-Secret]
+  headers: [X-Acme-Cred]
   parameters: [acmeKey]
   classes:
     acme_key: prefix=acme_ length=40 chars=hex kind=service_account host=localhost
@@ -33,13 +33,14 @@ mints:
 """
 OTHER = """
 credentials:
-  headers: [X-Other-Secret]
+  suffixes: false
+  headers: [X-Other-Cred]
   classes:
     other_key: prefix=othr_ length=36-40 chars=b62
 """
 WRONG = """
 credentials:
-  headers: [X-Acme-Secret]
+  headers: [X-Acme-Cred]
   classes:
     acme_key: prefix=acme_ length=4O
 """
@@ -97,11 +98,25 @@ def before(c):
     with rig.case("without them a token is opaque, a field is no credential and a path no endpoint"):
         rig.need_equal(c.used(acme())[0], "opaque", "class")
         secret = rig.random_text(30)
-        c.curl("-H", f"X-Acme-Secret: {secret}")
+        c.curl("-H", f"X-Acme-Cred: {secret}")
         c.curl("-d", "grant_type=client_credentials", path=ENDPOINT)
         rig.need_equal(c.used(acme())[0], "opaque", "class")  # what came before it has been read
         rig.need_equal(c.sensor.uses(c.sensor.ids([secret])), [], "uses of the field")
         rig.need_equal(c.mints(), [], "mints")
+
+
+def ending(c, seen):
+    """A field on no list, whose name ends like those of credentials."""
+    with rig.case(f"a name that ends in -token is {'a' if seen else 'no'} credential's"):
+        token = rig.random_text(30)
+        c.curl("-H", f"X-Acme-Token: {token}")
+        if not seen:
+            c.used(acme())  # what came before it has been read
+            rig.need_equal(c.sensor.uses(c.sensor.ids([token])), [], "uses of the field")
+            return
+        uses = c.sensor.wait_uses(c.sensor.ids([token]), 2, SECONDS)
+        rig.need_equal({(u["token"]["carrier"], u["token"]["class"]) for u in uses}, {("*-token", "generic_header")},
+                       "carrier and class")
 
 
 def kept(c, change):
@@ -133,8 +148,8 @@ def in_force(c, when):
         rig.need_equal(c.used(acme(41))[0], "opaque", "class of another length")
     with rig.case(f"{when}: the next request's field and parameter are credentials"):
         secret, value = rig.random_text(30), acme()
-        c.curl("-H", f"X-Acme-Secret: {secret}", path="/v1/own?acmeKey=" + urllib.parse.quote(value))
-        for token, carrier in ((secret, "x-acme-secret"), (value, "query:acmeKey")):
+        c.curl("-H", f"X-Acme-Cred: {secret}", path="/v1/own?acmeKey=" + urllib.parse.quote(value))
+        for token, carrier in ((secret, "x-acme-cred"), (value, "query:acmeKey")):
             uses = c.sensor.wait_uses(c.sensor.ids([token]), 2, SECONDS)
             rig.need_equal({u["token"]["carrier"] for u in uses}, {carrier}, "carrier")
             rig.need_equal({u["direction"] for u in uses}, {"egress", "ingress"}, "directions")
@@ -191,7 +206,7 @@ def taken_back(c):
         rig.need_equal(c.used("othr" + "_" + rig.random_text(33))[0], "other_key", "class of what is new")
         secret, other = rig.random_text(30), rig.random_text(30)
         mints = len(c.mints())
-        c.curl("-H", f"X-Acme-Secret: {secret}", "-H", f"X-Other-Secret: {other}")
+        c.curl("-H", f"X-Acme-Cred: {secret}", "-H", f"X-Other-Cred: {other}")
         c.curl("-d", "grant_type=client_credentials", path=ENDPOINT)
         rig.need_equal(len(c.sensor.wait_uses(c.sensor.ids([other]), 2, SECONDS)), 2, "uses of the new field")
         rig.need_equal(c.used(acme())[0], "opaque", "class")
@@ -223,8 +238,10 @@ def main():
     kept(c, lambda: c.hup(OWN, IN_FORCE))
     repeated(c, token)
     in_force(c, "after SIGHUP")
+    ending(c, True)
     wrong(c)
     taken_back(c)
+    ending(c, False)
     c.hup(OWN, IN_FORCE)
     in_force(c, "once more")
     with rig.case("under load, with ten more changes, no use is lost"):

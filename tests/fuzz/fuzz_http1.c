@@ -50,6 +50,11 @@ static void fill_tables(void)
 	add_name("hawk", TT_NAME_SCHEME, 5, TT_UNWRAP_KEY);
 	add_name("sas", TT_NAME_SCHEME, 6, TT_UNWRAP_PARAM);
 	add_name("apikey", TT_NAME_SCHEME, 7, TT_UNWRAP_PAIR);
+	add_name("sec-websocket-protocol", TT_NAME_HEADER, 7, TT_UNWRAP_SUBPROTOCOL);
+	add_name("base64url.bearer.authorization.k8s.io.", TT_NAME_SUBPROTOCOL, 1, TT_UNWRAP_BASE64URL);
+	add_name("key.", TT_NAME_SUBPROTOCOL, 1, TT_UNWRAP_WHOLE);
+	add_name("access_token", TT_NAME_SUBPROTOCOL, 1, TT_UNWRAP_NEXT);
+	add_name("-token", TT_NAME_SUFFIX, 8, TT_UNWRAP_WHOLE);
 	if (drive_put_param(&tables, "digest", "username", 3) < 0 ||
 	    drive_put_param(&tables, "hawk", "id", 5) < 0 || drive_put_param(&tables, "sas", "sig", 6) < 0 ||
 	    drive_add_class(&tables, 1, "ghp_", 12, 64) < 0 ||

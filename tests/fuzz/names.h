@@ -46,6 +46,11 @@ static const struct {
 	{ "hawk", TT_NAME_SCHEME, 5, TT_UNWRAP_KEY },
 	{ "sas", TT_NAME_SCHEME, 6, TT_UNWRAP_PARAM },
 	{ "apikey", TT_NAME_SCHEME, 7, TT_UNWRAP_PAIR },
+	{ "sec-websocket-protocol", TT_NAME_HEADER, 7, TT_UNWRAP_SUBPROTOCOL },
+	{ "base64url.bearer.authorization.k8s.io.", TT_NAME_SUBPROTOCOL, 1, TT_UNWRAP_BASE64URL },
+	{ "key.", TT_NAME_SUBPROTOCOL, 1, TT_UNWRAP_WHOLE },
+	{ "access_token", TT_NAME_SUBPROTOCOL, 1, TT_UNWRAP_NEXT },
+	{ "-token", TT_NAME_SUFFIX, 8, TT_UNWRAP_WHOLE },
 };
 #define FUZZ_NAMES (sizeof(fuzz_names) / sizeof(fuzz_names[0]))
 

@@ -321,6 +321,8 @@ static inline const char *drive_answer(const struct drive_tables *t, struct h1_w
 	case H1_ASK_COOKIE:
 	case H1_ASK_SET_COOKIE:
 	case H1_ASK_AUTH_PARAM:
+	case H1_ASK_SUFFIX:
+	case H1_ASK_SUBPROTOCOL:
 		w->answer = drive_find_name(t, w->h.name_hash, w->h.name_len, w->ask);
 		return NULL;
 	case H1_ASK_ROUTE:

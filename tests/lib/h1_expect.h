@@ -85,8 +85,8 @@ static inline void fingerprint(const void *token, size_t len, uint64_t ret_id[2]
 	memcpy(ret_id, out, 16); /* little-endian, as everything we run on */
 }
 
-/* Names of headers, parameters, cookies and places in paths: "authorization", "query:access_token", "cookie:sid",
- * "path:/bot{}". */
+/* Names of headers, parameters, cookies, places in paths and suffixes: "authorization", "query:access_token",
+ * "cookie:sid", "path:/bot{}", "*-token". */
 static inline uint16_t carrier_id(const char *name)
 {
 	enum tt_name_space space = TT_NAME_HEADER;
@@ -100,6 +100,9 @@ static inline uint16_t carrier_id(const char *name)
 	} else if (!strncmp(name, "path:", 5)) {
 		space = TT_NAME_PATH;
 		name += 5;
+	} else if (*name == '*') {
+		space = TT_NAME_SUFFIX;
+		name++;
 	}
 	for (uint16_t id = 1; id <= carrier_count(); id++)
 		if (carrier_get(id)->space == space && !strcmp(carrier_get(id)->name, name))

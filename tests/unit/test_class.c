@@ -292,6 +292,23 @@ static void test_carriers(void **state)
 	assert_int_equal(find(TT_NAME_PARAM, "access_token")->unwrap, TT_UNWRAP_PERCENT);
 	assert_null(find(TT_NAME_PARAM, "authorization"));
 	assert_null(find(TT_NAME_HEADER, "x-csrf-token")); /* no credential by itself */
+	assert_int_equal(find(TT_NAME_HEADER, "lock-token")->unwrap, TT_UNWRAP_NONE);
+	assert_string_equal(find(TT_NAME_SUFFIX, "-token")->kind, "");
+	assert_string_equal(carrier_prefix(TT_NAME_SUFFIX), "*");
+}
+
+/* The net of suffixes can be taken in. */
+static void test_suffixes(void **state)
+{
+	class_begin();
+	assert_non_null(find(TT_NAME_SUFFIX, "-api-key"));
+	carrier_suffixes(false);
+	assert_null(find(TT_NAME_SUFFIX, "-api-key"));
+	class_begin();	/* on, unless it is said again */
+	assert_non_null(find(TT_NAME_SUFFIX, "-api-key"));
+	class_undo();
+	assert_null(find(TT_NAME_SUFFIX, "-api-key"));
+	class_begin();
 }
 
 static enum tt_unwrap scheme_unwrap(const char *name)
@@ -478,7 +495,8 @@ int main(void)
 		cmocka_unit_test(test_traps),	     cmocka_unit_test(test_order),
 		cmocka_unit_test(test_checksum),     cmocka_unit_test(test_placeholders),
 		cmocka_unit_test(test_table),	     cmocka_unit_test(test_room),
-		cmocka_unit_test(test_carriers),     cmocka_unit_test(test_schemes),
+		cmocka_unit_test(test_carriers),
+		cmocka_unit_test(test_suffixes),     cmocka_unit_test(test_schemes),
 		cmocka_unit_test(test_hashes),	     cmocka_unit_test(test_add),
 		cmocka_unit_test(test_own_classes),
 	};

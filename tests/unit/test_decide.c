@@ -102,6 +102,31 @@ static void decisions(void **state)
 	}
 }
 
+/* A name that only ends like those of credentials: what has no class is generic, and a word is none at all. */
+static void suffixes(void **state)
+{
+	struct tt_cred cred = {.length = 30};
+	const struct carrier *c = header("-api-key");
+	struct verdict v;
+
+	assert_non_null(c);
+	class_decide(&cred, c, NULL, "example.com", &v);
+	assert_string_equal(v.class_name, "generic_header");
+	assert_string_equal(v.kind, "api_key");
+	assert_int_equal(v.confidence, CONFIDENCE_LOW);
+	assert_false(v.none);
+	cred.length = 7;
+	class_decide(&cred, c, NULL, "example.com", &v);
+	assert_true(v.none);
+	cred = (struct tt_cred){.length = 93, .class_id = row("github_pat_fine", 93)};
+	class_decide(&cred, header("-token"), NULL, "example.com", &v);
+	assert_string_equal(v.class_name, "github_pat_fine");
+	assert_false(v.none);
+	cred = (struct tt_cred){.length = 9, .class_id = row("placeholder", 9)};
+	class_decide(&cred, header("-token"), NULL, "example.com", &v);
+	assert_true(v.placeholder);
+}
+
 /* Whoever signs with it: a class of key ids, or no more than that it is one; a secret's class never. */
 static void key_ids(void **state)
 {
@@ -404,7 +429,7 @@ static void all_pairs(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(decisions), cmocka_unit_test(key_ids),
+		cmocka_unit_test(decisions), cmocka_unit_test(key_ids), cmocka_unit_test(suffixes),
 		cmocka_unit_test(checksum_and_placeholder),
 		cmocka_unit_test(account_of_a_key),
 		cmocka_unit_test(parameters_that_are_none),

@@ -96,7 +96,7 @@ static void near_names_differ(void **state)
 static struct drive_tables tables;
 
 struct count {
-	size_t all, control, space[TT_NAME_ROUTE + 1];
+	size_t all, control, space[TT_NAME_SUBPROTOCOL + 1];
 	struct tt_name_val statics[62];
 };
 
@@ -115,7 +115,7 @@ static int put_and_count(const struct tt_name_key *key, const struct tt_name_val
 {
 	struct count *n = data;
 
-	assert_in_range(key->space, TT_NAME_HEADER, TT_NAME_ROUTE);
+	assert_in_range(key->space, TT_NAME_HEADER, TT_NAME_SUBPROTOCOL);
 	if (key->space == TT_NAME_STATIC) {
 		check_static(key, val, n);
 	} else if (key->space == TT_NAME_ROUTE) {
@@ -146,6 +146,8 @@ static void no_two_names_collide(void **state)
 	assert_true(n.space[TT_NAME_COOKIE] >= 90);
 	assert_int_equal(n.space[TT_NAME_SET_COOKIE], n.space[TT_NAME_COOKIE]);
 	assert_true(n.space[TT_NAME_AUTH_PARAM] >= 10);
+	assert_int_equal(n.space[TT_NAME_SUFFIX], 4);
+	assert_int_equal(n.space[TT_NAME_SUBPROTOCOL], 4);
 	assert_int_equal(n.space[TT_NAME_STATIC], 61);
 	assert_true(n.space[TT_NAME_ROUTE] >= 8);
 	assert_in_range(n.all, 1, 1024 - CARRIERS_ADDED_MAX);	/* the kernel's table has room for so many */

@@ -598,6 +598,30 @@ static void signed_request(void **state)
 	assert_string_equal(h2_only_head()->public_id, "");
 }
 
+/* Names known by their ending, and a subprotocol: as in HTTP/1, anew and by the table. */
+static void endings_and_subprotocol(void **state)
+{
+	for (int i = 0; i < 4; i++) {
+		pseudo();
+		h2w_field(&block, i & 1 ? H2W_NEVER : H2W_ADD, "x-acme-api-key", TOKEN, i & 2);
+		h2w_field(&block, i & 1 ? H2W_NEVER : H2W_ADD, "sec-websocket-protocol",
+			  "access_token, second, chat", !(i & 2));
+		h2w_field(&block, H2W_NEVER, "x-csrf-token", "no", H);
+		h2w_field(&block, H2W_NEVER, "lock-token", "no", H);
+		request();
+		assert_int_equal(h2_only_head()->creds, 2);
+		h2_expect_cred(h2_only_head(), 0, TOKEN, "*-api-key", NULL);
+		h2_expect_cred(h2_only_head(), 1, "second", "sec-websocket-protocol", NULL);
+	}
+	pseudo();
+	h2w_indexed(&block, 63);
+	h2w_indexed(&block, 62);
+	request();
+	assert_int_equal(h2_only_head()->creds, 2);
+	h2_expect_cred(h2_only_head(), 0, TOKEN, "*-api-key", NULL);
+	h2_expect_cred(h2_only_head(), 1, "second", "sec-websocket-protocol", NULL);
+}
+
 static void cut_cookies(void **state)
 {
 	size_t len = 2;
@@ -859,7 +883,7 @@ int main(void)
 		T(huffman_that_is_none), T(every_byte), T(long_strings),
 		T(each_representation_is_one_token), T(entries_of_every_kind), T(name_of_an_entry), T(signed_urls), T(tokens_in_paths),
 		T(eviction), T(exact_fit), T(entry_larger_than_the_table), T(name_of_the_evicted), T(size_updates),
-		T(cookies), T(many_cookies), T(signed_request), T(cut_cookies), T(memo_of_cookies), T(memo), T(memo_into_the_table), T(memo_of_a_cut_string), T(unseen_entries),
+		T(cookies), T(many_cookies), T(signed_request), T(endings_and_subprotocol), T(cut_cookies), T(memo_of_cookies), T(memo), T(memo_into_the_table), T(memo_of_a_cut_string), T(unseen_entries),
 		T(unseen_entries_of_two_connections), T(unseen_pseudo_fields),
 		T(unseen_beside_a_credential), T(many_unseen), T(unseen_name),
 		T(unseen_in_responses),

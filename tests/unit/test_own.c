@@ -85,6 +85,28 @@ static void entered_and_taken_back(void **state)
 	config_done(&b);
 }
 
+/* Names that only end like those of credentials: not at all; or one that is known for being none, all the same. */
+static void endings(void **state)
+{
+	struct config a = settings(), b = settings();
+	struct config_error error;
+	size_t before;
+
+	assert_int_equal(config_tables(&a, &error), 0);
+	before = carriers();
+	set(&b, "credentials.suffixes", "false");
+	assert_int_equal(config_tables(&b, &error), 0);
+	assert_int_equal(carriers(), before - 4);
+	set(&b, "credentials.headers", "X-Sync-Token");
+	assert_int_equal(config_tables(&b, &error), 0);
+	assert_int_equal(carriers(), before - 4);	/* it takes the place of the other row of its name */
+	config_tables_undo();
+	assert_int_equal(config_tables(&a, &error), 0);
+	assert_int_equal(carriers(), before);
+	config_done(&a);
+	config_done(&b);
+}
+
 static void refused(const char *path, const char *value, const char *why)
 {
 	struct config c = settings();
@@ -128,6 +150,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(entered_and_taken_back),
+		cmocka_unit_test(endings),
 		cmocka_unit_test(faults),
 	};
 

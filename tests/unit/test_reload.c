@@ -51,7 +51,7 @@ static void tables_are_the_same(void **state)
 {
 	static const char *const settings[][2] = {
 		{"credentials.headers", "x-mine"}, {"credentials.parameters", "mine"},
-		{"credentials.classes.acme", "prefix=acme_ length=40"}, {"mints.endpoints", "/mine/token"},
+		{"credentials.classes.acme", "prefix=acme_ length=40"}, {"mints.endpoints", "/mine/token"}, {"credentials.suffixes", "false"},
 	};
 	struct config a, b;
 
