@@ -357,7 +357,8 @@ static void carriers_fit(void **state)
 		assert_int_equal(convert_use(convert, &ev, 0, not_known, &nobody, &u), 1);
 		snprintf(want, sizeof(want), "%s%s",
 			 carrier_get(i)->space == TT_NAME_PARAM	 ? "query:" :
-			 carrier_get(i)->space == TT_NAME_COOKIE ? "cookie:" : "",
+			 carrier_get(i)->space == TT_NAME_COOKIE ? "cookie:" :
+			 carrier_get(i)->space == TT_NAME_SUFFIX ? "*" : "",
 			 carrier_get(i)->space == TT_NAME_PATH ? "path" : carrier_get(i)->name);
 		assert_string_equal(u.carrier, want);
 	}

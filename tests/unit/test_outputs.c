@@ -149,6 +149,10 @@ void metrics_sink_watch(struct sink *s, const struct coverage_totals *totals,
 	watched = totals;
 }
 
+void metrics_sink_memory(struct sink *s, uint64_t limit, const struct budget *budget)
+{
+}
+
 void metrics_sink_counters(struct sink *s, const struct metrics_counters *c)
 {
 	assert_ptr_equal(s->self, &fakes[METRICS]);
