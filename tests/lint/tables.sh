@@ -74,7 +74,7 @@ for awk in mawk gawk original-awk; do
 	refuse carriers 'header\tx-one\tpercent\t-\t-' 'not one of'
 	refuse carriers 'param\tone\twhole\t-\t-' 'not one of'
 	refuse carriers 'scheme\tone\tpercent\t-\t-' 'not one of'
-	refuse carriers 'trailer\tone\twhole\t-\t-' 'not header, param, cookie, path or scheme'
+	refuse carriers 'trailer\tone\twhole\t-\t-' 'not header, suffix, param, cookie, path or scheme'
 	refuse carriers 'header\tx-one' 'columns'
 	refuse carriers 'path\tservices/{}\tpercent\t-\t-' 'is not up to 48 characters'
 	refuse carriers 'path\t/nobody/*/{}\tpercent\t-\t-' 'has no class'
