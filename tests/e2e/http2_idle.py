@@ -94,7 +94,7 @@ def main():
     rig.need_root()
     resource.setrlimit(resource.RLIMIT_NOFILE, [resource.getrlimit(resource.RLIMIT_NOFILE)[1]] * 2)
     work = rig.work_dir("idle")
-    sensor = rig.Sensor(work)
+    sensor = rig.Sensor(work, "--set", "limits.memory=256MiB")  # both ends of all of them are here
     before, rows = maps(sensor)
     rss = rss_kib(sensor.monitor), rss_kib(sensor.agent)
     server = rig.spawn([sys.executable, "-c", SERVER, (SETTINGS + ACK).hex(), answer().hex()],
