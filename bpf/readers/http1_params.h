@@ -81,12 +81,10 @@ static __always_inline int h1_pskip(struct h1_work *w, __u8 c, __u64 word, __u32
 static __always_inline void h1_pvalue_escape(struct h1_work *w, __u8 c)
 {
 	struct h1_head *h = &w->h;
-	int digit = h1_hex(c);
 
-	if (digit < 0)
+	if (!h1_percent_put(h, c))
 		h->value |= H1_V_BAD;
-	h->base64_bits = h->base64_bits << 4 | (digit & 15);
-	if (--h->escape == 0)
+	if (!h->escape)
 		h1_cred_put(w, h->base64_bits);
 }
 

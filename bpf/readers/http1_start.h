@@ -409,14 +409,11 @@ static __always_inline void h1_segment_put(struct h1_work *w, __u8 c)
 static __always_inline void h1_segment_decode(struct h1_work *w, __u8 c)
 {
 	struct h1_head *h = &w->h;
-	int digit;
 
 	if (h->escape) {
-		digit = h1_hex(c);
-		if (digit < 0)
+		if (!h1_percent_put(h, c))
 			h->segment |= H1_P_BAD;
-		h->base64_bits = h->base64_bits << 4 | (digit & 15);
-		if (--h->escape == 0)
+		if (!h->escape)
 			h1_segment_put(w, h->base64_bits);
 	} else if (c == '%') {
 		h->escape = 2;
@@ -535,7 +532,6 @@ static __always_inline void h1_qvalue_put(struct h1_work *w, __u8 c)
 static __always_inline int h1_qvalue(struct h1_work *w, __u8 c)
 {
 	struct h1_head *h = &w->h;
-	int digit;
 
 	if (h1_query_bad(c))
 		return h1_bad(w, TT_DROP_bad_request_line);
@@ -546,11 +542,9 @@ static __always_inline int h1_qvalue(struct h1_work *w, __u8 c)
 	}
 	w->pos++;
 	if (h->escape) {
-		digit = h1_hex(c);
-		if (digit < 0)
+		if (!h1_percent_put(h, c))
 			h->value |= H1_V_BAD;
-		h->base64_bits = h->base64_bits << 4 | (digit & 15);
-		if (--h->escape == 0)
+		if (!h->escape)
 			h1_qvalue_put(w, h->base64_bits);
 	} else if (c == '%') {
 		h->escape = 2;
@@ -583,14 +577,19 @@ static __always_inline int h1_is_version(__u64 word)
 	return (word & 0xffffffffffffffULL) == H1_WORD_VERSION && h1_digit(word >> 56);
 }
 
+/* The start line tells nothing more: fields follow, or a reason phrase before them. */
+static __always_inline int h1_fields(struct h1_work *w, __u8 state)
+{
+	w->h.value_state = H1_S_SKIP;
+	w->d.state = state;
+	return H1_FIELDS;
+}
+
 static __always_inline int h1_line_end(struct h1_work *w, __u8 c)
 {
 	w->pos++;
-	if (c == '\n') {
-		w->h.value_state = H1_S_SKIP;
-		w->d.state = H1_S_LINE;
-		return H1_FIELDS;
-	}
+	if (c == '\n')
+		return h1_fields(w, H1_S_LINE);
 	return c == '\r' || c == ' ' ? H1_NEXT : h1_bad(w, TT_DROP_bad_request_line);
 }
 
@@ -602,10 +601,8 @@ static __always_inline int h1_version_line(struct h1_work *w, __u64 word)
 	w->pos += 10;
 	h->version = 10 + ((word >> 56) - '0');
 	h->flags |= H1_F_STARTED;
-	h->value_state = H1_S_SKIP;
 	w->d.kind = H1_REQUESTS;
-	w->d.state = H1_S_LINE;
-	return H1_FIELDS;
+	return h1_fields(w, H1_S_LINE);
 }
 
 static __always_inline int h1_version(struct h1_work *w, __u8 c, __u64 word, __u32 have)
@@ -651,6 +648,14 @@ static __always_inline int h1_rversion(struct h1_work *w, __u8 c)
 	return H1_NEXT;
 }
 
+static __always_inline int h1_status_end(struct h1_work *w)
+{
+	if (w->h.status < 100)
+		return h1_bad(w, TT_DROP_bad_status_line);
+	w->d.kind = H1_RESPONSES;
+	return h1_fields(w, H1_S_SKIP);	/* the reason phrase */
+}
+
 static __always_inline int h1_rstatus(struct h1_work *w, __u8 c)
 {
 	struct h1_head *h = &w->h;
@@ -659,14 +664,7 @@ static __always_inline int h1_rstatus(struct h1_work *w, __u8 c)
 	if (!h1_digit(c))
 		return h1_bad(w, TT_DROP_bad_status_line);
 	h->status = h->status * 10 + (c - '0');
-	if (++h->idx < 3)
-		return H1_NEXT;
-	if (h->status < 100)
-		return h1_bad(w, TT_DROP_bad_status_line);
-	w->d.kind = H1_RESPONSES;
-	h->value_state = H1_S_SKIP;
-	w->d.state = H1_S_SKIP;	/* the reason phrase */
-	return H1_FIELDS;
+	return ++h->idx < 3 ? H1_NEXT : h1_status_end(w);
 }
 
 /* A version, a blank, three digits: `after` has what follows the version. */
@@ -686,13 +684,8 @@ static __always_inline int h1_status_line(struct h1_work *w, __u64 word, __u64 a
 	h->flags |= H1_F_STARTED;
 	h->status = 100 * ((__u8)(after >> 8) - '0') + 10 * ((__u8)(after >> 16) - '0') +
 		    ((__u8)(after >> 24) - '0');
-	if (h->status < 100)
-		return h1_bad(w, TT_DROP_bad_status_line);
 	h->idx = 3;
-	w->d.kind = H1_RESPONSES;
-	h->value_state = H1_S_SKIP;
-	w->d.state = H1_S_SKIP;	/* the reason phrase */
-	return H1_FIELDS;
+	return h1_status_end(w);
 }
 
 /* ---- the beginning ---- */

@@ -89,12 +89,8 @@ static __always_inline int h1_svalue(struct h1_work *w, __u8 c)
 		h->value |= c == '=' ? H1_V_PADDED : H1_V_BAD;
 		return H1_NEXT;
 	}
-	h->base64_bits = h->base64_bits << 6 | bits;
-	h->nbits += 6;
-	if (h->nbits < 8)
-		return H1_NEXT;
-	h->nbits -= 8;
-	h1_cred_put(w, h->base64_bits >> (h->nbits & 7));
+	if (h1_base64_put(h, bits, &c))
+		h1_cred_put(w, c);
 	return H1_NEXT;
 }
 

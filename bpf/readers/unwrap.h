@@ -10,6 +10,30 @@
 #include "base64.h"
 #include "shape.h"
 
+/* ---- codings ---- */
+
+/* Six more bits of base64. Whether they make a byte whole. */
+static __always_inline int h1_base64_put(struct h1_head *h, int bits, __u8 *ret_byte)
+{
+	h->base64_bits = h->base64_bits << 6 | bits;
+	h->nbits += 6;
+	if (h->nbits < 8)
+		return 0;
+	h->nbits -= 8;
+	*ret_byte = h->base64_bits >> (h->nbits & 7);
+	return 1;
+}
+
+/* A digit behind '%'; with the last one, escape is 0 and base64_bits is the byte. Whether it is a digit. */
+static __always_inline int h1_percent_put(struct h1_head *h, __u8 c)
+{
+	int digit = h1_hex(c);
+
+	h->base64_bits = h->base64_bits << 4 | (digit & 15);
+	h->escape--;
+	return digit >= 0;
+}
+
 /* ---- credentials ---- */
 
 /* What was read so far was none of it. */
@@ -192,12 +216,8 @@ static __always_inline void h1_pair_check(struct h1_head *h, __u8 c)
 		h->pair |= H1_PAIR_PADDED;
 		return;
 	}
-	h->base64_bits = h->base64_bits << 6 | bits;
-	h->nbits += 6;
-	if (h->nbits < 8)
+	if (!h1_base64_put(h, bits, &c))
 		return;
-	h->nbits -= 8;
-	c = h->base64_bits >> (h->nbits & 7);
 	if (c <= ' ' || c >= 127)
 		h->pair |= H1_PAIR_NOT;
 	else if (h->pair & H1_PAIR_COLON)
@@ -238,12 +258,8 @@ static __always_inline int h1_pair(struct h1_work *w)
 	if (h->idx >= h->pair_len || c == '=')
 		return h1_cred_end(w, H1_S_CRED_ASKED);
 	h->idx++;
-	h->base64_bits = h->base64_bits << 6 | (base64_value(c) & 63);
-	h->nbits += 6;
-	if (h->nbits < 8)
+	if (!h1_base64_put(h, base64_value(c) & 63, &c))
 		return H1_NEXT;
-	h->nbits -= 8;
-	c = h->base64_bits >> (h->nbits & 7);
 	if (h->pair)
 		h1_cred_put(w, c);
 	else if (c == ':')
@@ -274,12 +290,8 @@ static __always_inline int h1_value_put(struct h1_work *w, __u8 c)
 		h->value |= H1_V_BAD;
 		return H1_NEXT;
 	}
-	h->base64_bits = h->base64_bits << 6 | bits;
-	h->nbits += 6;
-	if (h->nbits < 8)
+	if (!h1_base64_put(h, bits, &c))
 		return H1_NEXT;
-	h->nbits -= 8;
-	c = h->base64_bits >> (h->nbits & 7);
 	if (c != ':' || (h->value & H1_V_COLON)) {
 		h1_cred_put(w, c);
 		return H1_NEXT;
@@ -360,22 +372,35 @@ static __always_inline __u32 h1_dots(__u64 word)
 	return (~(((x & low7) + low7) | x | low7) >> 7) * H1_ONES >> 56;
 }
 
-/* A word of the beginning of a credential: it also goes into the prefix, and into the name in case
- * it is a scheme. Whether both are at a word's border. */
-static __always_inline int h1_cred_first(struct h1_head *h, __u64 word)
+/* Eight bytes of the credential proper, none of which h1_sd_cut() would stop at. */
+static __always_inline void h1_cred_word(struct h1_head *h, __u64 word)
 {
 	__u64 i = h->sip.len;
 
-	if (h->words < 2 && h->name_len <= H1_SCHEME_MAX) {
-		if (h->name_len & 7)
-			return 0;
-		h->name_hash = tt_name_mix(h->name_hash, word | TT_NAME_LOWER);
-		h->name_len += 8;
-	}
 	if (i < TT_CARRY_LEN) {
 		H1_MASK(i, H1_CARRY_BUF - 1);
 		store_word(h->carry + i, word);
 	}
+	h->dots += h1_dots(word);
+	siphash_put8(&h->sip, word);
+}
+
+/* May a '~' in these bytes be where an SD-JWT's disclosures begin? */
+static __always_inline int h1_may_disclose(const struct h1_head *h, __u64 word)
+{
+	return h1_zero_bytes(word ^ 0x7e7e7e7e7e7e7e7eULL) && claims_may_begin(load_word(h->carry));
+}
+
+/* A word of the beginning of a value also goes into the name in case it is a scheme. Whether that is at a
+ * word's border. */
+static __always_inline int h1_cred_first(struct h1_head *h, __u64 word)
+{
+	if (h->words >= 2 || h->name_len > H1_SCHEME_MAX)
+		return 1;
+	if (h->name_len & 7)
+		return 0;
+	h->name_hash = tt_name_mix(h->name_hash, word | TT_NAME_LOWER);
+	h->name_len += 8;
 	return 1;
 }
 
@@ -400,14 +425,10 @@ static __always_inline int h1_cred_words(struct h1_work *w, __u32 have)
 			break;
 		if (h->cut)
 			continue;
-		if (h1_zero_bytes(word ^ 0x7e7e7e7e7e7e7e7eULL) && claims_may_begin(h->carry[0] |
-		    h->carry[1] << 8 | h->carry[2] << 16))	/* '~': where an SD-JWT's disclosures begin */
-			break;
-		if (!h1_cred_first(h, word))
+		if (h1_may_disclose(h, word) || !h1_cred_first(h, word))
 			break;
 		claims_keep_word(&w->c, h->sip.len, word);
-		h->dots += h1_dots(word);
-		siphash_put8(&h->sip, word);
+		h1_cred_word(h, word);
 		h->value &= ~H1_V_LEAD;
 	}
 	w->pos += 8 * i;
