@@ -190,22 +190,17 @@ static __always_inline int mint_json_words(struct h1_work *w, struct mint_body *
 	struct h1_head *h = &w->h;
 	__u32 i;
 
-	if (m->state == M_J_TOKEN && h->sip.len < TT_CARRY_LEN && (h->sip.len & 7))
-		return 0;
 	for (i = 0; i < H1_WORDS && have >= 8; i++, have -= 8) {
-		__u64 word = h1_word(w, i), at = h->sip.len;
+		__u64 word = h1_word(w, i);
 
 		if (h1_zero_bytes(word ^ 0x2222222222222222ULL) | h1_zero_bytes(word ^ 0x5c5c5c5c5c5c5c5cULL) |
 		    ((word - 0x2020202020202020ULL) & ~word & 0x8080808080808080ULL))
 			break;
-		if (m->state != M_J_TOKEN)
+		if (m->state != M_J_TOKEN || h->cut)
 			continue;
-		if (at < TT_CARRY_LEN) {
-			H1_MASK(at, H1_CARRY_BUF - 8);
-			store_word(h->carry + at, word);
-		}
-		h->dots += h1_dots(word);
-		siphash_put8(&h->sip, word);
+		if (h1_may_disclose(h, word))
+			break;
+		h1_cred_word(h, word);
 	}
 	w->pos += 8 * i;
 	return i != 0;

@@ -252,20 +252,18 @@ static __always_inline int mint_proto_words(struct h1_work *w, struct mint_body 
 	struct h1_head *h = &w->h;
 	__u32 i;
 
-	if (m->what != TT_MINT_TOKEN || (h->sip.len < TT_CARRY_LEN && (h->sip.len & 7)))
+	if (m->what != TT_MINT_TOKEN)
 		return 0;
 	for (i = 0; i < H1_WORDS && have >= 8 && m->bits >= 8; i++, have -= 8) {
-		__u64 word = h1_word(w, i), at = h->sip.len;
+		__u64 word = h1_word(w, i);
 
 		/* none below '!', none from DEL on */
 		if (((word - 0x2121212121212121ULL) | (word + 0x0101010101010101ULL) | word) & 0x8080808080808080ULL)
 			break;
-		if (at < TT_CARRY_LEN) {
-			H1_MASK(at, H1_CARRY_BUF - 8);
-			__builtin_memcpy(h->carry + at, &word, 8);
-		}
-		h->dots += h1_dots(word);
-		siphash_put8(&h->sip, word);
+		if (!h->cut && h1_may_disclose(h, word))
+			break;
+		if (!h->cut)
+			h1_cred_word(h, word);
 		m->bits -= 8;
 	}
 	w->pos += 8 * i;

@@ -77,8 +77,8 @@ static int truth(const json_t *value, const char *const *path, size_t row, struc
 			return n;
 		if (n == TT_MINT_CREDS_MAX || odd_bytes(json_string_value(value), json_string_length(value)))
 			return -1;
-		mint_drive_sip(&once, json_string_value(value), json_string_length(value), c->token);
-		c->length = json_string_length(value);
+		c->length = mint_drive_len(json_string_value(value), json_string_length(value));
+		mint_drive_sip(&once, json_string_value(value), c->length, c->token);
 		c->member = row + 1;
 		return n + 1;
 	}

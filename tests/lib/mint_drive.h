@@ -67,6 +67,21 @@ static inline void mint_drive_member(struct mint_drive *v)
 	}
 }
 
+/* Length of a credential as the readers take it: of an SD-JWT that of the JWT in front of its disclosures. */
+static inline size_t mint_drive_len(const char *token, size_t len)
+{
+	size_t dots = 0;
+
+	if (len < 3 || (memcmp(token, "eyJ", 3) && memcmp(token, "ewo", 3) && memcmp(token, "eyA", 3)))
+		return len;
+	for (size_t i = 0; i < len; i++) {
+		if (token[i] == '~' && dots == 2)
+			return i;
+		dots += token[i] == '.';
+	}
+	return len;
+}
+
 static inline void mint_drive_class(struct mint_drive *v)
 {
 	size_t len = v->tables->class_prefix ? strlen(v->tables->class_prefix) : 0;

@@ -71,6 +71,9 @@ static const struct body bodies[] = {
 	  { { "access_token", T1 } },
 	  { { "expires_in", "86399" }, { "expires_on", "1506484173" },
 	    { "resource", "https://management.azure.com/" } } },
+	{ "an SD-JWT is the JWT in front of its disclosures", "oauth", false, TT_MINT_WHOLE,
+	  "{\"access_token\":\"" T1 "~WyJzYWx0IiwibmFtZSIsIkRvZSJd~WyJzYWx0IiwiYWdlIiw0Ml0~\"}",
+	  { { "access_token", T1 } }, { { NULL } } },
 	{ "escapes", "oauth", false, TT_MINT_WHOLE,
 	  "{\"acc\\u0065ss_token\":\"a\\/b\\u002Bc\\\\\\\"d\\u003d\",\"scope\":\"\\u0061 \\u00e9\"}",
 	  { { "access_token", "a/b+c\\\"d=" } }, { { NULL } } },
@@ -338,6 +341,8 @@ static void test_protobuf(void **state)
 
 	check_proto(&proto_answer, &p);
 	check_proto(&proto_request, &p);
+	p = token_request(T1 "~WyJzYWx0IiwibmFtZSIsIkRvZSJd~");
+	check_proto(&proto_answer, &p);
 	p = token_request("two words");
 	check_proto(&proto_bad_token, &p);
 
