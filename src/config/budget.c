@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "config/settings.h"
 
 /* Measured idle, resident: monitor and agent, what both map of libraries counted once (README.md). */
 #define PROGRAMS_BYTES (24ULL << 20)
@@ -25,10 +26,9 @@
 
 struct share {
 	enum budget_part part;
-	size_t offset;		/* of the limit in struct config */
-	uint64_t row;		/* bytes */
-	uint64_t min, max;	/* rows: config.def's */
-	unsigned int weight;	/* of what is left */
+	const struct setting *setting;	/* the limit */
+	uint64_t row;			/* bytes */
+	unsigned int weight;		/* of what is left */
 	bool given;
 };
 
@@ -36,18 +36,18 @@ struct share {
 
 static uint64_t *limit(struct config *c, const struct share *s)
 {
-	return (uint64_t *)((char *)c + s->offset);
+	return setting_member(c, s->setting);
 }
 
 /* Connections are what most of the kernel's memory is for. */
 static void make_shares(struct config *c, const struct budget_kernel *k, struct share shares[static SHARES])
 {
 	const struct share all[SHARES] = {
-		{BUDGET_CONNECTIONS, offsetof(struct config, connections), k->connection, 1024, 1048576, 10, false},
-		{BUDGET_COVERAGE, offsetof(struct config, coverage), BUDGET_PROCESS_BYTES + k->process, 256, 1048576, 4, false},
-		{BUDGET_TOKENS, offsetof(struct config, tokens), TOKEN_BYTES, 100, 10000000, 3, false},
-		{BUDGET_PENDING, offsetof(struct config, pending), PENDING_BYTES, 256, 1048576, 2, false},
-		{BUDGET_FOLD_ROWS, offsetof(struct config, fold_rows), FOLD_BYTES, 256, 1048576, 1, false},
+		{BUDGET_CONNECTIONS, setting_find("limits.connections"), k->connection, 10, false},
+		{BUDGET_COVERAGE, setting_find("limits.coverage"), BUDGET_PROCESS_BYTES + k->process, 4, false},
+		{BUDGET_TOKENS, setting_find("limits.tokens"), TOKEN_BYTES, 3, false},
+		{BUDGET_PENDING, setting_find("limits.pending"), PENDING_BYTES, 2, false},
+		{BUDGET_FOLD_ROWS, setting_find("limits.fold_rows"), FOLD_BYTES, 1, false},
 	};
 
 	memcpy(shares, all, sizeof(all));
@@ -57,7 +57,7 @@ static void make_shares(struct config *c, const struct budget_kernel *k, struct 
 
 static uint64_t ring_share(uint64_t memory)
 {
-	uint64_t ring = 262144;
+	uint64_t ring = setting_find("limits.ring")->min;
 
 	while (ring * 2 <= memory / RING_PART && ring < RING_DEFAULT_MAX)
 		ring *= 2;
@@ -69,7 +69,9 @@ static uint64_t rows_for(const struct share *s, uint64_t bytes)
 {
 	uint64_t rows = bytes / s->row / ROWS_STEP * ROWS_STEP;
 
-	return rows < s->min ? s->min : rows > s->max ? s->max : rows;
+	if (rows < s->setting->min)
+		return s->setting->min;
+	return rows > s->setting->max ? s->setting->max : rows;
 }
 
 static void divide(struct config *c, const struct share shares[static SHARES], uint64_t left)

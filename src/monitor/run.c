@@ -46,6 +46,7 @@ enum source { SOURCE_SIGNAL, SOURCE_WATCH, SOURCE_CHANNEL, SOURCE_AGENT };
 struct monitor {
 	const struct run_options *options;
 	struct config config;
+	struct budget_kernel costs;
 	struct budget budget;
 	struct agent_params params;
 	struct bpf_sensor *sensor;
@@ -589,18 +590,12 @@ static void take_tables(struct monitor *m, struct config *fresh)
 }
 
 /* Gives the limits that the settings leave open. */
-static int share_memory(struct config *c, struct budget *ret_budget)
+static int share_memory(const struct monitor *m, struct config *c, struct budget *ret_budget)
 {
 	struct config_error error = {""};
-	struct budget_kernel costs;
 	int r;
 
-	r = bpf_sensor_costs(&costs);
-	if (r < 0) {
-		log_error("the sizes of the kernel's tables can't be found error=\"%s\"", strerror(-r));
-		return -ENOTSUP;
-	}
-	r = config_budget(c, &costs, ret_budget, &error);
+	r = config_budget(c, &m->costs, ret_budget, &error);
 	if (r < 0)
 		log_error("%s", error.text);
 	return r;
@@ -611,7 +606,7 @@ static void reload(struct monitor *m)
 	struct config fresh = {0};
 	struct budget unused;	/* tables keep their sizes until the next start */
 
-	if (m->options->load(&fresh, m->options->arg) < 0 || share_memory(&fresh, &unused) < 0 ||
+	if (m->options->load(&fresh, m->options->arg) < 0 || share_memory(m, &fresh, &unused) < 0 ||
 	    check_tables(m, &fresh) < 0) {
 		log_error("the new configuration was refused; the old one stays in force");
 		config_done(&fresh);
@@ -791,6 +786,16 @@ static void loop(struct monitor *m)
 
 /* ---- the start ---- */
 
+static int find_costs(struct monitor *m)
+{
+	int r = bpf_sensor_costs(&m->costs);
+
+	if (r == 0)
+		return 0;
+	log_error("the sizes of the kernel's tables can't be found error=\"%s\"", strerror(-r));
+	return -ENOTSUP;
+}
+
 static int prepare_sensor(struct monitor *m, const struct keys *keys)
 {
 	struct config_error wrong = {""};
@@ -936,8 +941,10 @@ int run_monitor(const struct run_options *options)
 	m.status = options->load(&m.config, options->arg);
 	if (m.status == 0) {
 		log_init("monitor", m.config.log_level);
-		m.status = share_memory(&m.config, &m.budget);
+		m.status = find_costs(&m);
 	}
+	if (m.status == 0)
+		m.status = share_memory(&m, &m.config, &m.budget);
 	if (m.status == 0)
 		m.status = prepare(&m);
 	if (m.status == 0)
