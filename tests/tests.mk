@@ -31,7 +31,7 @@ tools: $(TOOLS) $(HPACK_TOOLS)
 unit-tests: $(UNIT)
 
 # Tools of the tests are programs of their own: plain C and OpenSSL, nothing of ours.
-build/tests/tools/%: tests/lib/%.c tests/tests.mk
+build/tests/tools/%: tests/lib/%.c tests/lib/answer.h tests/tests.mk
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -O2 -g $(WARN) -Werror -D_GNU_SOURCE -o $@ $< $(TOOL_LIBS) -lssl -lcrypto
 

@@ -66,6 +66,29 @@ static inline void server(const char *text)
 	feed(&drive, DRIVE_SERVER, text, strlen(text));
 }
 
+/* A request, whole and cut in two at every byte: the same head each time, and at no cut is the secret kept
+ * (NULL: none is looked for). */
+static inline void feed_all_ways(const char *text, const char *secret)
+{
+	size_t len = strlen(text), notes;
+	struct drive_head first;
+
+	h1_setup(NULL);
+	feed(&drive, DRIVE_CLIENT, text, len);
+	assert_int_equal(drive.heads_len, 1);
+	first = drive.heads[0];
+	notes = drive.notes_len;
+	for (size_t cut = 1; cut < len; cut++) {
+		h1_setup(NULL);
+		feed(&drive, DRIVE_CLIENT, text, cut);
+		assert_false(secret && drive_residue(&drive, secret, strlen(secret)));
+		feed(&drive, DRIVE_CLIENT, text + cut, len - cut);
+		assert_int_equal(drive.heads_len, 1);
+		assert_int_equal(drive.notes_len, notes);
+		assert_memory_equal(&first, &drive.heads[0], sizeof(first));
+	}
+}
+
 static inline void fingerprint(const void *token, size_t len, uint64_t ret_id[2])
 {
 	static const uint8_t key[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};

@@ -26,6 +26,8 @@
 
 #include <openssl/ssl.h>
 
+#include "answer.h"
+
 #define TOKENS_MAX 4096
 #define ANSWER_MAX 65536
 
@@ -143,20 +145,6 @@ static bool conn_send(struct conn *c)
 	return send(c->fd, c->request, c->request_len, MSG_NOSIGNAL) == (ssize_t)c->request_len;
 }
 
-/* Bytes still missing of an answer of which `len` are there; -1: its head is not complete. */
-static long missing(const char *buf, size_t len)
-{
-	const char *end = strstr(buf, "\r\n\r\n"), *field;
-	long body = 0;
-
-	if (!end)
-		return -1;
-	field = strcasestr(buf, "\r\nContent-Length:");
-	if (field && field < end)
-		body = strtol(field + 17, NULL, 10);
-	return (end + 4 - buf) + body - (long)len;
-}
-
 /* The status of one whole answer; 0: it did not come. */
 static int conn_receive(struct conn *c)
 {
@@ -172,7 +160,7 @@ static int conn_receive(struct conn *c)
 			return 0;
 		len += n;
 		buf[len] = '\0';
-		left = missing(buf, len);
+		left = answer_missing(buf, len);
 	}
 	if (left != 0 || strncmp(buf, "HTTP/1.1 ", 9) != 0)
 		return 0;

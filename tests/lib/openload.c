@@ -36,6 +36,8 @@
 #include <nghttp2/nghttp2.h>
 #include <openssl/ssl.h>
 
+#include "answer.h"
+
 #define TOKENS_MAX 4096
 #define TOKEN_MAX 8000
 #define BUFFER 65536
@@ -378,20 +380,6 @@ static int h1_ask(struct conn *c)
 	return n < 0 || (size_t)n >= sizeof(head) ? -EMSGSIZE : conn_send(c, head, n);
 }
 
-/* Bytes still missing of an answer of which `len` are there; -1: its head is not complete. */
-static long h1_missing(const char *buf, size_t len)
-{
-	const char *end = strstr(buf, "\r\n\r\n"), *field;
-	long body = 0;
-
-	if (!end)
-		return -1;
-	field = strcasestr(buf, "\r\nContent-Length:");
-	if (field && field < end)
-		body = strtol(field + 17, NULL, 10);
-	return (end + 4 - buf) + body - (long)len;
-}
-
 /* 1: the answer is whole; 0: not yet. It is read no further than it goes: nothing else can come. */
 static int h1_receive(struct conn *c, struct slot *s)
 {
@@ -410,7 +398,7 @@ static int h1_receive(struct conn *c, struct slot *s)
 			break;
 		len += n;
 		buf[len] = '\0';
-		left = h1_missing(buf, len);
+		left = answer_missing(buf, len);
 	}
 	free(c->in);
 	c->in = NULL;

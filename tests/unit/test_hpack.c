@@ -454,6 +454,19 @@ static void size_updates(void **state)
 	expect_broken();
 }
 
+/* GET of a path, which is entered, or (again) is the entry made last. */
+static void request_for(const char *host, const char *path, int again, int huffman)
+{
+	h2w_indexed(&block, 2);
+	h2w_indexed(&block, 7);
+	if (again)
+		h2w_indexed(&block, 62);
+	else
+		h2w_value(&block, H2W_ADD, 4, path, huffman);
+	h2w_value(&block, H2W_PLAIN, 1, host, huffman);
+	request();
+}
+
 /* What signs a URL and what it signs with: read, by its entry, and in pieces. */
 static void signed_urls(void **state)
 {
@@ -465,14 +478,7 @@ static void signed_urls(void **state)
 	for (int huffman = 0; huffman < 2; huffman++) {
 		setup(state);
 		for (int again = 0; again < 2; again++) {
-			h2w_indexed(&block, 2);
-			h2w_indexed(&block, 7);
-			if (again)
-				h2w_indexed(&block, 62);
-			else
-				h2w_value(&block, H2W_ADD, 4, path, huffman);
-			h2w_value(&block, H2W_PLAIN, 1, "b.s3.amazonaws.com", huffman);
-			request();
+			request_for("b.s3.amazonaws.com", path, again, huffman);
 			assert_string_equal(h2_only_head()->path, "/b/o");
 			assert_int_equal(h2_only_head()->creds, 2);
 			h2_expect_cred(h2_only_head(), 0, key, "query:x-amz-credential", NULL);
@@ -492,14 +498,7 @@ static void tokens_in_paths(void **state)
 	for (int huffman = 0; huffman < 2; huffman++) {
 		setup(state);
 		for (int again = 0; again < 2; again++) {
-			h2w_indexed(&block, 2);
-			h2w_indexed(&block, 7);
-			if (again)
-				h2w_indexed(&block, 62);
-			else
-				h2w_value(&block, H2W_ADD, 4, path, huffman);
-			h2w_value(&block, H2W_PLAIN, 1, "hooks.slack.com", huffman);
-			request();
+			request_for("hooks.slack.com", path, again, huffman);
 			assert_string_equal(h2_only_head()->path, "/services/T01/B01/{...}/{...}");
 			assert_int_equal(h2_only_head()->creds, 3);
 			assert_string_equal(class_name(h2_only_head()->cred[0].class_id), "slack_webhook");

@@ -14,25 +14,6 @@ static const char *request(const char *target, const char *lines)
 	return text;
 }
 
-/* Whole, and cut in two at every byte: the same head each time. */
-static void feed_all_ways(const char *text)
-{
-	size_t len = strlen(text);
-	struct drive_head first;
-
-	h1_setup(NULL);
-	feed(&drive, DRIVE_CLIENT, text, len);
-	assert_int_equal(drive.heads_len, 1);
-	first = drive.heads[0];
-	for (size_t cut = 1; cut < len; cut++) {
-		h1_setup(NULL);
-		feed(&drive, DRIVE_CLIENT, text, cut);
-		feed(&drive, DRIVE_CLIENT, text + cut, len - cut);
-		assert_int_equal(drive.heads_len, 1);
-		assert_memory_equal(&first, &drive.heads[0], sizeof(first));
-	}
-}
-
 static void cookies(void **state)
 {
 	static const struct {
@@ -57,7 +38,7 @@ static void cookies(void **state)
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		feed_all_ways(request("/", cases[i].lines));
+		feed_all_ways(request("/", cases[i].lines), NULL);
 		if (head_at(0)->creds != 1 || drive.notes_len)
 			fail_msg("%s: %d credentials", cases[i].lines, head_at(0)->creds);
 		expect_cred(0, 0, cases[i].value, cases[i].carrier, NULL);
@@ -67,7 +48,7 @@ static void cookies(void **state)
 static void several_and_what_is_beside(void **state)
 {
 	feed_all_ways(request("/?token=query", "Cookie: token=first; lang=en; session=second\r\n"
-					       "Authorization: Bearer third;x\r\nCookie: x=1\r\n"));
+					       "Authorization: Bearer third;x\r\nCookie: x=1\r\n"), NULL);
 	assert_int_equal(head_at(0)->creds, 4);
 	expect_cred(0, 0, "query", "query:token", NULL);
 	expect_cred(0, 1, "first", "cookie:token", NULL);
@@ -78,7 +59,7 @@ static void several_and_what_is_beside(void **state)
 static void none(void **state)
 {
 	feed_all_ways(request("/", "Cookie: theme=sid=abc; sidx=abc; Authorization: Bearer abc\r\n"
-				   "Set-Cookie: sid=abc\r\nX-Cookie: sid=abc\r\n"));
+				   "Set-Cookie: sid=abc\r\nX-Cookie: sid=abc\r\n"), NULL);
 	assert_int_equal(head_at(0)->creds, 0);
 	assert_int_equal(drive.notes_len, 0);
 	h1_setup(state);

@@ -18,28 +18,6 @@ static const char *request(const char *lines)
 	return text;
 }
 
-/* Whole, and cut in two at every byte: the same head each time. */
-static void feed_all_ways(const char *text)
-{
-	size_t len = strlen(text), notes;
-	struct drive_head first;
-
-	h1_setup(NULL);
-	feed(&drive, DRIVE_CLIENT, text, len);
-	assert_int_equal(drive.heads_len, 1);
-	first = drive.heads[0];
-	notes = drive.notes_len;
-	for (size_t cut = 1; cut < len; cut++) {
-		h1_setup(NULL);
-		feed(&drive, DRIVE_CLIENT, text, cut);
-		assert_false(drive_residue(&drive, TOKEN, strlen(TOKEN)));
-		feed(&drive, DRIVE_CLIENT, text + cut, len - cut);
-		assert_int_equal(drive.heads_len, 1);
-		assert_int_equal(drive.notes_len, notes);
-		assert_memory_equal(&first, &drive.heads[0], sizeof(first));
-	}
-}
-
 static void subprotocols(void **state)
 {
 	static const char *const cases[] = {
@@ -55,7 +33,7 @@ static void subprotocols(void **state)
 
 		snprintf(lines, sizeof(lines), "Sec-WebSocket-Protocol: %s\r\nSec-WebSocket-Key: " TOKEN64 "\r\n",
 			 cases[i]);
-		feed_all_ways(request(lines));
+		feed_all_ways(request(lines), TOKEN);
 		if (head_at(0)->creds != 1 || drive.notes_len)
 			fail_msg("%s: %d credentials", cases[i], head_at(0)->creds);
 		expect_cred(0, 0, TOKEN, "sec-websocket-protocol", NULL);
@@ -89,7 +67,7 @@ static void no_subprotocols(void **state)
 		char lines[1024];
 
 		snprintf(lines, sizeof(lines), "Sec-WebSocket-Protocol: %s\r\n", cases[i].value);
-		feed_all_ways(request(lines));
+		feed_all_ways(request(lines), TOKEN);
 		if (head_at(0)->creds != other || drive.notes_len != (cases[i].reason != 0))
 			fail_msg("%s: %d credentials, %zu notes", cases[i].value, head_at(0)->creds, drive.notes_len);
 		if (cases[i].reason)
@@ -124,14 +102,14 @@ static void suffixes(void **state)
 		for (int pad = 0; pad < 9; pad++) {	/* the name at each place of a word */
 			snprintf(lines, sizeof(lines), "%.*s-x: y\r\n%s: %s\r\n", 1 + pad, "aaaaaaaaa", cases[i].name,
 				 TOKEN);
-			feed_all_ways(request(lines));
+			feed_all_ways(request(lines), TOKEN);
 			if (head_at(0)->creds != 1)
 				fail_msg("%s: %d credentials", cases[i].name, head_at(0)->creds);
 			expect_cred(0, 0, TOKEN, cases[i].carrier, NULL);
 		}
 	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
 		snprintf(lines, sizeof(lines), "x-other-field: y\r\n%s: %s\r\n", none[i], TOKEN);
-		feed_all_ways(request(lines));
+		feed_all_ways(request(lines), TOKEN);
 		if (head_at(0)->creds)
 			fail_msg("%s: %d credentials", none[i], head_at(0)->creds);
 	}
