@@ -93,16 +93,30 @@ full:
 	return 0;
 }
 
+/* Repeats that wait for a response that will not come; of HTTP/2 nobody knows which those are. */
+static __always_inline void conn_end_rows(const struct conn *c)
+{
+#pragma nounroll
+	for (__u32 i = 0; i < ROWS_PENDING; i++) {
+		__u64 seq = c->answered + i, at = seq & (PIPELINE_MAX - 1), row = seq & (ROWS_PENDING - 1);
+
+		if ((__u32)seq == c->sent)
+			break;
+		if (c->pending[at] & PENDING_ROW)
+			fold_answer(c->row[row].row, c->row[row].gen, 0, 0);
+	}
+}
+
 /* Ends a connection: whoever waits for a status need not wait longer. */
 static __noinline void conn_end(const struct conn_key *key)
 {
 	struct conn *c = bpf_map_lookup_elem(&conns, key);
-	struct tt_ev_status e;
 
 	if (!c)
 		return;
 	if (c->answered != c->sent || c->unpaired)
-		emit_status(&e, c, c->sent, 0);
+		emit_close(c, c->sent);
+	conn_end_rows(c);
 	bpf_map_delete_elem(&conns, key);
 }
 

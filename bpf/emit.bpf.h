@@ -49,10 +49,25 @@ static __always_inline void emit_status(struct tt_ev_status *e, const struct con
 					__u32 status)
 {
 	__builtin_memset(e, 0, sizeof(*e));
-	emit_header(&e->h, status ? TT_EV_STATUS : TT_EV_CLOSE, sizeof(*e));
+	emit_header(&e->h, TT_EV_STATUS, sizeof(*e));
 	emit_conn(&e->h, c, seq);
 	e->status = status;
 	emit(e, sizeof(*e));
+}
+
+/* The end of a connection. Made in the ring: who sees it has no stack left. */
+static __always_inline void emit_close(const struct conn *c, __u32 seq)
+{
+	struct tt_ev_status *e = bpf_ringbuf_reserve(&rb_data, sizeof(*e), 0);
+
+	if (!e) {
+		drop(TT_DROP_ring_full);
+		return;
+	}
+	__builtin_memset(e, 0, sizeof(*e));
+	emit_header(&e->h, TT_EV_CLOSE, sizeof(*e));
+	emit_conn(&e->h, c, seq);
+	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
 }
 
 #define GRPC_STATUS_MAX 16	/* gRPC, "Status codes and their use" */

@@ -6,9 +6,29 @@
 #include "mint.bpf.h"
 #include "said.bpf.h"
 
+/* Is the use in the slot a repeat that a row can count? A response must lead to it. */
+static __always_inline int http_fold(struct scratch *s, struct conn *c, __u32 slot, __u32 seq)
+{
+	__u64 i = seq & (ROWS_PENDING - 1);
+
+	if (c->unpaired || (__s32)(seq - c->answered) >= ROWS_PENDING || !fold_use(slot))
+		return 0;
+	c->row[i] = s->row;
+	return 1;
+}
+
+/* The row of a request that waits; none if it was reported. */
+static __always_inline struct row_ref http_row(const struct conn *c, __u32 seq, __u8 pending)
+{
+	struct row_ref none = {};
+	__u64 i = seq & (ROWS_PENDING - 1);
+
+	return pending & PENDING_ROW ? c->row[i] : none;
+}
+
 #define LATE_NS 5000000		/* a request so soon after a response that began a row may be its own */
 
-static __always_inline void http_request(struct scratch *s, struct conn *c, __u32 rule)
+static __always_inline void http_request(struct scratch *s, struct conn *c, __u32 slot, __u32 rule)
 {
 	struct h1_head *h = &s->w.h;
 	__u32 seq = c->sent;
@@ -36,14 +56,18 @@ static __always_inline void http_request(struct scratch *s, struct conn *c, __u3
 		http_fill_use(s, c, seq);
 		s->use.mint = rule;
 		c->token = said_token(&s->use);
-		if (!emit(&s->use, sizeof(s->use)))
+		if (!rule && http_fold(s, c, slot, seq))
+			pending |= PENDING_CRED | PENDING_ROW;
+		else if (!emit(&s->use, sizeof(s->use)))
 			pending |= PENDING_CRED;
 	}
 	c->pending[i] = pending;
 	c->sent = seq + 1;
 	if (!c->early_status)
 		return;
-	if ((pending & PENDING_CRED) && !c->unpaired)
+	if (pending & PENDING_ROW)
+		fold_answer(s->row.row, s->row.gen, c->early_status, 0);
+	else if ((pending & PENDING_CRED) && !c->unpaired)
 		emit_status(&s->status, c, seq, c->early_status);
 	c->early_status = 0;
 }
@@ -67,7 +91,7 @@ static __always_inline void http_response_first(struct conn *c, __u32 status)
 static __always_inline void http_to_h2(struct scratch *s, struct conn *c, __u32 seq, __u8 pending)
 {
 	struct stream_key key = { .conn = c->id, .stream = 1 };
-	struct stream row = { .seq = seq };
+	struct stream row = { .seq = seq, .row = http_row(c, seq, pending) };
 
 	if ((pending & PENDING_CRED) && !c->unpaired)
 		bpf_map_update_elem(&streams, &key, &row, BPF_ANY);
@@ -123,8 +147,11 @@ static __always_inline int http_response(struct scratch *s, struct conn *c, __u3
 	c->answered = seq + 1;
 	if ((pending & PENDING_CRED) && !c->unpaired) {
 		s->said_token = seq + 1 == c->sent ? c->token : 0;
+		s->row = http_row(c, seq, pending);
 		if (s->w.h.saying)
 			said_answer(slot, seq, status, 0);
+		else if (s->row.row)
+			fold_answer(s->row.row, s->row.gen, status, 0);
 		else
 			emit_status(&s->status, c, seq, status);
 	}
@@ -150,7 +177,7 @@ __weak __noinline int http_head(__u32 slot)
 		return RUN_STOP;
 	if (s->w.d.kind == H1_REQUESTS) {
 		rule = mint_match(slot);
-		http_request(s, c, rule);
+		http_request(s, c, slot, rule);
 	} else {
 		no_body = http_response(s, c, slot);
 	}

@@ -178,7 +178,10 @@ static __always_inline int h2_memo_put(struct scratch *s)
 static __always_inline void h2_answer(struct scratch *s, struct conn *c, const struct stream_key *key,
 				      struct stream *row, __u32 status, __u32 grpc)
 {
-	emit_answer(&s->status, c, row->seq, status, grpc);
+	if (row->row.row)
+		fold_answer(row->row.row, row->row.gen, status, grpc);
+	else
+		emit_answer(&s->status, c, row->seq, status, grpc);
 	c->answered++;
 	bpf_map_delete_elem(&streams, key);
 }
@@ -188,15 +191,16 @@ static __always_inline void h2_answer_head(struct scratch *s, struct conn *c, co
 					   struct stream *row, __u32 slot, __u32 status)
 {
 	s->said_token = row->token;
+	s->row = row->row;
 	said_answer(slot, row->seq, status, s->x.b.grpc);
 	c->answered++;
 	bpf_map_delete_elem(&streams, key);
 }
 
-/* A use was reported: its response is awaited, or was here first. */
+/* A use was reported, or added to a row: its response is awaited, or was here first. */
 static __always_inline void h2_await(struct scratch *s, struct conn *c, const struct stream_key *key)
 {
-	struct stream first = { .seq = TT_SEQ_STREAM | key->stream, .token = said_token(&s->use) }, *row;
+	struct stream first = { .seq = TT_SEQ_STREAM | key->stream, .token = said_token(&s->use), .row = s->row }, *row;
 
 	c->sent++;
 	if (s->x.b.flags & H2_B_GRPC)
@@ -206,6 +210,7 @@ static __always_inline void h2_await(struct scratch *s, struct conn *c, const st
 	row = bpf_map_lookup_elem(&streams, key);
 	if (!row || !(row->flags & STREAM_EARLY))
 		return;
+	row->row = s->row;
 	if (row->flags & STREAM_DONE)
 		h2_answer(s, c, key, row, row->status, row->grpc);
 	else
@@ -261,7 +266,8 @@ __weak __noinline int h2_request(__u32 slot)
 	if (s->w.h.creds || rule) {
 		http_fill_use(s, c, TT_SEQ_STREAM | key.stream);
 		s->use.mint = rule;
-		if (!emit(&s->use, sizeof(s->use)))
+		s->row.row = 0;
+		if ((!rule && fold_use(slot)) || !emit(&s->use, sizeof(s->use)))
 			h2_await(s, c, &key);
 	}
 	/* Last, for who reads the responses meanwhile: what is not above it has been seen to. */

@@ -28,6 +28,15 @@ enum { OUT, IN };		/* index of conn.dir: bytes written, bytes read by this proce
 #define PENDING_HEAD 2
 #define PENDING_CONNECT 4
 #define PENDING_MINT 8		/* a request for a token: `mintings` */
+#define PENDING_ROW 16		/* with PENDING_CRED: the use was added to a row, conn.row[] */
+
+#define ROWS_PENDING 4		/* requests outstanding on an HTTP/1 connection that rows are kept for; power of two */
+
+/* A row of `use_rows` and its generation then. */
+struct row_ref {
+	__u32 row;		/* its number plus 1; 0 = none */
+	__u32 gen;
+};
 
 /* A member is written by one direction only, since two threads may write and read at once: sent
  * and pending[] by the requests, answered by the responses. */
@@ -55,6 +64,7 @@ struct conn {
 	__u32 limit[2];		/* SETTINGS_HEADER_TABLE_SIZE for this direction's table, plus 1; 0 = default */
 	__u32 offer[2];		/* the same, not acknowledged yet */
 	__u8 pending[PIPELINE_MAX];
+	struct row_ref row[ROWS_PENDING];
 };
 
 static __always_inline struct http1 *conn_dir(struct conn *c, __u32 dir)
@@ -79,6 +89,7 @@ struct stream {
 	__u8 grpc;		/* grpc-status + 1 */
 	__u8 flags;		/* STREAM_* */
 	__u64 token;		/* said_token() */
+	struct row_ref row;	/* of a use that was added to one */
 };
 
 #define STREAM_GRPC 1		/* the status is in the trailers */
@@ -292,6 +303,24 @@ struct {
 	__type(key, __u32);
 	__type(value, struct tt_path_rule);
 } path_rules __weak SEC(".maps");
+
+/* Uses that come again: fold.bpf.h. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 64);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct tt_row);
+} use_rows __weak SEC(".maps");
+
+/* The agent's, for it and the one after it; one more than rows. No program reads it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 64);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct tt_row_mark);
+} row_marks __weak SEC(".maps");
 
 /* Processes that are never watched: tokentrail's own. */
 struct {

@@ -6,7 +6,7 @@
 #ifndef TT_SAID_BPF_H
 #define TT_SAID_BPF_H
 
-#include "head.bpf.h"
+#include "fold.bpf.h"
 
 /* rest 0: what was granted, last told of this token. Else, of what else was said: the same of when that was
  * told. */
@@ -99,7 +99,8 @@ static __always_inline __u32 said_copy(struct scratch *s, __u64 at, __u64 from, 
 	return at + n;
 }
 
-/* seq's status, and what the head in the slot says. token 0: whose it is can't be told: all is news. */
+/* seq's status, and what the head in the slot says. token 0: whose it is can't be told: all is news. Of a repeat
+ * (s->row) only news is told: its row counts the status, and the server's name for the request goes untold. */
 __weak __noinline int said_answer(__u32 slot, __u32 seq, __u32 status, __u32 grpc)
 {
 	struct scratch *s = scratch_get(slot);
@@ -119,6 +120,10 @@ __weak __noinline int said_answer(__u32 slot, __u32 seq, __u32 status, __u32 grp
 	said = &s->w.h.said;
 	last.token = rest.token = s->said_token;
 	news = said_is_news(s, slot, &last, &rest, &granted);
+	if (s->row.row)
+		fold_answer(s->row.row, s->row.gen, status, grpc);
+	if (s->row.row && !news)
+		return 0;
 	at = said_copy(s, 0, 0, said->ids_end);
 	if (news) {
 		at = said_copy(s, at, SAID_GRANTED, said->granted_end);
@@ -126,6 +131,11 @@ __weak __noinline int said_answer(__u32 slot, __u32 seq, __u32 status, __u32 grp
 	}
 	e = &s->said.s;
 	fill_answer(e, c, seq, status, grpc);
+	if (s->row.row) {
+		e->h.conn = s->row.gen;
+		e->h.seq = s->row.row - 1;
+		e->flags |= TT_STATUS_ROW;
+	}
 	if (said->cut) {
 		e->flags |= TT_STATUS_SAID_CUT;
 		drop(TT_DROP_said_cut);

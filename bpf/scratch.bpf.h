@@ -118,6 +118,8 @@ struct scratch {
 	struct tt_ev_status status;
 	struct tt_ev_said said;
 	__u64 said_token, said_hash;	/* of said.bpf.h */
+	struct row_ref row;	/* of the request at hand: fold.bpf.h */
+	__u64 fold_hash[2];
 	__u32 spans;
 	__u32 mint_rule, mint_status;	/* for span_add() */
 	__u32 mint_set;

@@ -4,6 +4,7 @@
 #   make check         all of them; installs what they need; the last line has the counts
 #   make check-long    tests/long: servers that are long in the making
 #   make scale scale-sensor         a million tokens, with the memory that is stated
+#   make exact                      a million requests, the agent killed twice: each is counted
 #   make bench bench-all soak       what the sensor costs; whether it grows
 #   make vm-check fuzz              ONLY='*/canary.py' limits check to some test programs
 
@@ -18,7 +19,7 @@ BENCH_TOOLS := $(addprefix build/tests/bench/,empty idle)
 
 JOBS ?= $(shell nproc)
 
-.PHONY: deps deps-build deps-demo deps-test test check check-long fuzz bench bench-all soak scale scale-sensor vm-check tools unit-tests
+.PHONY: deps deps-build deps-demo deps-test test check check-long fuzz bench bench-all soak scale scale-sensor exact vm-check tools unit-tests
 deps-build:
 	@tests/lib/deps.sh build
 deps-demo:
@@ -114,6 +115,10 @@ scale: build/tests/bench/scale
 # The same through the whole sensor, by as many requests; six minutes, 4 GiB of disk.
 scale-sensor: all tools
 	@tests/e2e/million.py $(SCALE)
+
+# Five minutes.
+exact: all tools
+	@tests/e2e/exact.py 1000000
 
 build/tests/bench/scale: tests/bench/scale.c $(B)/libtokentrail.a $(HDR)
 	@mkdir -p $(@D)

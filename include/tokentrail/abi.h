@@ -16,7 +16,7 @@
 
 #include <linux/types.h>
 
-#define TT_ABI 5
+#define TT_ABI 6
 
 /* Limits. Strings are cut (and flagged) at these; counts are evicted or dropped and counted. */
 #define TT_COMM_LEN 16		/* TASK_COMM_LEN, include/linux/sched.h */
@@ -46,6 +46,7 @@ enum tt_ev_type {
 	TT_EV_CLAIMS = 4,	/* a JWT was met for the first time: struct tt_ev_claims */
 	TT_EV_MINT = 5,		/* what was read of a body of a request for a token, or of its answer:
 				 * struct tt_ev_mint */
+	TT_EV_ROW = 6,		/* a row of repeats ends, since another use needs its place: struct tt_ev_row */
 };
 
 enum tt_dir {
@@ -156,6 +157,9 @@ _Static_assert(sizeof(struct tt_ev_use) == 112 + 8 + 16 + 160 + 96 + 8 + 96 + 32
 #define TT_STATUS_GRPC 1	/* grpc is the call's grpc-status */
 #define TT_STATUS_UNSENT 2	/* the request, and those after it, never left the process; status 0 */
 #define TT_STATUS_SAID_CUT 4	/* not all of the texts had room */
+#define TT_STATUS_ROW 8		/* the request was a repeat that a row stands for (struct tt_row): h.seq is its
+				 * number, h.conn its generation. The row counts the status, or a text is told */
+#define TT_STATUS_ALONE 16	/* with TT_STATUS_ROW: but it has no room for the status, which counts by this */
 
 struct tt_ev_status {
 	struct tt_ev_hdr h;
@@ -227,6 +231,71 @@ struct tt_ev_claims {
 	__u8 text[TT_CLAIMS_TEXT_MAX];
 };
 _Static_assert(sizeof(struct tt_ev_claims) == 112 + 48 + TT_CLAIMS_TEXT_MAX, "bump TT_ABI");
+
+/* ---- repeats ---- */
+
+/*
+ * A use whose like was reported is no record any more: it is added up in a row of the array `use_rows`, which
+ * the agent maps and only reads. A row stands for what is the same in all of them, but for the client's port.
+ * Its counts only grow while its generation is the same. `uses` is counted with the request, `status` with the
+ * response: what was withdrawn aside, there are at least as many of the first as of the second.
+ */
+#define TT_ROW_STATUSES 6
+
+struct tt_row_status {
+	__u16 status;		/* 0 = ended without one */
+	__u8 grpc;		/* grpc-status + 1; 0 = none */
+	__u8 used;
+	__u32 pad_;
+	__u64 count;
+	__u64 last_ns;		/* CLOCK_BOOTTIME: of the row's last request when this was last counted */
+};
+
+struct tt_row {
+	__u32 gen;		/* 0 = free; odd: it is being given to another use, and nothing in it holds */
+	__u32 users;		/* programs that add to it at this moment */
+	__u32 takers;		/* programs that want to change what it stands for, or to add a status */
+	__u16 port;		/* the client's, of the last use */
+	__u16 pad_;
+	__u64 ports;		/* how often it was another one than before */
+	__u64 key[2];		/* keyed hash of what the uses have in common */
+	__u64 last_ns;		/* CLOCK_BOOTTIME of the last use */
+	__u64 uses;		/* after the first, which is a record of its own */
+	__u64 unsent;		/* of them, withdrawn: as TT_STATUS_UNSENT */
+	struct tt_row_status status[TT_ROW_STATUSES];
+	struct tt_ev_use use;	/* the first */
+};
+_Static_assert(sizeof(struct tt_row) == 64 + TT_ROW_STATUSES * 24 + 656, "bump TT_ABI");
+
+/* As the row was at its end. Its header has neither process nor connection. */
+struct tt_ev_row {
+	struct tt_ev_hdr h;
+	__u32 row;		/* its number; its generation is now one more than `was` says */
+	__u32 pad_;
+	struct tt_row was;
+};
+_Static_assert(sizeof(struct tt_ev_row) == 112 + 8 + sizeof(struct tt_row), "bump TT_ABI");
+
+/* What an agent has taken from each row: array `row_marks`, which it alone writes, and which the next agent finds.
+ * The last one is no row's but struct tt_ledger. */
+struct tt_row_mark {
+	__u32 gen;		/* odd: of the generation before it all was taken */
+	__u32 pad_;
+	__u64 count[TT_ROW_STATUSES];	/* of each status */
+	__u64 given;		/* uses handed on, with or without a status */
+	__u64 ports;
+	__u64 after_ns;		/* CLOCK_BOOTTIME: what is still to be handed on was not made before; 0 = not known */
+	__u64 look_ns, look_uses;	/* at a look there were so many uses, not all of them handed on since */
+};
+_Static_assert(sizeof(struct tt_row_mark) == 8 + TT_ROW_STATUSES * 8 + 40, "bump TT_ABI");
+
+/* Uses that the agent that runs was given, and those of them that it has written out or that were none: when it dies,
+ * the others are lost, and the monitor counts them. */
+struct tt_ledger {
+	__u64 taken, settled;
+	__u64 pad_[10];
+};
+_Static_assert(sizeof(struct tt_ledger) == sizeof(struct tt_row_mark), "they lie in one array");
 
 /* ---- requests for tokens ---- */
 

@@ -260,12 +260,13 @@ int convert_request(struct convert *c, const struct tt_ev_use *ev, struct outcom
 		.has_grpc = outcome.has_grpc,
 		.grpc_status = outcome.has_grpc ? outcome.grpc_status : 0,
 		.request_id_field = outcome.request_id_field,
-		.count = 1,
+		.count = 1 + outcome.more,
 	};
 
 	memcpy(u->key_id, c->key_id, sizeof(u->key_id));
 	memcpy(u->request_id, outcome.request_id, sizeof(u->request_id));
-	u->first_ns = u->last_ns = ev->h.time_ns + c->boot_to_real_ns;
+	u->last_ns = ev->h.time_ns + c->boot_to_real_ns;
+	u->first_ns = outcome.more ? outcome.first_ns + c->boot_to_real_ns : u->last_ns;
 	use_set_text(u->method, sizeof(u->method), ev->method, ev->method_len);
 	use_set_text(u->path, sizeof(u->path), ev->path, ev->path_len);
 	use_set_text(u->mcp_method, sizeof(u->mcp_method), ev->mcp_method, ev->mcp_method_len);

@@ -181,6 +181,20 @@ bool outputs_recall(struct outputs *o, struct token *t, struct facts *ret_facts)
 	return false;
 }
 
+uint64_t outputs_unwritten(const struct outputs *o)
+{
+	uint64_t most = 0;
+
+	for (size_t i = 0; i < o->count; i++) {
+		const struct sink *s = &o->sinks[i];
+		uint64_t n = s->ops->unwritten ? s->ops->unwritten(s->self) : 0;
+
+		if (n > most)
+			most = n;
+	}
+	return most;
+}
+
 void outputs_tick(struct outputs *o, uint64_t now_ns)
 {
 	for (size_t i = 0; i < o->count; i++) {

@@ -31,6 +31,7 @@ void outputs_mint(struct outputs *o, const struct mint *m);
 void outputs_coverage(struct outputs *o, const struct coverage *c);
 void outputs_loss(struct outputs *o, const struct loss *l);
 bool outputs_recall(struct outputs *o, struct token *t, struct facts *ret_facts);	/* sinks/sink.h */
+uint64_t outputs_unwritten(const struct outputs *o);	/* of the sink that is the furthest behind */
 void outputs_tick(struct outputs *o, uint64_t now_ns);	/* CLOCK_MONOTONIC */
 /* Below the live table, if there is one. */
 void outputs_status(struct outputs *o, const char *line);

@@ -34,6 +34,7 @@ struct pair {
 	uint64_t wait_ns;
 	pair_done done;
 	void *ctx;
+	uint64_t withdrawn;
 };
 
 DEFINE_CLEANUP(struct pair *, pair_free)
@@ -220,6 +221,7 @@ static void forget_unsent(struct pair *p, const struct tt_ev_hdr *h)
 		if (((w->ev.h.seq ^ h->seq) & TT_SEQ_STREAM) ||
 		    ((w->ev.h.seq - h->seq) & ~TT_SEQ_STREAM) > INT32_MAX / 2)
 			continue;
+		p->withdrawn += w->ev.creds;
 		dequeue(p, w);
 		free(w);
 	}
@@ -277,6 +279,11 @@ void pair_flush(struct pair *p)
 {
 	for (struct waiting *w; (w = oldest(p));)
 		complete(p, w, not_known);
+}
+
+uint64_t pair_withdrawn(const struct pair *p)
+{
+	return p->withdrawn;
 }
 
 size_t pair_count(const struct pair *p)

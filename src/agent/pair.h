@@ -32,5 +32,6 @@ void pair_close(struct pair *p, const struct tt_ev_status *ev);
 void pair_tick(struct pair *p, uint64_t now_ns);	/* completes those that waited too long */
 void pair_flush(struct pair *p);			/* completes all */
 size_t pair_count(const struct pair *p);
+uint64_t pair_withdrawn(const struct pair *p);	/* credentials of requests that were never sent */
 
 #endif

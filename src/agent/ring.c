@@ -43,7 +43,7 @@ static bool cred_ok(const struct tt_cred *c)
 	       c->scheme == 0 && c->length == 0;
 }
 
-static bool use_ok(const struct tt_ev_use *ev)
+bool ring_use_ok(const struct tt_ev_use *ev)
 {
 	if (ev->dir != TT_DIR_EGRESS && ev->dir != TT_DIR_INGRESS)
 		return false;
@@ -70,7 +70,9 @@ static bool status_ok(const struct tt_ev_status *ev)
 		return false;
 	if (ev->flags == TT_STATUS_UNSENT)
 		return ev->status == 0 && ev->grpc == 0;
-	if (ev->flags & ~(TT_STATUS_GRPC | TT_STATUS_SAID_CUT))
+	if (ev->flags & ~(TT_STATUS_GRPC | TT_STATUS_SAID_CUT | TT_STATUS_ROW | TT_STATUS_ALONE))
+		return false;
+	if ((ev->flags & TT_STATUS_ALONE) && !(ev->flags & TT_STATUS_ROW))
 		return false;
 	if (ev->flags & TT_STATUS_GRPC)
 		return ev->grpc <= GRPC_STATUS_LAST || ev->grpc == UINT8_MAX;
@@ -111,6 +113,13 @@ static bool mint_ok(const struct tt_ev_mint *ev)
 	return at == ev->text_len;
 }
 
+/* A row that has ended: it counted something, and was a row. */
+static bool row_ok(const struct tt_ev_row *ev)
+{
+	return (ev->was.gen & 1) && ev->was.gen > 1 && ev->was.uses && tuple_ok(&ev->was.use.h.tuple) &&
+	       ring_use_ok(&ev->was.use);
+}
+
 static bool record(const struct ring_ops *ops, void *ctx, const void *bytes, size_t len)
 {
 	const struct tt_ev_hdr *h = bytes;
@@ -120,7 +129,7 @@ static bool record(const struct ring_ops *ops, void *ctx, const void *bytes, siz
 		return false;
 	switch (h->type) {
 	case TT_EV_USE:
-		if (len != sizeof(struct tt_ev_use) || !use_ok(bytes))
+		if (len != sizeof(struct tt_ev_use) || !ring_use_ok(bytes))
 			return false;
 		ops->use(ctx, bytes);
 		return true;
@@ -145,6 +154,11 @@ static bool record(const struct ring_ops *ops, void *ctx, const void *bytes, siz
 		if (len != sizeof(struct tt_ev_mint) || !mint_ok(bytes))
 			return false;
 		ops->mint(ctx, bytes);
+		return true;
+	case TT_EV_ROW:
+		if (len != sizeof(struct tt_ev_row) || !row_ok(bytes))
+			return false;
+		ops->row(ctx, bytes);
 		return true;
 	default:
 		return false;

@@ -6,6 +6,7 @@
 #ifndef TT_AGENT_RING_H
 #define TT_AGENT_RING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <tokentrail/abi.h>
@@ -16,10 +17,14 @@ struct ring_ops {
 	void (*close)(void *ctx, const struct tt_ev_status *ev);
 	void (*claims)(void *ctx, const struct tt_ev_claims *ev);	/* as long as its text */
 	void (*mint)(void *ctx, const struct tt_ev_mint *ev);
+	void (*row)(void *ctx, const struct tt_ev_row *ev);
 };
 
 /* One record, from the ring or from a test. The bytes need no alignment beyond 8. */
 void ring_record(const struct ring_ops *ops, void *ctx, const void *bytes, size_t len);
+
+/* Do the members of a use make sense? Of one that did not come by the ring: rows.h. */
+bool ring_use_ok(const struct tt_ev_use *ev);
 
 struct ring;
 

@@ -3,7 +3,7 @@
  * One thread, one loop (librdkafka has threads of its own inside its sink):
  *
  *   ring -> pair (request with its status) -> process (who) -> convert -> inventory
- *        -> fold -> outputs
+ *   rows of repeats -----------------------/     -> fold -> outputs
  *   channel -> cover (what is seen of each process's TLS) -> outputs
  *
  * The kernel wakes the agent for little; the ring is drained on a timer, more slowly when nothing
@@ -37,6 +37,7 @@
 #include "agent/pair.h"
 #include "agent/profile.h"
 #include "agent/ring.h"
+#include "agent/rows.h"
 #include "agent/said.h"
 #include "agent/told.h"
 #include "base/cleanup.h"
@@ -53,6 +54,7 @@
 #define DRAIN_MS 20
 #define DRAIN_IDLE_MS 100
 #define IDLE_AFTER_NS (1000 * NS_PER_MS)
+#define ROWS_TICK_NS (200 * NS_PER_MS)	/* repeats are no news */
 #define OUTPUT_TICK_NS (100 * NS_PER_MS)
 #define FINDINGS_TICK_NS (5000 * NS_PER_MS)
 #define DRAIN_RECORDS 4096	/* at a time, so that the channel gets its turn */
@@ -69,6 +71,7 @@ struct agent {
 	struct told told;
 	struct config config;
 	struct ring *ring;
+	struct rows *rows;
 	struct pair *pair;
 	struct minting *minting;
 	struct process_cache *processes;
@@ -81,6 +84,9 @@ struct agent {
 	struct findings *findings;	/* NULL: no memory for them */
 	int epoll_fd, signal_fd, metrics_fd;
 	uint64_t now_ns;		/* CLOCK_MONOTONIC, once per turn of the loop */
+	uint64_t boot_ns;		/* CLOCK_BOOTTIME, likewise */
+	uint64_t rows_ns;		/* of the last rows_look() */
+	uint64_t handed_on, not_uses;	/* uses that reached the outputs; that turned out to be none */
 	uint64_t output_ns;		/* of the last outputs_tick() */
 	uint64_t record_ns;		/* of the last ring record */
 	uint64_t saved_ns;		/* of the last save_findings() */
@@ -104,6 +110,7 @@ static void on_use(void *ctx, const struct tt_ev_use *ev)
 	process_want(a->processes, &ev->h, a->now_ns);
 	if (ev->mint)
 		minting_use(a->minting, ev, a->now_ns);
+	rows_ledger(a->rows)->taken += ev->creds;
 	if (ev->creds)
 		pair_use(a->pair, ev, a->now_ns);
 }
@@ -112,12 +119,19 @@ static void on_use(void *ctx, const struct tt_ev_use *ev)
 static void take_said(struct agent *a, const struct tt_ev_status *ev)
 {
 	static const struct process_info nobody;
-	const struct tt_ev_use *request = pair_waiting(a->pair, &ev->h);
+	const struct tt_ev_use *request;
 	struct facts facts = { 0 };
+	struct tt_ev_use repeat;
 	struct use u;
-	int i = request ? said_about(request) : -1;
-	int r = i < 0 ? 0 : said_facts(ev, &facts);
+	int i;
+	int r;
 
+	if (ev->flags & TT_STATUS_ROW)
+		request = rows_use(a->rows, ev, &repeat) ? &repeat : NULL;
+	else
+		request = pair_waiting(a->pair, &ev->h);
+	i = request ? said_about(request) : -1;
+	r = i < 0 ? 0 : said_facts(ev, &facts);
 	if (r < 0)
 		agent_drops[TT_DROP_tokens_full]++;
 	/* The class that the credential has on this host. */
@@ -138,7 +152,10 @@ static void on_status(void *ctx, const struct tt_ev_status *ev)
 
 	if (ev->text_len)
 		take_said(a, ev);
-
+	if (ev->flags & TT_STATUS_ROW) {
+		rows_status(a->rows, ev, a->boot_ns);
+		return;
+	}
 	pair_status(a->pair, ev);
 	minting_status(a->minting, ev, a->now_ns);
 }
@@ -149,6 +166,11 @@ static void on_close(void *ctx, const struct tt_ev_status *ev)
 
 	pair_close(a->pair, ev);
 	minting_close(a->minting, ev, a->now_ns);
+}
+
+static void on_row(void *ctx, const struct tt_ev_row *ev)
+{
+	rows_end(((struct agent *)ctx)->rows, ev);
 }
 
 static void on_body(void *ctx, const struct tt_ev_mint *ev)
@@ -191,6 +213,14 @@ static void on_paired(void *ctx, const struct tt_ev_use *ev, struct outcome outc
 {
 	struct agent *a = ctx;
 
+	process_submit(a->processes, ev, outcome, a->now_ns);
+}
+
+static void on_repeats(void *ctx, const struct tt_ev_use *ev, struct outcome outcome)
+{
+	struct agent *a = ctx;
+
+	rows_ledger(a->rows)->taken += ev->creds * (1 + outcome.more);
 	process_submit(a->processes, ev, outcome, a->now_ns);
 }
 
@@ -245,6 +275,8 @@ static void on_known(void *ctx, const struct tt_ev_use *ev, struct outcome outco
 		struct use u;
 		int r = convert_use(a->convert, ev, i, outcome, info, &u);
 
+		if (r <= 0)
+			a->not_uses += 1 + outcome.more;
 		if (r < 0) {
 			agent_drops[TT_DROP_bad_record]++;
 			log_limited(LOG_LEVEL_ERROR, "libcrypto made no token id error=\"%s\"",
@@ -284,7 +316,10 @@ static int on_look(void *ctx, const struct tt_ipc_look *look)
 
 static void on_folded(void *ctx, const struct use *u)
 {
-	outputs_use(&((struct agent *)ctx)->outputs, u);
+	struct agent *a = ctx;
+
+	outputs_use(&a->outputs, u);
+	a->handed_on += u->count;
 }
 
 static void on_coverage(void *ctx, const struct coverage *c)
@@ -399,6 +434,7 @@ static void apply_settings(struct agent *a)
 
 	log_set_level(c->log_level);
 	pair_set_wait(a->pair, c->status_wait_ms * NS_PER_MS);
+	rows_set_wait(a->rows, c->status_wait_ms * NS_PER_MS);
 	cover_set_interval(a->cover, c->coverage_ms * NS_PER_MS);
 	inventory_set_idle(a->inventory, c->idle_ms * NS_PER_MS);
 	fold_set_interval(a->fold, c->per_call ? 0 : c->fold_ms * NS_PER_MS);
@@ -519,7 +555,8 @@ static void serve_channel(struct agent *a)
 static void look_at_clocks(struct agent *a)
 {
 	a->now_ns = clock_ns(CLOCK_MONOTONIC);
-	convert_set_clock(a->convert, clock_ns(CLOCK_BOOTTIME), clock_ns(CLOCK_REALTIME));
+	a->boot_ns = clock_ns(CLOCK_BOOTTIME);
+	convert_set_clock(a->convert, a->boot_ns, clock_ns(CLOCK_REALTIME));
 	inventory_set_clock(a->inventory, clock_ns(CLOCK_REALTIME));
 	cover_set_clock(a->cover, clock_ns(CLOCK_BOOTTIME), clock_ns(CLOCK_REALTIME));
 }
@@ -535,8 +572,24 @@ static int drain(struct agent *a)
 	return n;
 }
 
+static void look_at_rows(struct agent *a)
+{
+	if (a->now_ns - a->rows_ns < ROWS_TICK_NS)
+		return;
+	a->rows_ns = a->now_ns;
+	rows_look(a->rows, a->boot_ns);
+}
+
+/* What is lost if this process dies now, the monitor counts. */
+static void settle(struct agent *a)
+{
+	rows_ledger(a->rows)->settled = a->handed_on + a->not_uses + pair_withdrawn(a->pair) -
+					outputs_unwritten(&a->outputs);
+}
+
 static void tick(struct agent *a)
 {
+	look_at_rows(a);
 	pair_tick(a->pair, a->now_ns);
 	minting_tick(a->minting, a->now_ns);
 	process_tick(a->processes, a->now_ns);
@@ -582,6 +635,7 @@ static void loop(struct agent *a)
 				outputs_serve(&a->outputs);
 		}
 		tick(a);
+		settle(a);
 	}
 }
 
@@ -602,9 +656,12 @@ static void await_answers(struct agent *a)
 
 static int finish(struct agent *a)
 {
+	int r;
+
 	look_at_clocks(a);
 	while (drain(a) >= DRAIN_RECORDS)
 		;
+	rows_flush(a->rows, a->boot_ns);
 	pair_flush(a->pair);
 	await_answers(a);
 	process_flush(a->processes);
@@ -614,7 +671,9 @@ static int finish(struct agent *a)
 	cover_flush(a->cover, a->now_ns);
 	drops_report(&a->drops, a->now_ns, clock_ns(CLOCK_REALTIME), 1, on_loss, a);
 	save_findings(a);
-	return outputs_finish(&a->outputs, FINISH_LIMIT_MS);
+	r = outputs_finish(&a->outputs, FINISH_LIMIT_MS);
+	settle(a);
+	return r;
 }
 
 /* ---- the start ---- */
@@ -702,7 +761,7 @@ static int open_loop(struct agent *a)
 /* Root's last moments: the blob is the monitor's own, the ring needs bpf(2). */
 static int start_as_root(struct agent *a)
 {
-	static const struct ring_ops ring_ops = { on_use, on_status, on_close, on_claims, on_body };
+	static const struct ring_ops ring_ops = { on_use, on_status, on_close, on_claims, on_body, on_row };
 	int r;
 
 	r = blob_read(SPAWN_FD_BLOB, &a->params, &a->config);
@@ -713,6 +772,11 @@ static int start_as_root(struct agent *a)
 	r = ring_open(SPAWN_FD_RING, &ring_ops, a, &a->ring);
 	if (r < 0)
 		return cant("the ring can't be mapped", r);
+	r = rows_open(SPAWN_FD_ROWS, SPAWN_FD_MARKS, a->config.status_wait_ms * NS_PER_MS, on_repeats, a, &a->rows);
+	close(SPAWN_FD_ROWS);
+	close(SPAWN_FD_MARKS);
+	if (r < 0)
+		return cant("the kernel's rows of repeats can't be mapped", r);
 	r = a->config.metrics ? http_listen(a->config.metrics_listen, &a->metrics_fd) : 0;
 	if (r < 0) {
 		log_error("can't serve metrics; set metrics.listen to a free address of this node "
@@ -768,6 +832,7 @@ static void done(struct agent *a)
 	convert_free(a->convert);
 	cover_free(a->cover);
 	process_free(a->processes);
+	rows_free(a->rows);
 	pair_free(a->pair);
 	ring_free(a->ring);
 	config_done(&a->config);

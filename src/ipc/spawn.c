@@ -18,8 +18,8 @@
 #include "base/cleanup.h"
 
 /* The child reports a failed exec here; close-on-exec, so success is an end of file. */
-#define FD_REPORT 6
-#define FD_FIRST_FREE 7
+#define FD_REPORT 8
+#define FD_FIRST_FREE 9
 /* Sources are moved above the targets first, or one dup2() could overwrite another's source. */
 #define FD_MOVED 16
 
@@ -67,8 +67,9 @@ static void close_from(int first)
 
 static int child_fds(struct child *c)
 {
-	int from[] = { -1, c->fds.channel, c->fds.blob, c->fds.ring, c->report };
-	const int to[] = { 0, SPAWN_FD_CHANNEL, SPAWN_FD_BLOB, SPAWN_FD_RING, FD_REPORT };
+	int from[] = { -1, c->fds.channel, c->fds.blob, c->fds.ring, c->fds.rows, c->fds.marks, c->report };
+	const int to[] = { 0, SPAWN_FD_CHANNEL, SPAWN_FD_BLOB, SPAWN_FD_RING, SPAWN_FD_ROWS, SPAWN_FD_MARKS,
+			   FD_REPORT };
 
 	from[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	for (size_t i = 0; i < sizeof(from) / sizeof(from[0]); i++) {
@@ -76,7 +77,7 @@ static int child_fds(struct child *c)
 		if (from[i] < 0)
 			return -errno;
 	}
-	c->report = from[4];
+	c->report = from[6];
 	for (size_t i = 0; i < sizeof(from) / sizeof(from[0]); i++)
 		if (dup3(from[i], to[i], to[i] == FD_REPORT ? O_CLOEXEC : 0) < 0 &&
 		    !(errno == EINVAL && from[i] == to[i]))

@@ -11,12 +11,13 @@
 #include <sys/types.h>
 
 /* Descriptor numbers in the agent; 0 is /dev/null, 1 and 2 are inherited. */
-enum { SPAWN_FD_CHANNEL = 3, SPAWN_FD_BLOB = 4, SPAWN_FD_RING = 5 };
+enum { SPAWN_FD_CHANNEL = 3, SPAWN_FD_BLOB = 4, SPAWN_FD_RING = 5, SPAWN_FD_ROWS = 6, SPAWN_FD_MARKS = 7 };
 
 struct spawn_fds {
 	int channel;		/* the agent's end of chan_pair() */
 	int blob;		/* of blob_write() */
 	int ring;		/* the map `rb_data` */
+	int rows, marks;	/* `use_rows` and `row_marks` */
 };
 
 /*

@@ -100,6 +100,8 @@ static int fill_settings(struct bpf_sensor *sensor, const struct config *config,
 	    sizeof(conf->conf_mask))
 		return -EIO;
 	conf->conf_scratch_mask = slots(sensor) - 1;
+	conf->conf_rows_mask = bpf_map__max_entries(sensor->skel->maps.use_rows) - 1;
+	sensor->skel->bss->fold_off = config->per_call;
 	conf->conf_plain = config->plain;
 	conf->conf_path_routes = routes_filter();
 	conf->conf_started_ns = boottime_ns();
@@ -436,6 +438,33 @@ int bpf_sensor_start(struct bpf_sensor *sensor, struct bpf_error *ret_error)
 int bpf_sensor_ring_fd(const struct bpf_sensor *sensor)
 {
 	return bpf_map__fd(sensor->skel->maps.rb_data);
+}
+
+int bpf_sensor_rows_fd(const struct bpf_sensor *sensor)
+{
+	return bpf_map__fd(sensor->skel->maps.use_rows);
+}
+
+int bpf_sensor_marks_fd(const struct bpf_sensor *sensor)
+{
+	return bpf_map__fd(sensor->skel->maps.row_marks);
+}
+
+uint64_t bpf_sensor_take_lost(struct bpf_sensor *sensor)
+{
+	const uint32_t at = bpf_map__max_entries(sensor->skel->maps.row_marks) - 1;
+	int fd = bpf_map__fd(sensor->skel->maps.row_marks);
+	const struct tt_ledger empty = {0};
+	struct tt_ledger ledger;
+
+	if (bpf_map_lookup_elem(fd, &at, &ledger) < 0 || bpf_map_update_elem(fd, &at, &empty, BPF_ANY) < 0)
+		return 0; /* an array's element is always there */
+	return ledger.taken > ledger.settled ? ledger.taken - ledger.settled : 0;
+}
+
+void bpf_sensor_fold(struct bpf_sensor *sensor, bool fold)
+{
+	sensor->skel->bss->fold_off = !fold;
 }
 
 struct bpf_program *bpf_sensor_entry(const struct bpf_sensor *sensor, enum tt_hook hook)

@@ -41,6 +41,15 @@ int bpf_sensor_tables(struct bpf_sensor *sensor);
 int bpf_sensor_start(struct bpf_sensor *sensor, struct bpf_error *ret_error);
 
 int bpf_sensor_ring_fd(const struct bpf_sensor *sensor);
+/* For the agent to map: rows of repeats, and what agents have taken of them (struct tt_row, struct tt_row_mark). */
+int bpf_sensor_rows_fd(const struct bpf_sensor *sensor);
+int bpf_sensor_marks_fd(const struct bpf_sensor *sensor);
+
+/* Uses that the last agent had and did not write out; none from then on. */
+uint64_t bpf_sensor_take_lost(struct bpf_sensor *sensor);
+
+/* Whether repeats are added up from now on, or each is a record. */
+void bpf_sensor_fold(struct bpf_sensor *sensor, bool fold);
 
 /* What runs when this function is entered; when any of those that are probed on return too returns. */
 struct bpf_program *bpf_sensor_entry(const struct bpf_sensor *sensor, enum tt_hook hook);

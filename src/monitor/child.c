@@ -33,7 +33,8 @@ int child_start(struct child *child, struct bpf_sensor *sensor, const struct age
 		return r;
 	mine = pair[0];
 	its = pair[1];
-	fds = (struct spawn_fds){its, blob, bpf_sensor_ring_fd(sensor)};
+	fds = (struct spawn_fds){its, blob, bpf_sensor_ring_fd(sensor), bpf_sensor_rows_fd(sensor),
+				 bpf_sensor_marks_fd(sensor)};
 	r = spawn_agent(&fds, &child->pid, &child->pidfd);
 	if (r < 0)
 		return r;
@@ -83,6 +84,7 @@ enum child_end child_ended(struct child *child, struct bpf_sensor *sensor, bool 
 		child->deaths++;
 		log_end(child, status);
 	}
+	child->lost_uses += bpf_sensor_take_lost(sensor);
 	if (bpf_sensor_skip(sensor, (uint32_t)child->pid, false) < 0)
 		log_warning("the ended agent's process id is still exempt from watching");
 	closep(&child->pidfd);

@@ -23,6 +23,7 @@ struct child {
 	uint64_t restart_ns; /* when to start the next; 0: not planned */
 	uint64_t pause_ns;
 	uint64_t deaths;
+	uint64_t lost_uses; /* that they had not written out */
 };
 
 enum child_end {

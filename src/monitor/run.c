@@ -413,6 +413,7 @@ static void count_all(struct monitor *m, struct tt_ipc_counters *counters)
 	counters->drops[TT_DROP_attach_failed] += count.attach_failed;
 	counters->drops[TT_DROP_elf_unreadable] += count.files_skipped;
 	counters->drops[TT_DROP_agent_died] += m->child.deaths;
+	counters->drops[TT_DROP_agent_lost] += m->child.lost_uses;
 	counters->drops[TT_DROP_ipc_full] += m->messages_lost + count.messages_lost;
 	counters->files_probed = count.files_probed;
 	counters->probes = count.probes;
@@ -616,6 +617,7 @@ static void reload(struct monitor *m)
 	reload_compare(&m->config, &fresh, on_difference, NULL);
 	m->config.log_level = fresh.log_level;
 	m->config.per_call = fresh.per_call;
+	bpf_sensor_fold(m->sensor, !fresh.per_call);
 	m->config.fold_ms = fresh.fold_ms;
 	m->config.status_wait_ms = fresh.status_wait_ms;
 	m->config.idle_ms = fresh.idle_ms;

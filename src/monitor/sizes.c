@@ -11,6 +11,8 @@
 #define ROWS_MIN 64		/* an LRU table gives each CPU a few rows at a time */
 #define PER_CONNECTION 1
 #define PER_PROCESS 2
+#define PER_ROWS 3		/* per connection, but rounded down to a power of two: programs mask with it */
+#define PER_MARKS 4		/* one more than of the former: bpf/maps.bpf.h */
 
 /* Rows of each: by limit * of / in. */
 static const struct size {
@@ -39,6 +41,8 @@ static const struct size {
 	{"mintings", PER_CONNECTION, 1, 8},
 	{"bodies", PER_CONNECTION, 1, 32},
 	{"mmsgs", PER_CONNECTION, 1, 32},
+	{"use_rows", PER_ROWS, 1, 4},
+	{"row_marks", PER_MARKS, 1, 4},
 	{"cover_procs", PER_PROCESS, 1, 1},
 	{"execs", PER_PROCESS, 2, 1},
 };
@@ -61,7 +65,11 @@ static uint32_t rows_of(const struct bpf_map *map, const struct size *s, const s
 	uint64_t limit = s->what == PER_PROCESS ? config->coverage : config->connections;
 	uint64_t rows = limit * s->of / s->in;
 
-	return rows < ROWS_MIN && bpf_map__type(map) == BPF_MAP_TYPE_LRU_HASH ? ROWS_MIN : (uint32_t)rows;
+	if (rows < ROWS_MIN && bpf_map__type(map) == BPF_MAP_TYPE_LRU_HASH)
+		rows = ROWS_MIN;
+	while (s->what >= PER_ROWS && (rows & (rows - 1)))
+		rows &= rows - 1;
+	return (uint32_t)rows + (s->what == PER_MARKS);
 }
 
 int sizes_set(const struct bpf_object *object, const struct config *config, uint32_t slots)

@@ -642,6 +642,7 @@ struct json_sink {
 	char *node;
 	char *buf;	/* whole lines, but the first may lack what was written of it already */
 	size_t len, size;
+	uint64_t uses;	/* in it, or in what was there when it was empty last */
 	size_t chunk;	/* bytes per write */
 	bool broken;	/* nobody reads any more (EPIPE): nothing will ever be written again */
 };
@@ -704,6 +705,8 @@ static int flush(struct json_sink *s, int wait_ms)
 	}
 	memmove(s->buf, s->buf + off, s->len - off);
 	s->len -= off;
+	if (!s->len)
+		s->uses = 0;
 	if (r == -EPIPE || r == -EBADF) {
 		s->broken = true;
 		give_up(s);
@@ -752,12 +755,20 @@ static int add_line(struct json_sink *s, int made, char *line)
 	return r == -EAGAIN ? 0 : r;
 }
 
+static uint64_t json_sink_unwritten(const void *sink)
+{
+	const struct json_sink *s = sink;
+
+	return s->len ? s->uses : 0;
+}
+
 static int json_sink_use(void *sink, const struct use *u)
 {
 	struct json_sink *s = sink;
 	char *line = NULL;
 	int r = json_use(s->node, u, &line);
 
+	s->uses += u->count;
 	return add_line(s, r, line);
 }
 
@@ -849,6 +860,7 @@ static const struct sink_ops json_ops = {
 	.mint = json_sink_mint,
 	.loss = json_sink_loss,
 	.coverage = json_sink_coverage,
+	.unwritten = json_sink_unwritten,
 	.tick = json_sink_tick,
 	.finish = json_sink_finish,
 	.free = json_sink_free,

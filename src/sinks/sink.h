@@ -25,6 +25,8 @@ struct sink_ops {
 	/* What it keeps of the token with t->token_id: first_ns, last_ns, uses, egress, ingress, facts. False:
 	 * nothing. NULL: it keeps nothing that could be asked for. */
 	bool (*recall)(void *sink, struct token *t, struct facts *ret_facts);
+	/* Uses that would be lost if the agent died now. NULL: it keeps none. */
+	uint64_t (*unwritten)(const void *sink);
 	int (*tick)(void *sink, uint64_t now_ns);		/* about ten times a second: flush, poll, redraw */
 	int (*finish)(void *sink, uint64_t limit_ms);		/* write out everything that can be, at the end */
 	void (*free)(void *sink);

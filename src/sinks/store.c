@@ -65,6 +65,7 @@ struct store_sink {
 	char *path, *node;
 	uint64_t max_bytes;
 	struct lru pending;
+	uint64_t waiting;	/* uses in it */
 	struct pending_loss losses[TT_DROP_MAX];
 	size_t loss_count;
 	struct store_coverage *coverage;
@@ -477,6 +478,7 @@ static int write_losses(struct store_sink *s)
 
 static void pending_forget(struct store_sink *s, struct pending *p)
 {
+	s->waiting -= p->u.count;
 	lru_remove(&s->pending, &p->node);
 	free(p);
 }
@@ -784,6 +786,8 @@ static int store_use(void *sink, const struct use *given)
 		r = pending_add(s, &u, hash);
 	if (r < 0)
 		agent_drops[TT_DROP_store_failed] += u.count;
+	else
+		s->waiting += u.count;
 	if (!s->trouble && s->pending.count >= FLUSH_ROWS)
 		store_flush(s);
 	return r;
@@ -866,6 +870,11 @@ static bool store_recall(void *sink, struct token *t, struct facts *ret_facts)
 	return known;
 }
 
+static uint64_t store_unwritten(const void *sink)
+{
+	return ((const struct store_sink *)sink)->waiting;
+}
+
 static int store_tick(void *sink, uint64_t now_ns)
 {
 	struct store_sink *s = sink;
@@ -927,6 +936,7 @@ static const struct sink_ops store_ops = {
 	.loss = store_loss,
 	.coverage = store_coverage,
 	.recall = store_recall,
+	.unwritten = store_unwritten,
 	.tick = store_tick,
 	.finish = store_finish,
 	.free = store_free,

@@ -32,6 +32,9 @@ struct outcome {
 	/* The server's name for the request, and the response's field that had it. */
 	char request_id[REQUEST_ID_LEN];
 	const char *request_id_field;	/* static; NULL = none */
+	/* So many more requests that are equal and ended so, the first of them at first_ns (CLOCK_BOOTTIME) or
+	 * later; the record's time is the last one's. */
+	uint64_t more, first_ns;
 };
 
 struct use {

@@ -34,19 +34,24 @@
 
 #define RIG_EVENTS 4096
 #define RIG_CLAIMS 64
+#define RIG_ROWS 2048
 
 struct rig {
 	struct config config;
 	struct bpf_sensor *sensor;
 	struct attach *attach;
 	struct ring *ring;
-	size_t uses, statuses, closes, claims, mints;
+	size_t uses, statuses, closes, claims, mints, ends, told;
 	struct tt_ev_use use[RIG_EVENTS];
 	struct tt_ev_status status[RIG_EVENTS], closed[RIG_EVENTS];
 	struct tt_ev_claims claim[RIG_CLAIMS];
 	struct tt_ev_mint mint[RIG_EVENTS];
+	struct tt_ev_row ended[RIG_ROWS];
+	struct tt_ev_status row_status[RIG_ROWS];
 };
 
+static bool rig_fold;		/* repeats are added up in rows */
+static uint64_t rig_connections, rig_ring;	/* limits.connections, limits.ring; 0 = the default */
 static uint64_t rig_processes;	/* limits.coverage of the next sensor; 0 = the default */
 
 static const uint8_t rig_key[KERNEL_KEY_LEN] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 };
@@ -63,7 +68,9 @@ static void rig_on_status(void *ctx, const struct tt_ev_status *ev)
 {
 	struct rig *r = ctx;
 
-	if (ev->h.tgid == (uint32_t)getpid() && r->statuses < RIG_EVENTS)
+	if ((ev->flags & TT_STATUS_ROW) && r->told < RIG_ROWS)
+		r->row_status[r->told++] = *ev;	/* whose row it is its header does not say */
+	else if (ev->h.tgid == (uint32_t)getpid() && r->statuses < RIG_EVENTS)
 		r->status[r->statuses++] = *ev;
 }
 
@@ -73,6 +80,14 @@ static void rig_on_mint(void *ctx, const struct tt_ev_mint *ev)
 
 	if (ev->h.tgid == (uint32_t)getpid() && r->mints < RIG_EVENTS)
 		r->mint[r->mints++] = *ev;
+}
+
+static void rig_on_row(void *ctx, const struct tt_ev_row *ev)
+{
+	struct rig *r = ctx;
+
+	if (ev->was.use.h.tgid == (uint32_t)getpid() && r->ends < RIG_ROWS)
+		r->ended[r->ends++] = *ev;
 }
 
 static void rig_on_close(void *ctx, const struct tt_ev_status *ev)
@@ -96,13 +111,19 @@ static void rig_on_claims(void *ctx, const struct tt_ev_claims *ev)
 /* Without plain sockets, those of everything else on this machine don't fill the ring. */
 static void rig_start_with(struct rig *r, bool plain)
 {
-	static const struct ring_ops ops = { rig_on_use, rig_on_status, rig_on_close, rig_on_claims, rig_on_mint };
+	static const struct ring_ops ops = { rig_on_use, rig_on_status, rig_on_close, rig_on_claims, rig_on_mint,
+					     rig_on_row };
 	struct bpf_error e;
 	int ret;
 
 	memset(r, 0, sizeof(*r));
 	assert_int_equal(config_init(&r->config), 0);
 	r->config.plain = plain;
+	r->config.per_call = !rig_fold;
+	if (rig_connections)
+		r->config.connections = rig_connections;
+	if (rig_ring)
+		r->config.ring_bytes = rig_ring;
 	if (rig_processes)
 		r->config.coverage = rig_processes;
 	ret = open_sensor(&r->config, rig_key, &r->sensor, &e);
@@ -172,7 +193,7 @@ static inline void rig_await(struct rig *r, size_t uses, size_t statuses)
 static void rig_clear(struct rig *r)
 {
 	rig_collect(r);
-	r->uses = r->statuses = r->closes = r->claims = 0;
+	r->uses = r->statuses = r->closes = r->claims = r->ends = r->told = 0;
 }
 
 static inline uint64_t rig_dropped(struct rig *r, enum tt_drop reason)

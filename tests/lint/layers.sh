@@ -21,7 +21,7 @@ door() { # NAME HEADER-PATTERN FILE-PATTERN: only these files may include it
 		"$(grep -rnE "^[[:space:]]*#[[:space:]]*include[[:space:]]*[<\"]$2" src include | grep -vE "^($3):" || true)"
 }
 
-door libbpf '(bpf/(libbpf|bpf|btf)\.h|tokentrail\.skel\.h)' 'src/monitor/(bpf|attach|checks|kernel|sizes)\.[ch]|src/agent/ring\.c'
+door libbpf '(bpf/(libbpf|bpf|btf)\.h|tokentrail\.skel\.h)' 'src/monitor/(bpf|attach|checks|kernel|sizes)\.[ch]|src/agent/r(ing|ows)\.c'
 door libelf '(libelf|gelf|elfutils/)' 'src/agent/elf_[a-z]+\.[ch]'
 door librdkafka 'librdkafka/' 'src/sinks/kafka[a-z_]*\.[ch]'
 door protobuf-c '(protobuf-c/|tokentrail/v1/.*\.pb-c\.h)' 'src/sinks/record\.c'

@@ -19,7 +19,7 @@ enum kind { JSON, TABLE, STORE, KAFKA, METRICS, KINDS };
 struct fake {
 	int opened, freed, use, token, mint, loss, coverage, tick, finish;
 	int refuse_open, answer;
-	uint64_t limit_ms;
+	uint64_t limit_ms, unwritten;
 	char path[64];
 };
 
@@ -55,6 +55,11 @@ static int fake_coverage(void *sink, const struct coverage *c)
 	return 0;
 }
 
+static uint64_t fake_unwritten(const void *sink)
+{
+	return ((const struct fake *)sink)->unwritten;
+}
+
 static int fake_tick(void *sink, uint64_t now_ns)
 {
 	assert_int_equal(now_ns, 5);
@@ -83,7 +88,7 @@ static int fake_mint(void *sink, const struct mint *m)
 }
 
 static const struct sink_ops ops = { "fake",	fake_use,    fake_token,  fake_mint, fake_loss,
-				     fake_coverage, NULL,	 fake_tick,   fake_finish,
+				     fake_coverage, NULL,	 fake_unwritten, fake_tick, fake_finish,
 				     fake_free };
 
 static int open_fake(enum kind kind, const char *path, struct sink *ret_sink)
@@ -151,6 +156,7 @@ void metrics_sink_watch(struct sink *s, const struct coverage_totals *totals,
 
 void metrics_sink_memory(struct sink *s, uint64_t limit, const struct budget *budget)
 {
+	assert_ptr_equal(s->self, &fakes[METRICS]);
 }
 
 void metrics_sink_counters(struct sink *s, const struct metrics_counters *c)
@@ -205,6 +211,9 @@ static void all_get_everything(void **state)
 	outputs_coverage(&o, &c);
 	outputs_mint(&o, &m);
 	outputs_tick(&o, 5);
+	fakes[JSON].unwritten = 3;
+	fakes[STORE].unwritten = 7;
+	assert_int_equal(outputs_unwritten(&o), 7);
 	assert_int_equal(outputs_finish(&o, 1000), -EIO);
 	outputs_done(&o);
 	for (int i = 0; i < KINDS; i++) {

@@ -13,7 +13,7 @@
 #include "agent/ring.h"
 #include "sinks/sink.h"
 
-static unsigned int uses, statuses, closes, claims, mints;
+static unsigned int uses, statuses, closes, claims, mints, rows;
 
 static void on_use(void *ctx, const struct tt_ev_use *ev)
 {
@@ -43,11 +43,17 @@ static void on_mint(void *ctx, const struct tt_ev_mint *ev)
 	mints++;
 }
 
-static const struct ring_ops ops = { on_use, on_status, on_close, on_claims, on_mint };
+static void on_row(void *ctx, const struct tt_ev_row *ev)
+{
+	assert_int_equal(ev->row, 7);
+	rows++;
+}
+
+static const struct ring_ops ops = { on_use, on_status, on_close, on_claims, on_mint, on_row };
 
 static int setup(void **state)
 {
-	uses = statuses = closes = claims = mints = 0;
+	uses = statuses = closes = claims = mints = rows = 0;
 	agent_drops[TT_DROP_bad_record] = 0;
 	return 0;
 }
@@ -264,7 +270,8 @@ static void wrong_grpc_statuses(void **state)
 		if (grpc > 16 && grpc < 255)
 			bad(&ev, sizeof(ev));
 		ev.flags = (uint8_t)(TT_STATUS_GRPC | (grpc + 1) << 1);
-		if (ev.flags & ~(TT_STATUS_GRPC | TT_STATUS_SAID_CUT))
+		if (ev.flags & ~(TT_STATUS_GRPC | TT_STATUS_SAID_CUT | TT_STATUS_ROW | TT_STATUS_ALONE) ||
+		    ((ev.flags & TT_STATUS_ALONE) && !(ev.flags & TT_STATUS_ROW)))
 			bad(&ev, sizeof(ev));
 	}
 }
@@ -375,13 +382,58 @@ static void wrong_claims(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, NULL)
 
+/* A row's end: of a row that was one, with a use that could have been a record. */
+static void ends_of_rows(void **state)
+{
+	struct tt_ev_row good = {
+		.h = { .type = TT_EV_ROW, .abi = TT_ABI, .len = sizeof(good) },
+		.row = 7, .was = { .gen = 3, .uses = 2, .use = good_use() },
+	}, bad = good;
+
+	feed(&good, sizeof(good));
+	assert_int_equal(rows, 1);
+	bad.was.gen = 2;
+	feed(&bad, sizeof(bad));
+	bad.was.gen = 1;
+	feed(&bad, sizeof(bad));
+	bad = good;
+	bad.was.uses = 0;
+	feed(&bad, sizeof(bad));
+	bad = good;
+	bad.was.use.creds = TT_CREDS_MAX + 1;
+	feed(&bad, sizeof(bad));
+	bad = good;
+	bad.was.use.h.tuple.family = 77;
+	feed(&bad, sizeof(bad));
+	feed(&good, sizeof(good) - 8);
+	assert_int_equal(rows, 1);
+	assert_int_equal(agent_drops[TT_DROP_bad_record], 6);
+}
+
+/* A status of a row; one that counts alone has a row. */
+static void statuses_of_rows(void **state)
+{
+	struct tt_ev_status ev = { .h = { .type = TT_EV_STATUS, .abi = TT_ABI, .len = sizeof(ev) }, .status = 404 };
+
+	ev.flags = TT_STATUS_ROW;
+	feed(&ev, sizeof(ev));
+	ev.flags = TT_STATUS_ROW | TT_STATUS_ALONE;
+	feed(&ev, sizeof(ev));
+	assert_int_equal(statuses, 2);
+	ev.flags = TT_STATUS_ALONE;
+	feed(&ev, sizeof(ev));
+	assert_int_equal(statuses, 2);
+	assert_int_equal(agent_drops[TT_DROP_bad_record], 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(good_records_arrive),  TEST(http2_records_arrive), TEST(wrong_headers),
 		TEST(wrong_insides),	    TEST(wrong_credentials),	TEST(every_shorter_length),
 		TEST(wrong_statuses),	    TEST(wrong_grpc_statuses),	TEST(said),
-		TEST(good_claims_arrive),   TEST(wrong_claims),
+		TEST(good_claims_arrive),   TEST(wrong_claims),		TEST(ends_of_rows),
+		TEST(statuses_of_rows),
 	};
 
 	return cmocka_run_group_tests_name("ring", tests, NULL, NULL);

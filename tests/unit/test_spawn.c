@@ -34,7 +34,7 @@ struct birth {
 	int blocked, ignored;	/* signals */
 	int secrets;		/* environment entries that should not be there */
 	int term;		/* TERM is there */
-	char stdin_path[64], blob[8], ring[8];
+	char stdin_path[64], blob[8], ring[8], rows[8], marks[8];
 };
 
 static void list_fds(struct birth *b)
@@ -71,7 +71,8 @@ static int agent(void)
 	}
 	if (readlink("/proc/self/fd/0", b.stdin_path, sizeof(b.stdin_path) - 1) < 0)
 		return 9;
-	if (pread(SPAWN_FD_BLOB, b.blob, 4, 0) != 4 || pread(SPAWN_FD_RING, b.ring, 4, 0) != 4)
+	if (pread(SPAWN_FD_BLOB, b.blob, 4, 0) != 4 || pread(SPAWN_FD_RING, b.ring, 4, 0) != 4 ||
+	    pread(SPAWN_FD_ROWS, b.rows, 4, 0) != 4 || pread(SPAWN_FD_MARKS, b.marks, 5, 0) != 5)
 		return 8;
 	if (send(SPAWN_FD_CHANNEL, &b, sizeof(b), 0) != sizeof(b))
 		return 7;
@@ -91,7 +92,8 @@ static int file_with(const char *text)
 
 static void birth_of_an_agent(void **state)
 {
-	struct spawn_fds fds = { .blob = file_with("blob"), .ring = file_with("ring") };
+	struct spawn_fds fds = { .blob = file_with("blob"), .ring = file_with("ring"), .rows = file_with("rows"),
+				 .marks = file_with("marks") };
 	struct sigaction was, ignore = { .sa_handler = SIG_IGN };
 	int pair[2], pidfd = -1, status, stray = dup(2);
 	sigset_t set, old;
@@ -115,8 +117,8 @@ static void birth_of_an_agent(void **state)
 	assert_int_equal(fcntl(pidfd, F_GETFD), FD_CLOEXEC);
 	assert_int_equal(recv(pair[0], &b, sizeof(b), 0), sizeof(b));
 
-	assert_int_equal(b.fd_count, 6);
-	for (int i = 0; i < 6; i++)
+	assert_int_equal(b.fd_count, 8);
+	for (int i = 0; i < 8; i++)
 		assert_int_equal(b.fds[i], i);
 	assert_int_equal(b.death_signal, SIGTERM);
 	assert_int_equal(b.blocked, 0);
@@ -126,6 +128,8 @@ static void birth_of_an_agent(void **state)
 	assert_string_equal(b.stdin_path, "/dev/null");
 	assert_string_equal(b.blob, "blob");
 	assert_string_equal(b.ring, "ring");
+	assert_string_equal(b.rows, "rows");
+	assert_string_equal(b.marks, "marks");
 
 	struct pollfd p = { .fd = pidfd, .events = POLLIN };
 	assert_int_equal(poll(&p, 1, 0), 0);
@@ -140,29 +144,36 @@ static void birth_of_an_agent(void **state)
 	close(stray);
 	close(fds.blob);
 	close(fds.ring);
+	close(fds.rows);
+	close(fds.marks);
 }
 
 /* The descriptors to pass may stand on each other's future numbers. */
 static void descriptors_in_each_others_place(void **state)
 {
-	int blob = file_with("blob"), ring = file_with("ring"), pair[2], pidfd, status;
+	int blob = file_with("blob"), ring = file_with("ring"), rows = file_with("rows"), marks = file_with("marks");
+	int pair[2], pidfd, status;
 	struct birth b;
 	pid_t pid;
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
 	pid_t child = fork();
 	if (child == 0) {
-		struct spawn_fds fds = { .channel = 5, .blob = 3, .ring = 4 };
-		int from[3] = { fcntl(pair[1], F_DUPFD_CLOEXEC, 100),
+		struct spawn_fds fds = { .channel = 5, .blob = 3, .ring = 4, .rows = 7, .marks = 6 };
+		int from[5] = { fcntl(pair[1], F_DUPFD_CLOEXEC, 100),
 				fcntl(blob, F_DUPFD_CLOEXEC, 100),
-				fcntl(ring, F_DUPFD_CLOEXEC, 100) };
+				fcntl(ring, F_DUPFD_CLOEXEC, 100),
+				fcntl(rows, F_DUPFD_CLOEXEC, 100),
+				fcntl(marks, F_DUPFD_CLOEXEC, 100) };
 		int to = fcntl(pair[0], F_DUPFD_CLOEXEC, 100);
 
 		if (dup2(from[0], 5) < 0 || dup2(from[1], 3) < 0 || dup2(from[2], 4) < 0 ||
+		    dup2(from[3], 7) < 0 || dup2(from[4], 6) < 0 ||
 		    spawn_agent(&fds, &pid, &pidfd) < 0)
 			_exit(1);
 		if (recv(to, &b, sizeof(b), 0) != sizeof(b) || strcmp(b.blob, "blob") != 0 ||
-		    strcmp(b.ring, "ring") != 0 || b.fd_count != 6)
+		    strcmp(b.ring, "ring") != 0 || strcmp(b.rows, "rows") != 0 ||
+		    strcmp(b.marks, "marks") != 0 || b.fd_count != 8)
 			_exit(2);
 		kill(pid, SIGKILL);
 		waitpid(pid, &status, 0);
@@ -174,17 +185,21 @@ static void descriptors_in_each_others_place(void **state)
 	close(pair[1]);
 	close(blob);
 	close(ring);
+	close(rows);
+	close(marks);
 }
 
 static void agent_ends_with_its_monitor(void **state)
 {
-	int blob = file_with("blob"), ring = file_with("ring"), pair[2], pidfd, status;
+	int blob = file_with("blob"), ring = file_with("ring"), rows = file_with("rows"), marks = file_with("marks");
+	int pair[2], pidfd, status;
 	struct birth b;
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
 	pid_t child = fork();
 	if (child == 0) {
-		struct spawn_fds fds = { .channel = pair[1], .blob = blob, .ring = ring };
+		struct spawn_fds fds = { .channel = pair[1], .blob = blob, .ring = ring, .rows = rows,
+					 .marks = marks };
 		pid_t pid;
 
 		_exit(spawn_agent(&fds, &pid, &pidfd) < 0 ||
@@ -200,11 +215,13 @@ static void agent_ends_with_its_monitor(void **state)
 	close(pair[0]);
 	close(blob);
 	close(ring);
+	close(rows);
+	close(marks);
 }
 
 static void failure_is_reported(void **state)
 {
-	struct spawn_fds fds = { .channel = -1, .blob = -1, .ring = -1 };
+	struct spawn_fds fds = { .channel = -1, .blob = -1, .ring = -1, .rows = -1, .marks = -1 };
 	int pidfd = -7;
 	pid_t pid = -7;
 

@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bpf/fold.bpf.h: repeats are no records but counts, and no request is counted twice or not at all. */
+#include "sensor_rig.h"
+
+#include "agent/rows.h"
+#include "sinks/sink.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define FEW_ROWS 256		/* a fourth of the connections: src/monitor/sizes.c */
+#define WAIT_NS 1000000000ULL	/* ROW_IDLE_NS, bpf/fold.bpf.h */
+#define OK "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+#define DENIED "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
+#define ENDS 2			/* of a connection: both are seen */
+
+static struct rig rig;
+static int fd[2];	/* client, server */
+
+/* What the agent's reader of the rows hands on, of this process. */
+static struct rows *rows;
+static struct {
+	uint64_t count, by_status[1000], ports[2];	/* uses whose client port is [0] not known, [1] known */
+} got;
+
+static void on_done(void *ctx, const struct tt_ev_use *ev, struct outcome outcome)
+{
+	uint64_t n = 1 + outcome.more;
+
+	if (ev->h.tgid != (uint32_t)getpid())
+		return;
+	got.count += n;
+	got.by_status[outcome.status] += n;
+	got.ports[(ev->dir == TT_DIR_EGRESS ? ev->h.tuple.local_port : ev->h.tuple.remote_port) != 0] += n;
+}
+
+static void open_rows(void)
+{
+	assert_int_equal(rows_open(bpf_sensor_rows_fd(rig.sensor), bpf_sensor_marks_fd(rig.sensor), 30 * WAIT_NS,
+				   on_done, NULL, &rows), 0);
+}
+
+/* One server for all connections of a file. */
+static int listener = -1;
+
+static void connect_pair(int pair[2])
+{
+	struct sockaddr_in a;
+	socklen_t len = sizeof(a);
+
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&a, &len), 0);
+	pair[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(pair[0], (struct sockaddr *)&a, sizeof(a)), 0);
+	pair[1] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	assert_true(pair[1] >= 0);
+}
+
+static int fold_setup(void **state)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+
+	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(listener, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(listener, 16), 0);
+	rig_fold = true;
+	rig_start(&rig);
+	open_rows();
+	return 0;
+}
+
+static int few_setup(void **state)
+{
+	rig_connections = 4 * FEW_ROWS;
+	rig_ring = 1 << 20;	/* quickly full */
+	return fold_setup(state);
+}
+
+static int fold_teardown(void **state)
+{
+	rows_free(rows);
+	close(listener);
+	rig_stop(&rig);
+	return 0;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	return (uint64_t)t.tv_sec * 1000000000ULL + (uint64_t)t.tv_nsec;
+}
+
+/* What records and rows say up to now. */
+static void collect(void)
+{
+	rig_collect(&rig);
+	for (size_t i = 0; i < rig.ends; i++)
+		rows_end(rows, &rig.ended[i]);
+	for (size_t i = 0; i < rig.told; i++)
+		rows_status(rows, &rig.row_status[i], now_ns());
+	rig.ends = rig.told = 0;
+	rows_look(rows, now_ns());
+}
+
+static int pair_down(void **state)
+{
+	close(fd[0]);
+	close(fd[1]);
+	return 0;
+}
+
+static int begin(void **state)
+{
+	connect_pair(fd);
+	collect();
+	rig_clear(&rig);
+	memset(&got, 0, sizeof(got));
+	return 0;
+}
+
+static void pass(int from, int to, const char *bytes)
+{
+	size_t len = strlen(bytes);
+	char buf[8192];
+
+	assert_int_equal(write(from, bytes, len), len);
+	for (ssize_t n; len; len -= (size_t)n) {
+		n = read(to, buf, len);
+		assert_true(n > 0);
+	}
+}
+
+static void request(const char *token, const char *path)
+{
+	char head[1024];
+
+	snprintf(head, sizeof(head), "GET %s HTTP/1.1\r\nHost: api.test\r\nAuthorization: Bearer %s\r\n\r\n", path, token);
+	pass(fd[0], fd[1], head);
+}
+
+static void ask(const char *token, const char *path, const char *answer)
+{
+	request(token, path);
+	pass(fd[1], fd[0], answer);
+}
+
+static void test_repeats(void **state)
+{
+	ask("repeats", "/a", OK);
+	collect();
+	assert_int_equal(rig.uses, ENDS);
+	assert_int_equal(rig.statuses, ENDS);
+	assert_int_equal(got.count, 0);
+	for (int i = 0; i < 100; i++)
+		ask("repeats", "/a", OK);
+	collect();
+	assert_int_equal(rig.uses, ENDS);
+	assert_int_equal(rig.statuses, ENDS);
+	assert_int_equal(got.count, 100 * ENDS);
+	assert_int_equal(got.by_status[200], 100 * ENDS);
+	assert_int_equal(got.ports[1], 100 * ENDS);
+	collect();
+	assert_int_equal(got.count, 100 * ENDS);
+}
+
+/* Each of these is another use: a record at once. */
+static void test_distinct(void **state)
+{
+	static const char *const heads[] = {
+		"GET /b HTTP/1.1\r\nHost: api.test\r\nAuthorization: Bearer distinct\r\n\r\n",
+		"PUT /b HTTP/1.1\r\nHost: api.test\r\nAuthorization: Bearer distinct\r\n\r\n",
+		"GET /c HTTP/1.1\r\nHost: api.test\r\nAuthorization: Bearer distinct\r\n\r\n",
+		"GET /b HTTP/1.1\r\nHost: other.test\r\nAuthorization: Bearer distinct\r\n\r\n",
+		"GET /b HTTP/1.0\r\nHost: api.test\r\nAuthorization: Bearer distinct\r\n\r\n",
+		"GET /b HTTP/1.1\r\nHost: api.test\r\nAuthorization: Bearer distincT\r\n\r\n",
+		"GET /b HTTP/1.1\r\nHost: api.test\r\nX-Api-Key: distinct\r\n\r\n",
+		"GET /b HTTP/1.1\r\nHost: api.test\r\nAuthorization: Bearer distinct\r\nX-Api-Key: another\r\n\r\n",
+		"GET /b HTTP/1.1\r\nHost: api.test\r\nAuthorization: Bearer distinct\r\nMcp-Method: tools/call\r\n\r\n",
+		"GET /b HTTP/1.1\r\nHost: api.test\r\nAuthorization: Bearer distinct\r\nMcp-Method: tools/list\r\n\r\n",
+	};
+	const size_t n = sizeof(heads) / sizeof(heads[0]);
+
+	for (size_t i = 0; i < n; i++) {
+		pass(fd[0], fd[1], heads[i]);
+		pass(fd[1], fd[0], OK);
+	}
+	collect();
+	assert_int_equal(rig.uses, n * ENDS);
+	assert_int_equal(rig.statuses, n * ENDS);
+	assert_int_equal(got.count, 0);
+}
+
+/* Another connection is the same use; the client's port is none then. */
+static void test_connections(void **state)
+{
+	ask("connections", "/a", OK);
+	for (int i = 0; i < 5; i++) {
+		pair_down(state);
+		connect_pair(fd);
+		ask("connections", "/a", OK);
+		ask("connections", "/a", OK);
+	}
+	collect();
+	assert_int_equal(rig.uses, ENDS);
+	assert_int_equal(got.count, 10 * ENDS);
+	assert_int_equal(got.ports[0], 10 * ENDS);
+	ask("connections", "/a", OK);
+	collect();
+	assert_int_equal(got.ports[1], ENDS);
+}
+
+static void test_status(void **state)
+{
+	ask("status", "/a", OK);
+	ask("status", "/a", OK);
+	collect();
+	rig_clear(&rig);
+	ask("status", "/a", DENIED);
+	rig_collect(&rig);
+	assert_int_equal(rig.told, ENDS);	/* at once, and not the agent's timer */
+	for (size_t i = 0; i < rig.told; i++) {
+		assert_int_equal(rig.row_status[i].status, 403);
+		assert_int_equal(rig.row_status[i].flags, TT_STATUS_ROW);
+		rows_status(rows, &rig.row_status[i], now_ns());
+	}
+	assert_int_equal(got.by_status[403], ENDS);
+	rig_clear(&rig);
+	ask("status", "/a", DENIED);
+	rig_collect(&rig);
+	assert_int_equal(rig.told + rig.uses + rig.statuses, 0);
+	collect();
+	assert_int_equal(got.by_status[403], 2 * ENDS);
+	assert_int_equal(got.by_status[200], ENDS);
+}
+
+/* More statuses than a row has room for: the others come alone. */
+static void test_many_statuses(void **state)
+{
+	char answer[128];
+
+	ask("statuses", "/a", OK);
+	for (int round = 0; round < 3; round++) {
+		for (int status = 400; status < 400 + TT_ROW_STATUSES + 3; status++) {
+			snprintf(answer, sizeof(answer), "HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n", status);
+			ask("statuses", "/a", answer);
+		}
+		collect();
+		assert_int_equal(got.count, (round + 1) * (TT_ROW_STATUSES + 3) * ENDS);
+	}
+	for (int status = 400; status < 400 + TT_ROW_STATUSES + 3; status++)
+		assert_int_equal(got.by_status[status], 3 * ENDS);
+	assert_int_equal(rig.uses, ENDS);
+}
+
+/* Pipelined ones, an answer that never comes, and interim ones. */
+static void test_answers(void **state)
+{
+	ask("answers", "/a", OK);
+	for (int i = 0; i < 7; i++)
+		request("answers", "/a");
+	pass(fd[1], fd[0], "HTTP/1.1 103 Early Hints\r\nLink: </s>\r\n\r\n");
+	for (int i = 0; i < 5; i++)
+		pass(fd[1], fd[0], i % 2 ? OK : DENIED);
+	collect();
+	rig_await(&rig, rig.uses, rig.statuses);
+	/* Four wait in rows, the others as records. */
+	assert_int_equal(rig.uses, (1 + 3) * ENDS);
+	assert_int_equal(got.count, 4 * ENDS);
+	assert_int_equal(got.by_status[403], 2 * ENDS);
+	request("answers", "/a");
+	pair_down(state);
+	collect();
+	for (int i = 0; i < 200 && got.count < 5 * ENDS; i++) {
+		usleep(1000);
+		collect();
+	}
+	assert_int_equal(got.count, 5 * ENDS);
+	assert_int_equal(got.by_status[0], ENDS);
+	connect_pair(fd);
+}
+
+/* A row that another use needs is told of with its counts; one that was just used stays. */
+static void test_pressure(void **state)
+{
+	uint64_t asked = 0, uses = 0, statuses = 0, ends = 0;
+	char token[64];
+
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < 3 * FEW_ROWS; i++) {
+			snprintf(token, sizeof(token), "pressure-%d-%d", round, i);
+			for (int n = 0; n < 3; n++, asked++)
+				ask(token, "/p", OK);
+			rig_collect(&rig);
+			uses += rig.uses;
+			statuses += rig.statuses;
+			ends += rig.ends;
+			rig.uses = rig.statuses = 0;
+			collect();
+		}
+		usleep(WAIT_NS / 1000 + 100000);
+	}
+	collect();
+	assert_int_equal(rig.uses, 0);
+	assert_true(ends > FEW_ROWS / 2);
+	assert_true(got.count > FEW_ROWS);	/* some were added up */
+	assert_int_equal(uses + got.count, asked * ENDS);
+	assert_int_equal(statuses + got.by_status[200], asked * ENDS);
+}
+
+/* While the ring is full no row is taken that has counted something; what becomes no record is counted. */
+static void test_full_ring(void **state)
+{
+	uint64_t before, lost, asked = 0, statuses = 0;
+	char token[64];
+	int n;
+
+	usleep(WAIT_NS / 1000 + 100000);
+	for (int i = 0; i < FEW_ROWS / 4; i++) {
+		snprintf(token, sizeof(token), "row-%d", i);
+		ask(token, "/a", OK);
+		ask(token, "/a", OK);
+		collect();
+	}
+	assert_int_equal(rig.uses + got.count, FEW_ROWS / 2 * ENDS);
+	memset(&got, 0, sizeof(got));
+	rig_clear(&rig);
+	before = rig_dropped(&rig, TT_DROP_ring_full);
+	for (int i = 0; rig_dropped(&rig, TT_DROP_ring_full) < before + 50; i++, asked++) {
+		snprintf(token, sizeof(token), "full-%d", i);
+		ask(token, "/f", OK);
+	}
+	usleep(WAIT_NS / 1000 + 100000);
+	for (int i = 0; i < 4 * FEW_ROWS; i++, asked++) {
+		snprintf(token, sizeof(token), "fuller-%d", i);
+		ask(token, "/f", OK);
+	}
+	lost = rig_dropped(&rig, TT_DROP_ring_full) - before;
+	assert_true(lost > 4 * FEW_ROWS);
+	do {
+		n = ring_drain(rig.ring, RIG_EVENTS / 2);
+		assert_true(n >= 0);
+		statuses += rig.statuses;
+		rig.uses = rig.statuses = 0;
+	} while (n == RIG_EVENTS / 2);
+	/* A request that was not reported has no status to report. Other programs' requests may be among the lost. */
+	assert_true(statuses < asked * ENDS);
+	assert_true(statuses + lost >= asked * ENDS);
+	/* Those that had repeats are there, and go on counting. */
+	for (int i = 0; i < FEW_ROWS / 4; i++) {
+		snprintf(token, sizeof(token), "row-%d", i);
+		ask(token, "/a", OK);
+	}
+	collect();
+	assert_int_equal(rig.ends, 0);
+	assert_int_equal(rig.uses + got.count, FEW_ROWS / 4 * ENDS);
+	assert_true(got.count > 0);
+}
+
+/* The next agent finds what the last one has taken, and its own. */
+static void test_next_agent(void **state)
+{
+	ask("agent", "/a", OK);
+	for (int i = 0; i < 10; i++)
+		ask("agent", "/a", OK);
+	collect();
+	assert_int_equal(got.count, 10 * ENDS);
+	rows_free(rows);
+	for (int i = 0; i < 10; i++)
+		ask("agent", "/a", OK);
+	bpf_sensor_forget(rig.sensor);
+	open_rows();
+	for (int i = 0; i < 10; i++)
+		ask("agent", "/a", OK);
+	collect();
+	assert_int_equal(got.count, 30 * ENDS);
+	assert_int_equal(rig.uses, ENDS);
+}
+
+static void test_per_call(void **state)
+{
+	ask("call", "/a", OK);
+	bpf_sensor_fold(rig.sensor, false);
+	for (int i = 0; i < 5; i++)
+		ask("call", "/a", OK);
+	collect();
+	bpf_sensor_fold(rig.sensor, true);
+	assert_int_equal(rig.uses, 6 * ENDS);
+	assert_int_equal(rig.statuses, 6 * ENDS);
+	assert_int_equal(got.count, 0);
+}
+
+/* What a response says of the credential is told when it is news, of a repeat too. */
+static void test_said(void **state)
+{
+	static const char first[] = "HTTP/1.1 200 OK\r\nX-OAuth-Scopes: repo\r\nContent-Length: 0\r\n\r\n";
+	static const char second[] = "HTTP/1.1 200 OK\r\nX-OAuth-Scopes: repo, gist\r\nContent-Length: 0\r\n\r\n";
+
+	ask("said", "/a", first);
+	ask("said", "/a", first);
+	collect();
+	rig_clear(&rig);
+	ask("said", "/a", second);
+	rig_collect(&rig);
+	assert_int_equal(rig.told, 1);	/* the other end was told of it by then */
+	assert_true(rig.row_status[0].text_len > 0);
+	assert_int_equal(rig.row_status[0].flags, TT_STATUS_ROW);
+	ask("said", "/a", second);
+	rig_collect(&rig);
+	assert_int_equal(rig.told, 1);
+	collect();
+	assert_int_equal(got.count, 3 * ENDS);
+}
+
+/* ---- many CPUs ---- */
+
+#define THREADS 4
+#define ROUNDS 4000
+
+static _Atomic uint64_t asked;
+
+static void *race(void *arg)
+{
+	const int tokens = FEW_ROWS;	/* and each is a use at both ends */
+	char head[256], buf[512];
+	int pair[2];
+
+	memcpy(pair, arg, sizeof(pair));
+	for (int i = 0; i < ROUNDS; i++) {
+		int len = snprintf(head, sizeof(head), "GET /r HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer race-%d\r\n\r\n",
+				   i * 5 % tokens);
+
+		if (write(pair[0], head, (size_t)len) != len || read(pair[1], buf, (size_t)len) != len ||
+		    write(pair[1], OK, strlen(OK)) != (ssize_t)strlen(OK) ||
+		    read(pair[0], buf, strlen(OK)) != (ssize_t)strlen(OK))
+			break;
+		atomic_fetch_add(&asked, 1);
+		if (i % 1000 == 999)
+			usleep(WAIT_NS / 1000 + 50000);	/* rows may be taken again */
+	}
+	close(pair[0]);
+	close(pair[1]);
+	return NULL;
+}
+
+/* Threads that share rows, take them from each other, and are read meanwhile. */
+static void test_race(void **state)
+{
+	int pairs[THREADS][2];
+	pthread_t thread[THREADS];
+	uint64_t uses = 0, statuses = 0, ends = 0;
+
+	atomic_store(&asked, 0);
+	for (size_t i = 0; i < THREADS; i++) {
+		connect_pair(pairs[i]);
+		assert_int_equal(pthread_create(&thread[i], NULL, race, pairs[i]), 0);
+	}
+	for (int i = 0; i < THREADS; ) {
+		rig_collect(&rig);
+		uses += rig.uses;
+		statuses += rig.statuses;
+		ends += rig.ends;
+		rig.uses = rig.statuses = 0;
+		collect();
+		i += pthread_tryjoin_np(thread[i], NULL) == 0;
+	}
+	for (int i = 0; i < 2; i++) {
+		rig_collect(&rig);
+		uses += rig.uses;
+		statuses += rig.statuses;
+		rig.uses = rig.statuses = 0;
+		collect();
+	}
+	print_message("%llu requests: %llu records, %llu ends of rows\n", (unsigned long long)asked,
+		      (unsigned long long)uses, (unsigned long long)ends);
+	assert_int_equal(asked, THREADS * ROUNDS);
+	assert_true(got.count > 0);
+	assert_int_equal(uses + got.count, asked * ENDS);
+	assert_int_equal(statuses + got.by_status[200], asked * ENDS);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, begin, pair_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_repeats),	T(test_distinct),  T(test_connections), T(test_status),
+		T(test_many_statuses), T(test_answers),   T(test_next_agent),
+		T(test_per_call),	T(test_said),
+	};
+	const struct CMUnitTest few[] = { T(test_pressure), T(test_race), T(test_full_ring) };
+
+	return cmocka_run_group_tests_name("enough rows", tests, fold_setup, fold_teardown) +
+	       cmocka_run_group_tests_name("too few", few, few_setup, fold_teardown);
+}
