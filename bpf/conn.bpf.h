@@ -93,14 +93,38 @@ full:
 	return 0;
 }
 
-/* Repeats that wait for a response that will not come; of HTTP/2 nobody knows which those are. */
+#define STREAMS_ENDED 64	/* streams that are looked at when their connection ends: its last ones */
+
+/* Repeats that wait for a response that will not come: of HTTP/2 */
+__weak __noinline int conn_end_streams(__u64 conn, __u32 last, __u32 open)
+{
+	struct stream_key key = { .conn = conn, .stream = last };
+
+#pragma nounroll
+	for (__u32 i = 0; i < STREAMS_ENDED; i++, key.stream -= 2) {
+		struct stream *row;
+
+		if (!open)
+			break;
+		row = bpf_map_lookup_elem(&streams, &key);
+		if (!row || (row->flags & STREAM_EARLY))
+			continue;
+		open--;
+		if (row->row.row)
+			fold_answer(row->row.row, row->row.gen, 0, 0);
+		bpf_map_delete_elem(&streams, &key);
+	}
+	return 0;
+}
+
+/* and of HTTP/1. There may have been a response that nobody asked for. */
 static __always_inline void conn_end_rows(const struct conn *c)
 {
 #pragma nounroll
 	for (__u32 i = 0; i < ROWS_PENDING; i++) {
 		__u64 seq = c->answered + i, at = seq & (PIPELINE_MAX - 1), row = seq & (ROWS_PENDING - 1);
 
-		if ((__u32)seq == c->sent)
+		if ((__s32)(c->sent - (__u32)seq) <= 0)
 			break;
 		if (c->pending[at] & PENDING_ROW)
 			fold_answer(c->row[row].row, c->row[row].gen, 0, 0);
@@ -116,7 +140,10 @@ static __noinline void conn_end(const struct conn_key *key)
 		return;
 	if (c->answered != c->sent || c->unpaired)
 		emit_close(c, c->sent);
-	conn_end_rows(c);
+	if (c->last_stream)
+		conn_end_streams(c->id, c->last_stream, c->sent - c->answered);
+	else
+		conn_end_rows(c);
 	bpf_map_delete_elem(&conns, key);
 }
 

@@ -144,10 +144,10 @@ static __always_inline int http_response(struct scratch *s, struct conn *c, __u3
 		http_to_h2(s, c, seq, pending);
 		return 1;
 	}
-	c->answered = seq + 1;
+	s->row = http_row(c, seq, pending);
+	c->answered = seq + 1;	/* last: the next but three requests' row has its place from now on */
 	if ((pending & PENDING_CRED) && !c->unpaired) {
 		s->said_token = seq + 1 == c->sent ? c->token : 0;
-		s->row = http_row(c, seq, pending);
 		if (s->w.h.saying)
 			said_answer(slot, seq, status, 0);
 		else if (s->row.row)

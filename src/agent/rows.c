@@ -255,7 +255,7 @@ static void give_overdue(const struct giving *g, uint64_t boot_ns)
 static void remember(struct tt_row_mark *m, const struct look *l, uint64_t boot_ns)
 {
 	m->ports = l->ports;
-	if (m->given < m->look_uses)
+	if (m->given < m->look_uses && left(l, m))	/* nothing is left, and less was handed on: it was withdrawn */
 		return;
 	m->after_ns = m->given < l->uses && m->look_ns ? m->look_ns : m->after_ns;
 	if (m->given >= l->uses)

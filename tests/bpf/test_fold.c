@@ -8,6 +8,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "h2_write.h"
+
 #define FEW_ROWS 256		/* a fourth of the connections: src/monitor/sizes.c */
 #define WAIT_NS 1000000000ULL	/* ROW_IDLE_NS, bpf/fold.bpf.h */
 #define OK "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -253,6 +255,17 @@ static void test_many_statuses(void **state)
 	assert_int_equal(rig.uses, ENDS);
 }
 
+/* A connection's end is seen some time after it. */
+static void collect_until(uint64_t count)
+{
+	collect();
+	for (int i = 0; i < 200 && got.count < count; i++) {
+		usleep(1000);
+		collect();
+	}
+	assert_int_equal(got.count, count);
+}
+
 /* Pipelined ones, an answer that never comes, and interim ones. */
 static void test_answers(void **state)
 {
@@ -270,13 +283,127 @@ static void test_answers(void **state)
 	assert_int_equal(got.by_status[403], 2 * ENDS);
 	request("answers", "/a");
 	pair_down(state);
-	collect();
-	for (int i = 0; i < 200 && got.count < 5 * ENDS; i++) {
-		usleep(1000);
-		collect();
-	}
-	assert_int_equal(got.count, 5 * ENDS);
+	collect_until(5 * ENDS);
 	assert_int_equal(got.by_status[0], ENDS);
+	connect_pair(fd);
+}
+
+/* A server says why it ends a connection on which nothing waits: that answers no request, elsewhere neither. */
+static void test_unasked_answer(void **state)
+{
+	const int n = 100;	/* more than a connection remembers */
+	int other[2];
+
+	for (int i = 0; i < 1 + n; i++)
+		ask("unasked", "/a", OK);
+	collect();
+	assert_int_equal(got.count, n * ENDS);
+	memcpy(other, fd, sizeof(other));
+	connect_pair(fd);
+	for (int i = 0; i < 4; i++)
+		request("unasked", "/a");
+	pass(other[1], other[0], "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+	close(other[0]);
+	close(other[1]);
+	usleep(100000);
+	collect();
+	for (int i = 0; i < 4; i++)
+		pass(fd[1], fd[0], DENIED);
+	collect();
+	assert_int_equal(got.count, (n + 4) * ENDS);
+	assert_int_equal(got.by_status[403], 4 * ENDS);
+	assert_int_equal(got.by_status[0] + got.by_status[408], 0);
+}
+
+/* ---- HTTP/2 ---- */
+
+static struct h2_buf out, block;
+
+static void carry(int side)
+{
+	static uint8_t buf[4096];
+
+	assert_true(out.len <= sizeof(buf));
+	assert_int_equal(write(fd[side], out.p, out.len), out.len);
+	assert_int_equal(recv(fd[!side], buf, out.len, MSG_WAITALL), out.len);
+	out.len = 0;
+}
+
+static void h2_open(void)
+{
+	h2w_preface(&out);
+	h2w_settings(&out);
+	carry(0);
+	h2w_settings(&out);
+	h2w_settings_ack(&out);
+	carry(1);
+}
+
+static void h2_request(uint32_t id, const char *bearer)
+{
+	block.len = 0;
+	h2w_indexed(&block, 2);		/* :method GET */
+	h2w_indexed(&block, 7);		/* :scheme https */
+	h2w_indexed(&block, 4);		/* :path / */
+	h2w_value(&block, H2W_PLAIN, 1, "api.test", true);
+	h2w_value(&block, H2W_PLAIN, 23, bearer, true);
+	h2w_headers(&out, id, block.p, block.len, (struct h2w_how){ .flags = H2W_END_STREAM });
+	carry(0);
+}
+
+static void h2_answer(uint32_t id)
+{
+	block.len = 0;
+	h2w_indexed(&block, 8);		/* :status 200 */
+	h2w_headers(&out, id, block.p, block.len, (struct h2w_how){ .flags = H2W_END_STREAM });
+	carry(1);
+}
+
+/* Streams that are answered, reset, above the one that GOAWAY names, and open when the connection ends. */
+static void test_streams(void **state)
+{
+	h2_open();
+	for (uint32_t id = 1; id <= 13; id += 2)
+		h2_request(id, "Bearer streams");
+	h2_answer(3);
+	h2w_rst(&out, 5, 8);
+	carry(0);
+	collect();
+	assert_int_equal(rig.uses, ENDS);
+	assert_int_equal(got.by_status[200], ENDS);
+	assert_int_equal(got.by_status[0], ENDS);
+	h2w_goaway(&out, 9, 0);
+	carry(1);
+	collect();
+	assert_int_equal(got.count, 4 * ENDS);
+	assert_int_equal(got.by_status[0], 3 * ENDS);
+	h2_answer(7);
+	pair_down(state);
+	collect_until(6 * ENDS);
+	assert_int_equal(got.by_status[200], 2 * ENDS);
+	assert_int_equal(got.by_status[0], 4 * ENDS);
+	connect_pair(fd);
+	ask("streams", "/", OK);	/* HTTP/1: another use */
+	collect();
+	assert_int_equal(rig.uses, 2 * ENDS);
+}
+
+/* As many as most servers allow at once: what is not looked at when the connection ends waits for its time. */
+static void test_many_streams(void **state)
+{
+	const int n = 100, looked_at = 64;
+
+	h2_open();
+	for (int i = 0; i <= n; i++)
+		h2_request((uint32_t)(1 + 2 * i), "Bearer many");
+	h2_answer(1);
+	collect();
+	assert_int_equal(got.count, 0);
+	pair_down(state);
+	collect_until(looked_at * ENDS);
+	rows_flush(rows, now_ns());
+	assert_int_equal(got.count, n * ENDS);
+	assert_int_equal(got.by_status[0], n * ENDS);
 	connect_pair(fd);
 }
 
@@ -486,7 +613,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_repeats),	T(test_distinct),  T(test_connections), T(test_status),
 		T(test_many_statuses), T(test_answers),   T(test_next_agent),
-		T(test_per_call),	T(test_said),
+		T(test_per_call),	T(test_said),	   T(test_unasked_answer), T(test_streams),
+		T(test_many_streams),
 	};
 	const struct CMUnitTest few[] = { T(test_pressure), T(test_race), T(test_full_ring) };
 

@@ -149,6 +149,25 @@ def refused(sensor, build, authority):
         server.stop()
 
 
+def refused_again(work, authority):
+    """The same of repeats, which the kernel adds up: it was counted before it was found not to be sent."""
+    with rig.case("repeats that were not sent are not counted, and those that were are"):
+        sensor = rig.Sensor(work, *OTHERS, per_call=False)
+        server, token = Server("stripped", authority), rig.token()
+        client = Client("stripped", "deep", f"localhost:{server.port}", authority.ca)
+        for _ in range(5):
+            rig.need_equal(client.say(f"refused {token}"), "refused", "answer")
+        rounds = 4
+        ask_many(client, [token] * rounds * len(PATHS))
+        client.stop()
+        server.stop()
+        rig.need_equal(sensor.stop(), 0, "status of the sensor")
+        sums = collections.Counter()
+        for u in sensor.uses(sensor.ids([token])):
+            sums[u["direction"], u["http"]["path"], u["http"].get("status")] += u["count"]
+        rig.need_equal(sums, {(d, p, s): rounds for d in ("egress", "ingress") for p, s in PATHS.items()}, "uses")
+
+
 def come_and_go(work, authority):
     """Sensors begin and end while programs work: every answer is right, and no program ends."""
     with rig.case("probes come and go under load"):
@@ -196,6 +215,7 @@ def main():
         refused(sensor, build, authority)
     with rig.case("the sensor ends with status 0, and nothing was lost"):
         seen.nothing_lost(sensor)
+    refused_again(work, authority)
     come_and_go(work, authority)
     rig.finish()
 

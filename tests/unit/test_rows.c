@@ -231,6 +231,23 @@ static void withdrawn_requests_are_no_uses(void **state)
 	assert_int_equal(handed_on, 2);
 }
 
+/* The one after it is not older for it: it gets all its time. */
+static void withdrawn_requests_cost_the_next_ones_no_time(void **state)
+{
+	use(1, 200);
+	rows_look(rows, 300);
+	row[1].unsent = 1;
+	rows_look(rows, 310);
+	use(1, 5000);
+	rows_look(rows, 5010);
+	assert_int_equal(outs, 0);
+	answer(1, 0, 403);
+	rows_look(rows, 5020);
+	assert_int_equal(outs, 1);
+	expect(0, 1, 403, 5000, 5000);
+	assert_int_equal(dropped(TT_DROP_status_timeout), 0);
+}
+
 static void a_status_without_room_counts_by_its_record(void **state)
 {
 	struct tt_ev_status ev = { .h = { .conn = 2, .seq = 1 }, .status = 418,
@@ -424,6 +441,7 @@ int main(void)
 		T(a_port_that_changes_is_none),
 		T(what_is_not_answered_comes_without_a_status),
 		T(withdrawn_requests_are_no_uses),
+		T(withdrawn_requests_cost_the_next_ones_no_time),
 		T(a_status_without_room_counts_by_its_record),
 		T(a_new_status_is_looked_at_at_once),
 		T(the_end_of_a_row_brings_the_rest),
