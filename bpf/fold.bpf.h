@@ -150,13 +150,16 @@ static __always_inline int row_add(struct scratch *s, struct tt_row *r)
 		row_leave(r);
 		return 0;
 	}
-	__sync_fetch_and_add(&r->uses, 1);
-	r->last_ns = s->use.h.time_ns;
+	/* The agent reads them the other way round: it may find a change of which it has no use yet, not a use
+	 * whose change it missed. */
 	port = fold_port(&s->use);
 	if (r->port != port) {
-		r->port = port;
 		r->ports++;
+		asm volatile("" ::: "memory");
+		r->port = port;
 	}
+	r->last_ns = s->use.h.time_ns;
+	__sync_fetch_and_add(&r->uses, 1);
 	row_leave(r);
 	s->row.gen = gen;
 	return 1;

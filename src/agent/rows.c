@@ -27,10 +27,13 @@
 #include "base/cleanup.h"
 #include "sinks/sink.h"
 
+#define ROWS_A_LOOK 32768	/* at a time; some milliseconds */
+
 struct rows {
 	const struct tt_row *rows;
 	struct tt_row_mark *marks;
 	size_t count;
+	size_t next;	/* to be looked at */
 	uint64_t wait_ns;
 	rows_done done;
 	void *ctx;
@@ -147,8 +150,8 @@ static void look_counts(const struct tt_row *row, struct look *to)
 	unsent = LOAD(row->unsent);
 	to->uses = LOAD(row->uses) - unsent;
 	to->last_ns = LOAD(row->last_ns);
-	to->ports = LOAD(row->ports);
 	to->port = LOAD(row->port);
+	to->ports = LOAD(row->ports);
 }
 
 /* False: it was given to another use meanwhile, or is free. */
@@ -314,8 +317,10 @@ static void look(struct rows *r, size_t i, uint64_t boot_ns)
 
 void rows_look(struct rows *r, uint64_t boot_ns)
 {
-	for (size_t i = 0; i < r->count; i++)
-		look(r, i, boot_ns);
+	for (size_t n = 0; n < r->count && n < ROWS_A_LOOK; n++) {
+		look(r, r->next, boot_ns);
+		r->next = (r->next + 1) % r->count;
+	}
 }
 
 /* What a row has of the request that this answers; false: it stands for others by now, or soon will. */
@@ -385,12 +390,12 @@ void rows_end(struct rows *r, const struct tt_ev_row *ev)
 
 void rows_flush(struct rows *r, uint64_t boot_ns)
 {
-	rows_look(r, boot_ns);
 	for (size_t i = 0; i < r->count; i++) {
 		struct tt_ev_use ev;
 		struct giving g;
 		struct look l;
 
+		look(r, i, boot_ns);
 		if (!look_at(&r->rows[i], &l) || r->marks[i].gen != l.gen || !left(&l, &r->marks[i]) ||
 		    !copy_use(&r->rows[i], l.gen, &ev) || !ring_use_ok(&ev))
 			continue;

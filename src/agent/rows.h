@@ -31,7 +31,7 @@ void rows_free(struct rows *r);
 void rows_set_wait(struct rows *r, uint64_t wait_ns);
 struct tt_ledger *rows_ledger(struct rows *r);
 
-/* Looks at all rows. boot_ns: CLOCK_BOOTTIME. */
+/* Looks at all rows; if there are very many, at the next ones of them. boot_ns: CLOCK_BOOTTIME. */
 void rows_look(struct rows *r, uint64_t boot_ns);
 /* A status with TT_STATUS_ROW: its row is looked at now. */
 void rows_status(struct rows *r, const struct tt_ev_status *ev, uint64_t boot_ns);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "agent/rows.h"
@@ -248,6 +249,34 @@ static void withdrawn_requests_cost_the_next_ones_no_time(void **state)
 	assert_int_equal(dropped(TT_DROP_status_timeout), 0);
 }
 
+/* The loop has other things to do, so very many rows take more than one look. */
+static void very_many_rows_have_their_turn(void **state)
+{
+	const size_t many = 40000, last = many - 1;
+	struct tt_row *r = calloc(many, sizeof(*r));
+	struct tt_row_mark *m = calloc(many + 1, sizeof(*m));
+	struct rows *a;
+
+	assert_true(r && m);
+	begin(1, 2, 100);
+	use(1, 200);
+	answer(1, 0, 200);
+	r[0] = r[last] = row[1];
+	assert_int_equal(rows_new(r, m, many, WAIT, take, &outs, &a), 0);
+	for (size_t round = 1; round < 4; round++) {
+		rows_look(a, 300);
+		rows_look(a, 310);
+		assert_int_equal(handed_on, 2 * round);
+		r[0].uses++, r[0].status[0].count++;
+		r[last].uses++, r[last].status[0].count++;
+	}
+	rows_flush(a, 320);
+	assert_int_equal(handed_on, 8);
+	rows_free(a);
+	free(m);
+	free(r);
+}
+
 static void a_status_without_room_counts_by_its_record(void **state)
 {
 	struct tt_ev_status ev = { .h = { .conn = 2, .seq = 1 }, .status = 418,
@@ -441,7 +470,7 @@ int main(void)
 		T(a_port_that_changes_is_none),
 		T(what_is_not_answered_comes_without_a_status),
 		T(withdrawn_requests_are_no_uses),
-		T(withdrawn_requests_cost_the_next_ones_no_time),
+		T(withdrawn_requests_cost_the_next_ones_no_time), T(very_many_rows_have_their_turn),
 		T(a_status_without_room_counts_by_its_record),
 		T(a_new_status_is_looked_at_at_once),
 		T(the_end_of_a_row_brings_the_rest),
