@@ -48,8 +48,16 @@ build/bpf/%.o: bpf/%.bpf.c $(BPF_HDR) $(HUFFMAN) Makefile
 	$(Q)$(CLANG) -target bpf -mcpu=v2 -O2 -g -Wall -Werror -D__TARGET_ARCH_$(ARCH) -Iinclude -Ibpf -I$(G) $(BPF_INC:%=-idirafter /usr/include/%) -c $< -o $@
 	$(Q)llvm-strip -g $@
 
-build/bpf/tokentrail.bpf.o: $(BPF_OBJ)
-	$(Q)bpftool gen object $@ $^
+# What the sensor has to hold: no labels of jumps, and of line numbers each function's first.
+build/bpf/tokentrail.bpf.o: $(BPF_OBJ) build/bpf/first_lines
+	$(Q)bpftool gen object $@.all $(BPF_OBJ)
+	$(Q)llvm-objcopy --dump-section .BTF.ext=$@.ext $@.all
+	$(Q)build/bpf/first_lines <$@.ext >$@.lines
+	$(Q)llvm-objcopy -w --strip-symbol 'LBB*' --update-section .BTF.ext=$@.lines $@.all $@
+
+build/bpf/first_lines: bpf/first_lines.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -O2 -g $(WARN) -Werror -o $@ $<
 
 $(G)/tokentrail.skel.h: build/bpf/tokentrail.bpf.o
 	@mkdir -p $(@D)
