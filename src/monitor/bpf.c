@@ -2,19 +2,23 @@
 #include "monitor/bpf.h"
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <endian.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "monitor/btf.h"
 #include "monitor/kernel.h"
 #include "monitor/sizes.h"
 #include "tokens/class.h"
@@ -326,18 +330,36 @@ int bpf_sensor_tables(struct bpf_sensor *sensor)
 	return r;
 }
 
-static int open_and_load(struct bpf_sensor *sensor, const struct config *config,
-			 const uint8_t key[static KERNEL_KEY_LEN], struct bpf_error *error)
+/* The kernel's types that the programs ask for, into the file that libbpf was told to read them from. */
+static int fill_types(const struct bpf_sensor *sensor, int types)
 {
+	_cleanup_close_ int kernel = open(KERNEL_BTF, O_RDONLY | O_CLOEXEC);
+	const struct btf *ours = bpf_object__btf(sensor->skel->obj);
+	const void *raw;
+	uint32_t len;
+
+	if (kernel < 0)
+		return -errno;
+	raw = ours ? btf__raw_data(ours, &len) : NULL;
+	return raw ? btf_extract(kernel, raw, len, types) : -ENOENT;
+}
+
+/* types: an empty file in memory; negative: libbpf holds all of the kernel's types while it loads. */
+static int load(struct bpf_sensor *sensor, const struct config *config, const uint8_t key[static KERNEL_KEY_LEN],
+		int types, struct bpf_error *error)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, opts);
+	char path[32];
 	int r;
 
-	sensor->cpus = libbpf_num_possible_cpus();
-	if (sensor->cpus < 0)
-		return say(error, sensor->cpus, "the number of CPUs can't be found");
-	sensor->per_cpu = calloc((size_t)sensor->cpus, sizeof(*sensor->per_cpu));
-	sensor->skel = tokentrail__open();
-	if (!sensor->per_cpu || !sensor->skel)
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", types);
+	opts.btf_custom_path = types < 0 ? NULL : path;
+	sensor->skel = tokentrail__open_opts(&opts);
+	if (!sensor->skel)
 		return say(error, errno ? -errno : -ENOMEM, "the BPF object can't be opened");
+	r = types < 0 ? 0 : fill_types(sensor, types);
+	if (r < 0)
+		return say(error, r, "the kernel's types can't be read");
 	r = sizes_set(sensor->skel->obj, config, slots(sensor));
 	if (r == 0)
 		r = fill_settings(sensor, config, key);
@@ -347,8 +369,39 @@ static int open_and_load(struct bpf_sensor *sensor, const struct config *config,
 	/* Raises the locked-memory limit by itself where the kernel still counts maps against it.
 	 */
 	r = tokentrail__load(sensor->skel);
+	return r < 0 ? say(error, r, "the kernel refused the BPF programs") : 0;
+}
+
+/* Should what was taken out of the kernel's types not do, all of them may. */
+static int load_by_any(struct bpf_sensor *sensor, const struct config *config,
+		       const uint8_t key[static KERNEL_KEY_LEN], struct bpf_error *error)
+{
+	_cleanup_close_ int types = memfd_create("btf", MFD_CLOEXEC);
+	int r;
+
+	r = types < 0 ? -errno : load(sensor, config, key, types, error);
+	if (r == 0)
+		return 0;
+	log_debug("%s; trying with all of the kernel's types", error->text);
+	tokentrail__destroy(sensor->skel);
+	sensor->skel = NULL;
+	return load(sensor, config, key, -1, error);
+}
+
+static int open_and_load(struct bpf_sensor *sensor, const struct config *config,
+			 const uint8_t key[static KERNEL_KEY_LEN], struct bpf_error *error)
+{
+	int r;
+
+	sensor->cpus = libbpf_num_possible_cpus();
+	if (sensor->cpus < 0)
+		return say(error, sensor->cpus, "the number of CPUs can't be found");
+	sensor->per_cpu = calloc((size_t)sensor->cpus, sizeof(*sensor->per_cpu));
+	if (!sensor->per_cpu)
+		return say(error, -ENOMEM, "the BPF object can't be opened");
+	r = load_by_any(sensor, config, key, error);
 	if (r < 0)
-		return say(error, r, "the kernel refused the BPF programs");
+		return r;
 	r = fill_readers(sensor);
 	if (r < 0)
 		return say(error, r, "the reader can't be entered for those that call it");
