@@ -57,38 +57,37 @@ static int read_function(const struct elf_file *file, uint64_t function, uint64_
 #define RELATIVE R_AARCH64_RELATIVE
 #endif
 
-static void take_relocation(struct table *t, const GElf_Rela *r)
+static int take_relocation(void *arg, const void *record)
 {
-	uint64_t at = r->r_offset - t->vaddr;
+	struct table *t = arg;
+	uint64_t at;
+	GElf_Rela r;
 
-	if (GELF_R_TYPE(r->r_info) == RELATIVE && at < sizeof(t->word) && at % WORD == 0)
-		t->word[at / WORD] = (uint64_t)r->r_addend;
+	memcpy(&r, record, sizeof(r));
+	at = r.r_offset - t->vaddr;
+	if (GELF_R_TYPE(r.r_info) == RELATIVE && at < sizeof(t->word) && at % WORD == 0)
+		t->word[at / WORD] = (uint64_t)r.r_addend;
+	return 0;
 }
+_Static_assert(sizeof(GElf_Rela) == sizeof(Elf64_Rela), "take_relocation() copies one into the other");
 
 /* The pointers of a file that can lie at any address stand in its relocations. */
-static int relocate(struct elf_file *file, struct table *t)
+static int relocate(const struct elf_file *file, struct table *t)
 {
 	for (size_t i = 0; i < file->ehdr.e_shnum; i++) {
-		Elf_Scn *section = elf_getscn(file->elf, i);
-		Elf_Data *data;
 		GElf_Shdr h;
-		GElf_Rela r;
+		int r;
 
-		if (!gelf_getshdr(section, &h))
+		if (!gelf_getshdr(elf_getscn(file->elf, i), &h))
 			return -EBADMSG;
 		if (h.sh_type != SHT_RELA || !(h.sh_flags & SHF_ALLOC))
 			continue;
-		data = elf_file_table(file, section, &h);
-		if (!data)
-			return -EBADMSG;
-		for (size_t j = 0; j < data->d_size / sizeof(Elf64_Rela); j++) {
-			memcpy(&r, (const char *)data->d_buf + j * sizeof(r), sizeof(r));
-			take_relocation(t, &r);
-		}
+		r = elf_file_records(file, &h, sizeof(Elf64_Rela), take_relocation, t);
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }
-_Static_assert(sizeof(GElf_Rela) == sizeof(Elf64_Rela), "relocate() copies one into the other");
 
 static int read_table(struct elf_file *file, uint64_t vaddr, struct table *t)
 {

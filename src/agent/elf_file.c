@@ -7,13 +7,18 @@
 #include <errno.h>
 #include <libelf.h>
 #include <malloc.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
+
 #define FILE_MAX_BYTES (2ULL << 30)
 #define SYMBOLS_MAX (4U << 20)	/* in one table */
-#define KEEP_BYTES (1U << 20)
+#define WINDOW_BYTES (64U << 10)
+#define FOUND_MAX 16384		/* names that match: a few dozens in files that are what they seem */
+#define SECTIONS_KEEP 4096	/* libelf has some 200 bytes for each */
 #define NOTES_MAX_BYTES 4096
 
 #if defined(__x86_64__)
@@ -120,8 +125,8 @@ void elf_file_close(struct elf_file *file)
 {
 	elf_end(file->elf);
 	file->elf = NULL;
-	/* Or malloc keeps room for the largest tables it ever saw, up to 64 MiB. */
-	if (file->table_bytes > KEEP_BYTES)
+	/* Or malloc keeps the room. */
+	if (file->ehdr.e_shnum > SECTIONS_KEEP)
 		malloc_trim(0);
 }
 
@@ -187,26 +192,36 @@ int elf_file_section(const struct elf_file *file, const char *name, GElf_Shdr *r
 	return -ENOENT;
 }
 
-/* libelf keeps what it has read: another search may ask for the same section. */
-static bool is_held(const struct elf_file *file, size_t section)
+static bool is_within(const struct elf_file *file, const GElf_Shdr *h)
 {
-	for (size_t i = 0; i < file->table_count; i++)
-		if (file->table[i] == section)
-			return true;
-	return false;
+	return h->sh_offset <= file->size && h->sh_size <= file->size - h->sh_offset;
 }
 
-Elf_Data *elf_file_table(struct elf_file *file, Elf_Scn *section, const GElf_Shdr *header)
+int elf_file_records(const struct elf_file *file, const GElf_Shdr *header, size_t record,
+		     int (*each)(void *arg, const void *record), void *arg)
 {
-	if (is_held(file, elf_ndxscn(section)))
-		return elf_rawdata(section, NULL);
-	if (header->sh_offset > file->size || header->sh_size > file->size - header->sh_offset ||
-	    header->sh_size > ELF_TABLES_MAX_BYTES - file->table_bytes ||
-	    file->table_count == ELF_TABLES_MAX)
-		return NULL;
-	file->table[file->table_count++] = elf_ndxscn(section);
-	file->table_bytes += header->sh_size;
-	return elf_rawdata(section, NULL);
+	_cleanup_free_ char *window = NULL;
+	uint64_t left = header->sh_size / record * record;
+
+	if (!is_within(file, header) || header->sh_size > ELF_TABLES_MAX_BYTES)
+		return -EBADMSG;
+	window = malloc(WINDOW_BYTES);
+	if (!window)
+		return -ENOMEM;
+	for (uint64_t at = 0, step = WINDOW_BYTES / record * record; left; at += step, left -= step) {
+		int r;
+
+		if (step > left)
+			step = left;
+		if (elf_file_read(file, header->sh_offset + at, window, step) < 0)
+			return -EBADMSG;
+		for (size_t i = 0; i < step; i += record) {
+			r = each(arg, window + i);
+			if (r < 0)
+				return r;
+		}
+	}
+	return 0;
 }
 
 void elf_note_build_id(const void *notes, size_t len, unsigned char ret_id[static ELF_BUILD_ID_MAX])
@@ -276,25 +291,118 @@ bool elf_file_can_probe(const struct elf_file *file, uint64_t offset)
 	return elf_file_site(file, offset, &site) == TT_BLIND_NONE;
 }
 
-int elf_file_symbols(struct elf_file *file, Elf_Scn *section, const GElf_Shdr *header,
-		     void (*each)(const GElf_Sym *symbol, const Elf_Data *names, void *arg), void *arg)
-{
-	Elf_Scn *link = elf_getscn(file->elf, header->sh_link);
-	Elf_Data *symbols, *names;
-	GElf_Shdr link_h;
-	GElf_Sym symbol;
+/* ---- symbols by their names ---- */
 
-	if (!gelf_getshdr(link, &link_h) || link_h.sh_type != SHT_STRTAB ||
-	    header->sh_size / sizeof(Elf64_Sym) > SYMBOLS_MAX)
-		return -EBADMSG;
-	names = elf_file_table(file, link, &link_h);
-	symbols = elf_file_table(file, section, header);
-	if (!names || !symbols)
-		return -EBADMSG;
-	for (size_t i = 0; i < symbols->d_size / sizeof(Elf64_Sym); i++) {
-		if (!gelf_getsym(symbols, (int)i, &symbol))
-			return -EBADMSG;
-		each(&symbol, names, arg);
+struct found {
+	uint32_t at, which;	/* in the section of names */
+};
+
+struct search {
+	const struct elf_names *names;
+	void *arg;
+	struct found *found;
+	size_t count, room;
+};
+
+static unsigned int pair(const char *two)
+{
+	return (unsigned int)(unsigned char)two[0] << 8 | (unsigned char)two[1];
+}
+
+void elf_names_begin(struct elf_names *names, const char *two)
+{
+	names->begin[pair(two) / 8] |= (uint8_t)(1U << pair(two) % 8);
+}
+
+static int note(struct search *s, uint64_t at, uint32_t which)
+{
+	if (s->count == s->room) {
+		size_t room = s->room ? 2 * s->room : 64;
+		struct found *more = room > FOUND_MAX ? NULL : reallocarray(s->found, room, sizeof(*more));
+
+		if (!more)
+			return room > FOUND_MAX ? -EBADMSG : -ENOMEM;
+		s->found = more;
+		s->room = room;
+	}
+	s->found[s->count++] = (struct found){ (uint32_t)at, which };
+	return 0;
+}
+
+/* In a part of the names, what begins before `end`. */
+static int look_at_part(struct search *s, uint64_t at, const char *part, size_t end, size_t len)
+{
+	for (size_t i = 0; i < end && len - i >= 2; i++) {
+		unsigned int two = pair(part + i);
+		uint32_t which;
+		int r;
+
+		if (!(s->names->begin[two / 8] >> two % 8 & 1))
+			continue;
+		which = s->names->match(part + i, len - i < ELF_NAME_MAX ? len - i : ELF_NAME_MAX, s->arg);
+		r = which ? note(s, at + i, which) : 0;
+		if (r < 0)
+			return r;
 	}
 	return 0;
+}
+
+/* Windows overlap by a name, so that each is whole where it begins. In the order of their places. */
+static int find_names(const struct elf_file *file, const GElf_Shdr *header, struct search *s)
+{
+	_cleanup_free_ char *window = malloc(WINDOW_BYTES + ELF_NAME_MAX);
+	uint64_t size = header->sh_size;
+
+	if (!window)
+		return -ENOMEM;
+	for (uint64_t at = 0; at < size; at += WINDOW_BYTES) {
+		size_t end = size - at < WINDOW_BYTES ? size - at : WINDOW_BYTES;
+		size_t len = size - at < WINDOW_BYTES + ELF_NAME_MAX ? size - at : WINDOW_BYTES + ELF_NAME_MAX;
+		int r;
+
+		if (elf_file_read(file, header->sh_offset + at, window, len) < 0)
+			return -EBADMSG;
+		r = look_at_part(s, at, window, end, len);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int by_place(const void *a, const void *b)
+{
+	uint32_t x = ((const struct found *)a)->at, y = ((const struct found *)b)->at;
+
+	return x < y ? -1 : x > y;
+}
+
+static int look_at_symbol(void *arg, const void *record)
+{
+	const struct search *s = arg;
+	const struct found *found;
+	GElf_Sym symbol;
+
+	memcpy(&symbol, record, sizeof(symbol));
+	found = bsearch(&(struct found){ symbol.st_name, 0 }, s->found, s->count, sizeof(*found), by_place);
+	if (found)
+		s->names->found(&symbol, found->which, s->arg);
+	return 0;
+}
+_Static_assert(sizeof(GElf_Sym) == sizeof(Elf64_Sym), "look_at_symbol() copies one into the other");
+
+int elf_file_symbols(const struct elf_file *file, const GElf_Shdr *header, const struct elf_names *names, void *arg)
+{
+	struct search s = { .names = names, .arg = arg };
+	GElf_Shdr texts;
+	int r;
+
+	if (!gelf_getshdr(elf_getscn(file->elf, header->sh_link), &texts) || texts.sh_type != SHT_STRTAB ||
+	    header->sh_size / sizeof(Elf64_Sym) > SYMBOLS_MAX || !is_within(file, header) || !is_within(file, &texts) ||
+	    header->sh_size > ELF_TABLES_MAX_BYTES || texts.sh_size > ELF_TABLES_MAX_BYTES - header->sh_size)
+		return -EBADMSG;
+	r = find_names(file, &texts, &s);
+	if (r == 0 && s.count)
+		r = elf_file_records(file, header, sizeof(Elf64_Sym), look_at_symbol, &s);
+	free(s.found);
+	return r;
 }

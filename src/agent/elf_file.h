@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * An ELF file that may come from a hostile container and may change while it is read. libelf parses
- * it, but allocates what the file's headers ask for, so each size is checked before libelf is asked
- * for the data; the file is never mapped.
+ * its headers, and allocates what they ask for, so they are checked first; all else is read through windows
+ * of a few pages. The file is never mapped.
  */
 #ifndef TT_AGENT_ELF_FILE_H
 #define TT_AGENT_ELF_FILE_H
@@ -16,8 +16,8 @@
 
 #define ELF_SEGMENTS_MAX 256
 #define ELF_BUILD_ID_MAX 20
-#define ELF_TABLES_MAX_BYTES (192ULL << 20)	/* of sections read whole: all in memory at once */
-#define ELF_TABLES_MAX 16
+#define ELF_TABLES_MAX_BYTES (192ULL << 20)	/* of a table with its names: more is too much work */
+#define ELF_NAME_MAX 512	/* bytes that a name which is looked for may have, with what ends it */
 
 struct elf_segment {
 	uint64_t vaddr, offset, bytes;	/* bytes: in the file */
@@ -28,9 +28,6 @@ struct elf_file {
 	Elf *elf;
 	int fd;
 	uint64_t size;
-	uint64_t table_bytes;		/* that libelf was asked to read */
-	size_t table[ELF_TABLES_MAX];	/* the sections they are in, by number */
-	size_t table_count;
 	Elf64_Ehdr ehdr;
 	struct elf_segment segments[ELF_SEGMENTS_MAX];	/* PT_LOADs */
 	size_t segment_count;
@@ -57,10 +54,12 @@ int elf_file_read(const struct elf_file *file, uint64_t offset, void *buf, size_
 int elf_file_section(const struct elf_file *file, const char *name, GElf_Shdr *ret_header);
 
 /*
- * A section whole, as it stands in the file: one that says it is compressed stays so. It belongs to
- * the file. NULL: the file is not what it says, or more than this program wants to hold.
+ * Calls each() for the records of `record` bytes that a section consists of, as they stand in the file, in order. A
+ * negative result of each() ends it. -EBADMSG: the section is not within the file, or has more bytes than
+ * this program wants to look at.
  */
-Elf_Data *elf_file_table(struct elf_file *file, Elf_Scn *section, const GElf_Shdr *header);
+int elf_file_records(const struct elf_file *file, const GElf_Shdr *header, size_t record,
+		     int (*each)(void *arg, const void *record), void *arg);
 
 /* The GNU build id, cut to this length; unchanged if there is none. Notes as they lie in a file or in
  * memory. */
@@ -71,12 +70,23 @@ void elf_note_build_id(const void *notes, size_t len, unsigned char ret_id[stati
 enum tt_blind elf_file_site(const struct elf_file *file, uint64_t offset, uint64_t *ret_site);
 bool elf_file_can_probe(const struct elf_file *file, uint64_t offset);
 
+/* What is looked for in a table of symbols. */
+struct elf_names {
+	uint8_t begin[8192];	/* two bytes that a name begins with: bits, set by elf_names_begin() */
+	/* Does a name begin here? `left` bytes may be read: ELF_NAME_MAX, or up to the end of all names. It need not be
+	 * the beginning of a string: one may be the end of another. Not 0 = which one it is. */
+	uint32_t (*match)(const char *name, size_t left, void *arg);
+	/* Each symbol that has it. */
+	void (*found)(const GElf_Sym *symbol, uint32_t which, void *arg);
+};
+
+void elf_names_begin(struct elf_names *names, const char *two);
+
 /*
- * Calls each() for the symbols of a table, with the section that their names are in. sh_entsize is of no
- * interest: libelf knows how long a symbol is. -EBADMSG: the file is not what it says, or has more
- * symbols or bytes of them than this program wants to hold.
+ * Looks for the names first, and at the symbols only if there are any. sh_entsize is of no
+ * interest: the file's class says how long a symbol is. -EBADMSG: the file is not what it says, or has more
+ * symbols, bytes or matching names than this program wants to look at.
  */
-int elf_file_symbols(struct elf_file *file, Elf_Scn *section, const GElf_Shdr *header,
-		     void (*each)(const GElf_Sym *symbol, const Elf_Data *names, void *arg), void *arg);
+int elf_file_symbols(const struct elf_file *file, const GElf_Shdr *header, const struct elf_names *names, void *arg);
 
 #endif

@@ -19,7 +19,7 @@
 #include "agent/elf_rustls_tables.h"
 #include "agent/elf_xref.h"
 
-#define NAME_MAX_BYTES 512
+#define NAME_MAX_BYTES ELF_NAME_MAX
 #define FILE_MIN_BYTES (256U << 10)	/* less than any program with rustls and its cryptography has */
 #define FOUND_MAX 24
 #define HASH "17h"			/* an element of 17 characters: what follows is h and 16 digits */
@@ -140,19 +140,19 @@ enum tt_hook elf_rustls_hook(const char *name, size_t max)
 	return name[1] == 'Z' ? legacy(t) : v0(t);
 }
 
-static void check_symbol(const GElf_Sym *sym, const Elf_Data *strings, void *arg)
+static uint32_t match(const char *name, size_t left, void *arg)
+{
+	return elf_rustls_hook(name, left);
+}
+
+static void take_symbol(const GElf_Sym *sym, uint32_t hook, void *arg)
 {
 	struct scan *s = arg;
-	enum tt_hook hook;
 	uint64_t offset;
 
 	if (GELF_ST_TYPE(sym->st_info) != STT_FUNC || sym->st_value == 0 ||
 	    sym->st_shndx == SHN_UNDEF || sym->st_shndx == SHN_ABS ||
-	    sym->st_name >= strings->d_size)
-		return;
-	hook = elf_rustls_hook((const char *)strings->d_buf + sym->st_name,
-			       strings->d_size - sym->st_name);
-	if (!hook || !elf_file_offset(s->file, sym->st_value, true, &offset))
+	    !elf_file_offset(s->file, sym->st_value, true, &offset))
 		return;
 	s->has[hook] = true;
 	for (size_t i = 0; i < s->found_count; i++)
@@ -165,14 +165,17 @@ static void check_symbol(const GElf_Sym *sym, const Elf_Data *strings, void *arg
 /* Rust's functions are in no dynsym. */
 static int scan_symtab(struct scan *s)
 {
+	struct elf_names names = { .match = match, .found = take_symbol };
+
+	elf_names_begin(&names, "_Z");
+	elf_names_begin(&names, "_R");
 	for (size_t i = 0; s->file->ehdr.e_shoff && i < s->file->ehdr.e_shnum; i++) {
-		Elf_Scn *section = elf_getscn(s->file->elf, i);
 		GElf_Shdr h;
 
-		if (!gelf_getshdr(section, &h))
+		if (!gelf_getshdr(elf_getscn(s->file->elf, i), &h))
 			return -EBADMSG;
 		if (h.sh_type == SHT_SYMTAB)
-			return elf_file_symbols(s->file, section, &h, check_symbol, s);
+			return elf_file_symbols(s->file, &h, &names, s);
 	}
 	return 0;
 }

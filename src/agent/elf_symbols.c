@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Looks at the name of each function in the file's symbol tables, which libelf reads whole. */
+/* Looks for the names of functions in the file's symbol tables. */
 #include "agent/elf_symbols.h"
 
 #include <errno.h>
@@ -52,7 +52,6 @@ struct scan {
 	bool has[TT_TLS_MAX][IN + 1];
 	bool libressl;
 	uint64_t bio;				/* address of BIO_f_ssl(); 0 = not there */
-	bool first[256];			/* characters that a name begins with */
 	struct found found[ELF_SCAN_HOOKS_MAX];
 	size_t found_count;
 };
@@ -74,34 +73,26 @@ static void take_hook(struct scan *s, uint64_t offset, enum tt_hook hook)
 }
 
 /* One of the names, ended by NUL or, as symtab has versioned ones, by '@'. */
-static const struct name *find_name(const struct scan *s, const Elf_Data *strings, size_t at)
+static uint32_t find_name(const char *p, size_t left, void *arg)
 {
-	const char *p = (const char *)strings->d_buf + at;
-	size_t left = strings->d_size - at;
-
-	if (!left || !s->first[(unsigned char)*p])
-		return NULL;
-	for (size_t i = 0; i < NAMES; i++) {
+	for (uint32_t i = 0; i < NAMES; i++) {
 		size_t n = names[i].len;
 
 		if (n < left && memcmp(p, names[i].text, n) == 0 && (p[n] == 0 || p[n] == '@'))
-			return &names[i];
+			return i + 1;
 	}
-	return NULL;
+	return 0;
 }
 
-static void check_symbol(const GElf_Sym *sym, const Elf_Data *strings, void *arg)
+static void take_symbol(const GElf_Sym *sym, uint32_t which, void *arg)
 {
+	const struct name *name = &names[which - 1];
 	struct scan *s = arg;
-	const struct name *name;
 	uint64_t offset;
 
 	if (GELF_ST_TYPE(sym->st_info) != STT_FUNC || sym->st_value == 0 ||
 	    sym->st_shndx == SHN_UNDEF || sym->st_shndx == SHN_ABS ||
-	    sym->st_name >= strings->d_size)
-		return;
-	name = find_name(s, strings, sym->st_name);
-	if (!name || !elf_file_offset(s->file, sym->st_value, true, &offset))
+	    !elf_file_offset(s->file, sym->st_value, true, &offset))
 		return;
 	if (name->hook == MARK_LIBRESSL)
 		s->libressl = true;
@@ -113,21 +104,23 @@ static void check_symbol(const GElf_Sym *sym, const Elf_Data *strings, void *arg
 
 static int scan_tables(struct scan *s)
 {
+	struct elf_names wanted = { .match = find_name, .found = take_symbol };
 	unsigned int tables = 0;
 
+	for (size_t i = 0; i < NAMES; i++)
+		elf_names_begin(&wanted, names[i].text);
 	if (s->file->ehdr.e_shoff == 0)
 		return 0;
 	for (size_t i = 0; i < s->file->ehdr.e_shnum && tables < TABLES_MAX; i++) {
-		Elf_Scn *section = elf_getscn(s->file->elf, i);
 		GElf_Shdr h;
 		int r;
 
-		if (!gelf_getshdr(section, &h))
+		if (!gelf_getshdr(elf_getscn(s->file->elf, i), &h))
 			return -EBADMSG;
 		if (h.sh_type != SHT_DYNSYM && h.sh_type != SHT_SYMTAB)
 			continue;
 		tables++;
-		r = elf_file_symbols(s->file, section, &h, check_symbol, s);
+		r = elf_file_symbols(s->file, &h, &wanted, s);
 		if (r < 0)
 			return r;
 	}
@@ -186,11 +179,9 @@ static void give(const struct scan *s, enum tt_tls openssl, struct elf_scan *out
 int elf_symbols(struct elf_file *file, struct elf_scan *scan)
 {
 	struct scan s = { .file = file };
-	enum tt_tls openssl;
+	enum tt_tls openssl = TT_TLS_OPENSSL;
 	int r;
 
-	for (size_t i = 0; i < NAMES; i++)
-		s.first[(unsigned char)names[i].text[0]] = true;
 	r = scan_tables(&s);
 	if (r == 0)
 		r = who_is_openssl(&s, &openssl);

@@ -12,48 +12,52 @@
 
 /* ---- exported names ---- */
 
-static bool is_at(const Elf_Data *strings, size_t at, const char *name)
-{
-	size_t len = strlen(name) + 1;
-
-	return at < strings->d_size && strings->d_size - at >= len &&
-	       memcmp((const char *)strings->d_buf + at, name, len) == 0;
-}
-
 struct exports {
 	const char *const *names;
 	size_t count;
 	uint32_t bits;
 };
 
-static void note_export(const GElf_Sym *sym, const Elf_Data *strings, void *arg)
+static uint32_t match_export(const char *name, size_t left, void *arg)
+{
+	const struct exports *e = arg;
+
+	for (uint32_t k = 0; k < e->count; k++) {
+		size_t len = strlen(e->names[k]) + 1;
+
+		if (len <= left && memcmp(name, e->names[k], len) == 0)
+			return k + 1;
+	}
+	return 0;
+}
+
+static void note_export(const GElf_Sym *sym, uint32_t which, void *arg)
 {
 	struct exports *e = arg;
 
-	if (sym->st_shndx == SHN_UNDEF || GELF_ST_TYPE(sym->st_info) != STT_FUNC)
-		return;
-	for (size_t k = 0; k < e->count; k++)
-		if (is_at(strings, sym->st_name, e->names[k]))
-			e->bits |= 1U << k;
+	if (sym->st_shndx != SHN_UNDEF && GELF_ST_TYPE(sym->st_info) == STT_FUNC)
+		e->bits |= 1U << (which - 1);
 }
 
 int elf_exports(struct elf_file *file, const char *const *names, size_t count, uint32_t *ret_bits)
 {
+	struct elf_names wanted = { .match = match_export, .found = note_export };
 	struct exports exports = { .names = names, .count = count };
 	int r;
 
 	*ret_bits = 0;
+	for (size_t k = 0; k < count; k++)
+		elf_names_begin(&wanted, names[k]);
 	if (file->ehdr.e_shoff == 0)
 		return 0;
 	for (size_t i = 1; i < file->ehdr.e_shnum; i++) {
-		Elf_Scn *section = elf_getscn(file->elf, i);
 		GElf_Shdr h;
 
-		if (!gelf_getshdr(section, &h))
+		if (!gelf_getshdr(elf_getscn(file->elf, i), &h))
 			return -EBADMSG;
 		if (h.sh_type != SHT_DYNSYM)	/* a file has one (gABI, sh_type) */
 			continue;
-		r = elf_file_symbols(file, section, &h, note_export, &exports);
+		r = elf_file_symbols(file, &h, &wanted, &exports);
 		*ret_bits = exports.bits;
 		return r;
 	}
