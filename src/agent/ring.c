@@ -1,14 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libbpf maps the ring (consumer page writable, data read-only) and walks it; nothing here makes a
- * bpf(2) call after ring_open().
+ * Layout and protocol are the kernel's (kernel/bpf/ringbuf.c, Documentation/bpf/ringbuf.rst). The data can be mapped
+ * twice, one behind the other, for records that go on at the beginning. libbpf's reader maps all of both,
+ * and each page counts as resident in this process, twice; here a window is mapped where records are read, and
+ * goes with them. Nothing here makes a bpf(2) call after ring_open().
+ *
+ *   consumer's place | producer's place | data | the same data
+ *   a page, writable | a page             read-only
  */
 #include "agent/ring.h"
 
-#include <bpf/libbpf.h>
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "agent/said.h"
 #include "base/cleanup.h"
@@ -16,11 +23,16 @@
 
 #define GRPC_STATUS_LAST 16	/* UNAUTHENTICATED */
 
+#define RECORD_MAX sizeof(struct tt_ev_claims)	/* no other is longer */
+#define WINDOW_BYTES (256U << 10)	/* no more than the smallest ring has: limits.ring */
+
 struct ring {
-	struct ring_buffer *rb;
 	struct ring_ops ops;
 	void *ctx;
-	int left;		/* records until this drain ends */
+	struct ring_memory memory;
+	bool mapped;			/* the places, here */
+	const unsigned char *window;	/* NULL: none yet */
+	size_t window_at;		/* in the data, the first of both */
 };
 
 DEFINE_CLEANUP(struct ring *, ring_free)
@@ -171,27 +183,59 @@ void ring_record(const struct ring_ops *ops, void *ctx, const void *bytes, size_
 		agent_drops[TT_DROP_bad_record]++;
 }
 
-/* A negative answer ends libbpf's walk after this record. */
-static int on_sample(void *ctx, void *data, size_t len)
+static size_t page_bytes(void)
 {
-	struct ring *r = ctx;
+	return (size_t)sysconf(_SC_PAGESIZE);
+}
 
-	ring_record(&r->ops, r->ctx, data, len);
-	return --r->left > 0 ? 0 : -EINTR;
+int ring_new(const struct ring_memory *memory, const struct ring_ops *ops, void *ctx, struct ring **ret_ring)
+{
+	struct ring *r;
+
+	if (memory->size < WINDOW_BYTES)
+		return -EINVAL;
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		return -ENOMEM;
+	*r = (struct ring){ .ops = *ops, .ctx = ctx, .memory = *memory };
+	*ret_ring = r;
+	return 0;
+}
+
+static int map_places(struct ring *r)
+{
+	void *at;
+
+	r->mapped = true;
+	at = mmap(NULL, page_bytes(), PROT_READ | PROT_WRITE, MAP_SHARED, r->memory.fd, 0);
+	if (at == MAP_FAILED)
+		return -errno;
+	r->memory.taken = at;
+	at = mmap(NULL, page_bytes(), PROT_READ, MAP_SHARED, r->memory.fd, (off_t)page_bytes());
+	if (at == MAP_FAILED)
+		return -errno;
+	r->memory.given = at;
+	return 0;
 }
 
 int ring_open(int map_fd, const struct ring_ops *ops, void *ctx, struct ring **ret_ring)
 {
 	_cleanup_(ring_freep) struct ring *r = NULL;
+	struct ring_memory memory = { .fd = map_fd, .data_at = 2 * page_bytes() };
+	struct bpf_map_info info = { 0 };
+	uint32_t len = sizeof(info);
+	int ret;
 
-	r = calloc(1, sizeof(*r));
-	if (!r)
-		return -ENOMEM;
-	r->ops = *ops;
-	r->ctx = ctx;
-	r->rb = ring_buffer__new(map_fd, on_sample, r, NULL);
-	if (!r->rb)
+	if (bpf_obj_get_info_by_fd(map_fd, &info, &len) < 0)
 		return -errno;
+	if (info.type != BPF_MAP_TYPE_RINGBUF)
+		return -EINVAL;
+	memory.size = info.max_entries;
+	ret = ring_new(&memory, ops, ctx, &r);
+	if (ret == 0)
+		ret = map_places(r);
+	if (ret < 0)
+		return ret;
 	*ret_ring = TAKE_PTR(r);
 	return 0;
 }
@@ -200,22 +244,80 @@ void ring_free(struct ring *r)
 {
 	if (!r)
 		return;
-	ring_buffer__free(r->rb);
+	if (r->window)
+		munmap((void *)r->window, WINDOW_BYTES);
+	if (r->mapped && r->memory.taken)
+		munmap(r->memory.taken, page_bytes());
+	if (r->mapped && r->memory.given)
+		munmap((void *)r->memory.given, page_bytes());
 	free(r);
 }
 
 int ring_poll_fd(const struct ring *r)
 {
-	return ring_buffer__epoll_fd(r->rb);
+	return r->memory.fd;
+}
+
+/* The bytes at a place of the data; the window moves there unless it has them all. NULL: it can't. */
+static const unsigned char *look(struct ring *r, size_t at, size_t len)
+{
+	size_t from = at & ~(page_bytes() - 1);
+	void *window;
+
+	if (r->window && at >= r->window_at && at + len <= r->window_at + WINDOW_BYTES)
+		return r->window + (at - r->window_at);
+	window = mmap((void *)r->window, WINDOW_BYTES, PROT_READ, MAP_SHARED | (r->window ? MAP_FIXED : 0),
+		      r->memory.fd, (off_t)(r->memory.data_at + from));
+	if (window == MAP_FAILED)
+		return NULL;
+	r->window = window;
+	r->window_at = from;
+	return r->window + (at - from);
+}
+_Static_assert(RECORD_MAX + BPF_RINGBUF_HDR_SZ + (64 << 10) <= WINDOW_BYTES, "a record fits, at any place of a page");
+
+/* Returns 1 if there was a record, 0 if the one at this place is still being written. */
+static int take(struct ring *r, unsigned long *at)
+{
+	size_t place = *at & (r->memory.size - 1);
+	const unsigned char *bytes = look(r, place, BPF_RINGBUF_HDR_SZ);
+	uint32_t head, len;
+
+	if (!bytes)
+		return -errno;
+	head = __atomic_load_n((const uint32_t *)bytes, __ATOMIC_ACQUIRE);
+	if (head & BPF_RINGBUF_BUSY_BIT)
+		return 0;
+	len = head & ~(uint32_t)BPF_RINGBUF_DISCARD_BIT;
+	*at += (BPF_RINGBUF_HDR_SZ + (unsigned long)len + 7) & ~7UL;
+	if (head & BPF_RINGBUF_DISCARD_BIT)
+		return 1;
+	if (len > RECORD_MAX) {
+		agent_drops[TT_DROP_bad_record]++;
+		return 1;
+	}
+	bytes = look(r, place + BPF_RINGBUF_HDR_SZ, len);
+	if (!bytes)
+		return -errno;
+	ring_record(&r->ops, r->ctx, bytes, len);
+	return 1;
 }
 
 int ring_drain(struct ring *r, int limit)
 {
-	int n;
+	unsigned long at = __atomic_load_n(r->memory.taken, __ATOMIC_RELAXED);	/* nobody else writes it */
+	int n = 0;
 
-	r->left = limit;
-	n = ring_buffer__consume(r->rb);
-	if (n < 0 && n != -EINTR)
-		return n;
-	return limit - r->left;
+	while (n < limit && at < __atomic_load_n(r->memory.given, __ATOMIC_ACQUIRE)) {
+		int ret = take(r, &at);
+
+		if (ret < 0)
+			return ret;
+		if (ret == 0)
+			break;
+		n++;
+		/* The kernel has this room again, and not before: it was being read. */
+		__atomic_store_n(r->memory.taken, at, __ATOMIC_RELEASE);
+	}
+	return n;
 }

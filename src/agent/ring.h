@@ -28,6 +28,18 @@ bool ring_use_ok(const struct tt_ev_use *ev);
 
 struct ring;
 
+/* Where the parts of a ring are: what the kernel maps, or a test's. The data stand in the file twice, one behind the
+ * other. */
+struct ring_memory {
+	int fd;
+	size_t data_at, size;	/* in the file; a power of two, 256 KiB or more */
+	unsigned long *taken;	/* up to where it was read */
+	const unsigned long *given;	/* up to where there is something */
+};
+
+/* File and places stay the caller's. -EINVAL: too small. */
+int ring_new(const struct ring_memory *memory, const struct ring_ops *ops, void *ctx, struct ring **ret_ring);
+
 /* Maps the ring; needs bpf(2), so before the sandbox. The descriptor stays the caller's and open. */
 int ring_open(int map_fd, const struct ring_ops *ops, void *ctx, struct ring **ret_ring);
 void ring_free(struct ring *r);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -380,6 +381,155 @@ static void wrong_claims(void **state)
 	BAD_CLAIMS(ev = good_claims(0, 0); len = ev.h.len);
 }
 
+/* ---- walking ---- */
+
+#define RING_BYTES (512U << 10)	/* two windows */
+
+/* As the kernel has it: the data are there twice. Here each copy is written for itself. */
+static struct {
+	unsigned long taken, given;
+	unsigned char *data;
+	struct ring *ring;
+} made;
+
+static int ring_made(void **state)
+{
+	struct ring_memory memory = { .fd = memfd_create("ring", MFD_CLOEXEC), .data_at = 8192, .size = RING_BYTES,
+				      .taken = &made.taken, .given = &made.given };
+
+	setup(state);
+	assert_int_equal(ftruncate(memory.fd, 8192 + 2 * RING_BYTES), 0);
+	made.data = mmap(NULL, 2 * RING_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, memory.fd, 8192);
+	assert_ptr_not_equal(made.data, MAP_FAILED);
+	made.taken = made.given = 0;
+	assert_int_equal(ring_new(&memory, &ops, NULL, &made.ring), 0);
+	return 0;
+}
+
+static int ring_gone(void **state)
+{
+	close(ring_poll_fd(made.ring));
+	ring_free(made.ring);
+	munmap(made.data, 2 * RING_BYTES);
+	return 0;
+}
+
+static void put_byte(unsigned long at, unsigned char byte)
+{
+	made.data[at % RING_BYTES] = made.data[at % RING_BYTES + RING_BYTES] = byte;
+}
+
+/* The flags are the kernel's (linux/bpf.h): bit 31 while it is written, bit 30 if nobody shall read it. */
+static void write_head(unsigned long at, uint32_t word)
+{
+	unsigned char bytes[8] = { 0 };
+
+	memcpy(bytes, &word, sizeof(word));
+	for (unsigned int i = 0; i < sizeof(bytes); i++)
+		put_byte(at + i, bytes[i]);
+}
+
+static void write_record(const void *bytes, uint32_t len, uint32_t flags)
+{
+	write_head(made.given, len | flags);
+	for (uint32_t i = 0; i < len; i++)
+		put_byte(made.given + 8 + i, ((const unsigned char *)bytes)[i]);
+	made.given += (8 + len + 7) / 8 * 8;
+}
+
+static void records_over_the_end(void **state)
+{
+	struct tt_ev_claims ev = good_claims(20, 8000);
+	struct tt_ev_use use = good_use();
+
+	for (unsigned int i = 0; i < 200; i++) {
+		write_record(&ev, ev.h.len, 0);
+		write_record(&use, sizeof(use), 0);
+		assert_int_equal(ring_drain(made.ring, 100), 2);
+		assert_int_equal(made.taken, made.given);
+	}
+	assert_int_equal(claims, 200);
+	assert_int_equal(uses, 200);
+	assert_int_equal(agent_drops[TT_DROP_bad_record], 0);
+}
+
+static void one_that_is_still_written(void **state)
+{
+	struct tt_ev_use use = good_use();
+	unsigned long second;
+
+	write_record(&use, sizeof(use), 0);
+	second = made.given;
+	write_record(&use, sizeof(use), 1U << 31);
+	write_record(&use, sizeof(use), 0);
+	assert_int_equal(ring_drain(made.ring, 100), 1);
+	assert_int_equal(made.taken, second);
+	assert_int_equal(ring_drain(made.ring, 100), 0);
+	write_head(second, sizeof(use));
+	assert_int_equal(ring_drain(made.ring, 100), 2);
+	assert_int_equal(uses, 3);
+	assert_int_equal(made.taken, made.given);
+}
+
+static void discarded_ones(void **state)
+{
+	struct tt_ev_use use = good_use();
+
+	write_record(&use, sizeof(use), 1U << 30);
+	write_record(&use, sizeof(use), 0);
+	write_record(&use, sizeof(use), 1U << 30);
+	assert_int_equal(ring_drain(made.ring, 100), 3);
+	assert_int_equal(uses, 1);
+	assert_int_equal(made.taken, made.given);
+}
+
+static void no_more_than_asked_for(void **state)
+{
+	struct tt_ev_use use = good_use();
+
+	for (unsigned int i = 0; i < 10; i++)
+		write_record(&use, sizeof(use), 0);
+	assert_int_equal(ring_drain(made.ring, 4), 4);
+	assert_int_equal(ring_drain(made.ring, 4), 4);
+	assert_int_equal(ring_drain(made.ring, 4), 2);
+	assert_int_equal(uses, 10);
+}
+
+/* Longer than anything of ours. */
+static void one_that_is_too_long(void **state)
+{
+	struct tt_ev_use use = good_use();
+	uint32_t len = sizeof(struct tt_ev_claims) + 1;
+
+	write_head(made.given, len);
+	made.given += (8 + len + 7) / 8 * 8;
+	write_record(&use, sizeof(use), 0);
+	write_head(made.given, RING_BYTES / 2);
+	made.given += 8 + RING_BYTES / 2;
+	write_record(&use, sizeof(use), 0);
+	assert_int_equal(ring_drain(made.ring, 100), 4);
+	assert_int_equal(agent_drops[TT_DROP_bad_record], 2);
+	assert_int_equal(uses, 2);
+}
+
+/* What was not mapped can't be read: nothing is skipped, and it is read when it can be. */
+static void a_window_that_fails(void **state)
+{
+	struct ring_memory memory = { .fd = -1, .size = RING_BYTES, .taken = &made.taken, .given = &made.given };
+	struct tt_ev_use use = good_use();
+	struct ring *other;
+
+	write_record(&use, sizeof(use), 0);
+	assert_int_equal(ring_new(&memory, &ops, NULL, &other), 0);
+	assert_int_equal(ring_drain(other, 100), -EBADF);
+	ring_free(other);
+	assert_int_equal(made.taken, 0);
+	assert_int_equal(ring_drain(made.ring, 100), 1);
+	memory.size = RING_BYTES / 4;
+	assert_int_equal(ring_new(&memory, &ops, NULL, &other), -EINVAL);
+}
+
+#define WALK(f) cmocka_unit_test_setup_teardown(f, ring_made, ring_gone)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, NULL)
 
 /* A row's end: of a row that was one, with a use that could have been a record. */
@@ -433,7 +583,9 @@ int main(void)
 		TEST(wrong_insides),	    TEST(wrong_credentials),	TEST(every_shorter_length),
 		TEST(wrong_statuses),	    TEST(wrong_grpc_statuses),	TEST(said),
 		TEST(good_claims_arrive),   TEST(wrong_claims),		TEST(ends_of_rows),
-		TEST(statuses_of_rows),
+		TEST(statuses_of_rows),	    WALK(records_over_the_end),	WALK(one_that_is_still_written),
+		WALK(discarded_ones),	    WALK(no_more_than_asked_for), WALK(one_that_is_too_long),
+		WALK(a_window_that_fails),
 	};
 
 	return cmocka_run_group_tests_name("ring", tests, NULL, NULL);
