@@ -35,8 +35,16 @@ struct convert {
 int convert_new(const uint8_t publish[static PUBLISH_KEY_LEN], const char *key_id,
 		struct convert **ret_convert)
 {
+	const uint64_t none[2] = { 0 };
+	char id[TOKEN_ID_LEN];
 	struct convert *c;
+	int r;
 
+	/* libcrypto makes itself ready when it is first asked, reading its configuration; if it makes no ids, the
+	 * start is the time to say so. */
+	r = token_id(publish, none, 0, id);
+	if (r < 0)
+		return r;
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		return -ENOMEM;

@@ -42,6 +42,7 @@
 #include "agent/told.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/pages.h"
 #include "enrich/process.h"
 #include "ipc/chan.h"
 #include "ipc/sandbox.h"
@@ -815,6 +816,7 @@ static int start(struct agent *a)
 	r = sandbox_filter(agent_profile, a->config.log_level >= LOG_LEVEL_DEBUG);
 	if (r < 0)
 		return cant("the system call filter was refused", r);
+	pages_give_back();	/* of sinks and name service, as they made themselves ready */
 	look_at_clocks(a);
 	a->record_ns = a->output_ns = a->saved_ns = a->now_ns;
 	chan_stamp(&hello, TT_IPC_HELLO, sizeof(hello));
@@ -848,6 +850,8 @@ int agent_main(void)
 	int r;
 
 	log_init("agent", LOG_LEVEL_INFO);
+	pages_keep_blocks_apart();
+	pages_give_back();	/* before the ring comes in */
 	/* Or ps and top show "exe", as it was started through /proc/self/exe. */
 	prctl(PR_SET_NAME, "tokentrail", 0, 0, 0);
 	if (start(&a) < 0) {

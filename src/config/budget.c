@@ -9,7 +9,8 @@
 #include "base/text.h"
 #include "config/settings.h"
 
-/* Measured idle, resident: monitor and agent, what both map of libraries counted once (README.md). */
+/* Monitor and agent, what both map of libraries counted once: measured with all of the programs' pages resident; those that
+ * base/pages.h gives back, half of them, may all come again. The ring is a part of its own. */
 #define PROGRAMS_BYTES (24ULL << 20)
 /* The store's rows that wait: 4,096 uses, as many tokens, 2,048 of coverage, 512 mints; 1,024 workloads, 4,096 files. */
 #define BUFFERS_BYTES (23ULL << 20)

@@ -17,6 +17,7 @@
 #include "agent/blob.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/pages.h"
 #include "base/terminal.h"
 #include "ipc/chan.h"
 #include "monitor/bpf.h"
@@ -808,7 +809,9 @@ static int prepare_sensor(struct monitor *m, const struct keys *keys)
 		log_error("%s", wrong.text);
 		return -EINVAL;
 	}
+	pages_give_back();	/* before the largest thing that this process does ... */
 	r = bpf_sensor_open(&m->config, keys->kernel, &m->sensor, &error);
+	pages_give_back();	/* ... and what that took */
 	if (r < 0) {
 		log_error("%s", error.text);
 		return -ENOTSUP;
@@ -940,6 +943,7 @@ int run_monitor(const struct run_options *options)
 		.root = -EBADF,
 	};
 
+	pages_keep_blocks_apart();
 	m.status = options->load(&m.config, options->arg);
 	if (m.status == 0) {
 		log_init("monitor", m.config.log_level);
