@@ -14,7 +14,7 @@
 
 #include <tokentrail/ipc.h>
 
-#include "enrich/container.h"
+#include "base/container.h"
 #include "tokens/coverage.h"
 #include "tokens/workload.h"
 #include "tokens/use.h"

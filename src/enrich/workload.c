@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "enrich/container.h"
+#include "base/container.h"
 #include "enrich/members.h"
 #include "tokens/class.h"
 #include "tokens/use.h"

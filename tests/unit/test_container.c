@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "enrich/container.h"
+#include "base/container.h"
 
 #define UID "2f3a7c1e-8f7e-4a39-9d55-5be0f3f7a111"
 

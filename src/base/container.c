@@ -14,7 +14,7 @@
  * Outside a pod an id is 64 hex digits. Below a pod anything that a container runtime lets its user
  * choose (containerd: 76 characters of [A-Za-z0-9_.-]; longer than 64 is not taken).
  */
-#include "enrich/container.h"
+#include "base/container.h"
 
 #include <stddef.h>
 #include <string.h>

@@ -4,8 +4,8 @@
  * their cgroups out, with the cgroupfs and with the systemd driver; and systemd's units. Pure; the
  * path is untrusted.
  */
-#ifndef TT_ENRICH_CONTAINER_H
-#define TT_ENRICH_CONTAINER_H
+#ifndef TT_BASE_CONTAINER_H
+#define TT_BASE_CONTAINER_H
 
 #include <stdbool.h>
 #include <stddef.h>
