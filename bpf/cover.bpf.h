@@ -10,7 +10,7 @@
 #define TT_COVER_BPF_H
 
 #include "conn.bpf.h"
-#include "procs.bpf.h"
+#include "filter.bpf.h"
 #include "readers/cover.h"
 
 /* A socket that speaks TLS, or may do so. Counts are those of its owner: the process that used it
@@ -45,7 +45,7 @@ static __noinline struct tt_cover_row *cover_enter(const struct tt_cover_key *ke
 	struct tt_exec *exec;
 	__u32 tgid = key->tgid;
 
-	if (!watched())
+	if (!foreign())
 		return 0;
 	bpf_map_update_elem(&cover_procs, key, &empty, BPF_NOEXIST);
 	row = bpf_map_lookup_elem(&cover_procs, key);

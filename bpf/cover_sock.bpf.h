@@ -126,7 +126,7 @@ static __noinline struct cover_sock *cover_new(struct sock *sk)
 	struct cover_sock *k;
 
 	/* The end of a closed socket has been announced already: nobody would end its row. */
-	if (!watched() || BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE_STATE)
+	if (!foreign() || BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE_STATE)
 		return 0;
 	bpf_map_update_elem(&cover_socks, &sock, &empty, BPF_NOEXIST);
 	k = bpf_map_lookup_elem(&cover_socks, &sock);

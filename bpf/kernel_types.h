@@ -101,9 +101,41 @@ struct inode {
 	unsigned long i_ino;
 } TT_CORE;
 
+/* A name in the tree of names, which it is in as long as somebody uses it. */
+struct qstr {
+	__u64 hash_len;		/* of the name, salted with its parent's address */
+	const unsigned char *name;
+} TT_CORE;
+
+struct dentry {
+	struct dentry *d_parent;
+	struct qstr d_name;
+} TT_CORE;
+
+struct vfsmount {
+	struct dentry *mnt_root;
+} TT_CORE;
+
+/* fs/mount.h */
+struct mount {
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
+	struct vfsmount mnt;
+} TT_CORE;
+
+struct path {
+	struct vfsmount *mnt;
+	struct dentry *dentry;
+} TT_CORE;
+
 struct file {
 	struct inode *f_inode;
+	struct path f_path;
 	void *private_data;
+} TT_CORE;
+
+struct mm_struct {
+	struct file *exe_file;
 } TT_CORE;
 
 struct sock;
@@ -140,6 +172,7 @@ struct task_struct {
 	unsigned int flags;
 	__u64 start_boottime;	/* real_start_time before 5.5 (kernel commit cf25e24db61c) */
 	char comm[16];
+	struct mm_struct *mm;
 	struct files_struct *files;
 } TT_CORE;
 

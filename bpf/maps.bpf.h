@@ -145,7 +145,8 @@ struct thread {
 	__u8 taken;		/* Go: the bytes were read when the call began */
 	__u8 unproved;		/* NSPR: not known to be TLS */
 	__u8 record;		/* NSPR: the nested bytes began with a TLS record */
-	__u8 pad_[3];
+	__u8 filter;		/* filter_number() when the call began */
+	__u8 pad_[2];
 	__u32 ignored;		/* calls inside this one */
 	__u32 first;		/* Go: the first request that was taken from it */
 	/* for TLS over memory buffers: the send that follows a write, the receive before a read */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Processes: when each last began to run a program, which is what its first TLS is measured from. */
-#include "procs.bpf.h"
+#include "filter.bpf.h"
 
 SEC("raw_tp/sched_process_exec")
 int proc_exec(struct bpf_raw_tracepoint_args *ctx)
@@ -17,6 +17,8 @@ int proc_exec(struct bpf_raw_tracepoint_args *ctx)
 	exec.start_ns = key.start_ns;
 	exec.exec_ns = bpf_ktime_get_boot_ns();
 	bpf_map_update_elem(&execs, &tgid, &exec, BPF_ANY);
+	if (filter_now)
+		filter_exec();
 	row = bpf_map_lookup_elem(&cover_procs, &key);
 	if (!row)
 		return 0;

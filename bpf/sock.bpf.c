@@ -401,7 +401,7 @@ static __noinline int plain_io(struct sock *sk, __u64 len, __u32 dir, const stru
 		return NO_SLOT;
 	if (!c) {
 		/* The end of a closed socket has been announced already: nobody would end its row. */
-		if (!begins || !watched() ||
+		if (!begins || !foreign() ||
 		    BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE_STATE)
 			return NO_SLOT;
 		c = conn_new(&key);
@@ -504,6 +504,17 @@ static __noinline struct thread *thread_here(__u64 g)
 	return of_g && of_g->in_call ? of_g : t;
 }
 
+/* A process that is left alone, or not decided about, uses this socket: of what is known of it so far nothing
+ * is right any more. */
+static __noinline void sock_left(struct sock *sk)
+{
+	struct conn_key key = { .object = (__u64)sk, .tls = TT_TLS_NONE };
+
+	conn_end(&key);
+	if (bpf_map_lookup_elem(&cover_socks, &key.object))
+		bpf_map_delete_elem(&cover_socks, &key.object);
+}
+
 /* Returns the slot that has the bytes to be read, or NO_SLOT. */
 static __noinline int sock_io(struct sock *sk, __s64 len, __u32 dir, const struct call_regs *regs)
 {
@@ -512,6 +523,10 @@ static __noinline int sock_io(struct sock *sk, __s64 len, __u32 dir, const struc
 
 	if (len <= 0 || len > 0x7fffffff || !sock_is_stream(sk))
 		return NO_SLOT;
+	if (filter_now && !watched()) {
+		sock_left(sk);
+		return NO_SLOT;
+	}
 	if (regs->nr == NR_IO_URING_ENTER || !regs->cs)
 		cover_uring(regs->nr == NR_IO_URING_ENTER);
 	known = cover_io((__u64)sk, len, dir, call_peeks(regs) != 0);

@@ -184,6 +184,12 @@ static __always_inline int object_end(__u64 object, __u8 tls)
 	return 0;
 }
 
+/* A call that is not looked at: what is known of its object's connection is not right any more. */
+static __always_inline int call_left(__u64 object, __u8 tls)
+{
+	return filter_now ? object_end(object, tls) : 0;
+}
+
 /* Bytes that the call moved; 0 if it failed. */
 static __always_inline __u64 call_bytes(struct pt_regs *ctx, struct thread *t)
 {

@@ -56,8 +56,10 @@ static __noinline struct thread *go_begin(struct pt_regs *ctx, __u32 dir)
 	struct caller who;
 	struct thread *t;
 
-	if (!watched())
+	if (!watched()) {
+		call_left(call.object, TT_TLS_GO);
 		return 0;
+	}
 	go_caller(ctx, &who);
 	if (go_stack_of(who.g, &stack)) {
 		drop(TT_DROP_call_lost);
@@ -66,8 +68,10 @@ static __noinline struct thread *go_begin(struct pt_regs *ctx, __u32 dir)
 	call.size_out = stack.hi;
 	call.sp = PT_REGS_SP(ctx) - stack.hi;
 	t = call_note(&who, &call, TT_TLS_GO, dir, RESULT_LONG);
-	if (t)
+	if (t) {
 		t->on_stack = call.buf >= stack.lo && call.buf < stack.hi;
+		t->filter = filter_number();
+	}
 	return t;
 }
 
@@ -147,7 +151,8 @@ static __noinline struct thread *go_ending(struct pt_regs *ctx)
 	go_caller(ctx, &who);
 	t = bpf_map_lookup_elem(&threads, &who);
 	if (!t) {
-		if (ctx->GO_RESULT1 && watched())
+		/* What is left alone was counted when it began. */
+		if (ctx->GO_RESULT1 && foreign() && (!filter_now || filter_takes(0)))
 			drop(TT_DROP_call_lost);
 		return 0;
 	}
@@ -224,6 +229,8 @@ int go_return_in(struct pt_regs *ctx)
 	t = go_ending(ctx);
 	if (!t)
 		return 0;
+	if (t->filter != filter_number() && !watched())
+		return call_left(t->object, TT_TLS_GO);
 	call_key(t, &key);
 	c = bpf_map_lookup_elem(&conns, &key);
 	if (c)

@@ -399,7 +399,7 @@ int rustls_record_in(struct pt_regs *ctx)
 
 	OWN_STACK(ctx);
 	if (!watched())
-		return 0;
+		return call_left(PT_REGS_PARM2(ctx), TT_TLS_RUSTLS);
 	/* Even a handshake's: what the thread receives next is then known. */
 	t = thread_own();
 	if (!t)
@@ -516,8 +516,10 @@ int rustls_read_in(struct pt_regs *ctx)
 	__u64 object;
 
 	OWN_STACK(ctx);
-	if (!watched())
-		return 0;
+	if (!watched()) {
+		object = filter_now ? encrypter_of(PT_REGS_PARM1(ctx)) : 0;
+		return call_left(object ? object : PT_REGS_PARM1(ctx), TT_TLS_RUSTLS);
+	}
 	t = thread_own();
 	if (!t)
 		return drop(TT_DROP_call_lost);
@@ -620,7 +622,7 @@ int rustls_encrypt_in(struct pt_regs *ctx)
 
 	OWN_STACK(ctx);
 	if (!watched())
-		return 0;
+		return call_left(PT_REGS_PARM2(ctx), TT_TLS_RUSTLS);
 	t = thread_own();
 	if (!t)
 		return drop(TT_DROP_call_lost);
@@ -709,16 +711,20 @@ int rustls_decrypt_in(struct pt_regs *ctx)
 {
 	struct opening o = { .result = PT_REGS_PARM1(ctx), .sp = PT_REGS_SP(ctx) }, *before;
 	__u64 thread = bpf_get_current_pid_tgid();
+	int takes;
 
 	OWN_STACK(ctx);
-	if (!watched())
+	takes = watched();
+	if (!takes && !filter_now)
 		return 0;
+	o.encrypter = caller_encrypter(ctx);
+	if (!takes)
+		return call_left(o.encrypter, TT_TLS_RUSTLS);
 	before = bpf_map_lookup_elem(&openings, &thread);
 	if (before)
 		opening_missed(before);
 	if (bpf_probe_read_user(&o.message, sizeof(o.message), (void *)PT_REGS_PARM3(ctx)))
 		return drop(TT_DROP_user_fault);
-	o.encrypter = caller_encrypter(ctx);
 	if (bpf_map_update_elem(&openings, &thread, &o, BPF_ANY))
 		return drop(TT_DROP_call_lost);
 	return 0;

@@ -28,11 +28,29 @@ const volatile __u8 conf_never __weak = 0;
 	} while (0)
 #define OWN_STACK(ctx) OWN_STACK_BY(ctx, &nowhere)
 
-static __always_inline int watched(void)
+/* Which configuration's filters are in force, and by what they decide (TT_FILTER_*); 0 = there are none. */
+volatile __u32 filter_now __weak = 0;
+
+int filter_takes(__u32 counts);
+
+/* Is it none of tokentrail's own? */
+static __always_inline int foreign(void)
 {
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
 
 	return !bpf_map_lookup_elem(&skip, &tgid);
+}
+
+/* A number of the configuration: whoever was let in under it need not ask again. */
+static __always_inline __u8 filter_number(void)
+{
+	return filter_now >> 8;
+}
+
+/* Where calls come in. Behind it foreign() will do. */
+static __always_inline int watched(void)
+{
+	return foreign() && (!filter_now || filter_takes(1));
 }
 
 /* Every way of losing something ends in this. */

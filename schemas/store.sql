@@ -171,7 +171,7 @@ CREATE TABLE cover (
 	first_tls INTEGER NOT NULL,
 	first_call INTEGER NOT NULL,
 	exec_to_call INTEGER NOT NULL,	-- nanoseconds
-	status TEXT NOT NULL,		-- covered, partial, blind, idle, unknown
+	status TEXT NOT NULL,		-- covered, partial, blind, idle, excluded, unknown
 	reason TEXT NOT NULL,		-- name in blind.def
 	last INTEGER NOT NULL,
 	PRIMARY KEY (pid, start)

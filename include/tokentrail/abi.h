@@ -16,7 +16,7 @@
 
 #include <linux/types.h>
 
-#define TT_ABI 6
+#define TT_ABI 7
 
 /* Limits. Strings are cut (and flagged) at these; counts are evicted or dropped and counted. */
 #define TT_COMM_LEN 16		/* TASK_COMM_LEN, include/linux/sched.h */
@@ -505,6 +505,7 @@ _Static_assert(sizeof(struct tt_cover_row) == 136, "the monitor reads other offs
 #define TT_COVER_SERVER 2	/* received one */
 #define TT_COVER_MIDDLE 4	/* a TLS connection that was open before the sensor came */
 #define TT_COVER_IO_URING 8	/* uses sockets through io_uring */
+#define TT_COVER_LEFT 32	/* include and exclude leave it alone (ipc.h only) */
 #define TT_COVER_ENDED 16	/* the process is gone; nothing more will come (ipc.h only) */
 
 /* Value of `execs`, whose key is a tgid. */
@@ -512,6 +513,61 @@ struct tt_exec {
 	__u64 start_ns;			/* of the process */
 	__u64 exec_ns;			/* its last execve(2) */
 };
+
+/* ---- include and exclude: bpf/filter.bpf.h ---- */
+
+enum tt_filter_verdict {
+	TT_FILTER_UNKNOWN = 0,		/* not decided (yet): nothing is read */
+	TT_FILTER_WATCH = 1,
+	TT_FILTER_LEAVE = 2,
+};
+
+/* The word `filter_now`: what is decided by, and a number for each configuration. */
+#define TT_FILTER_SIDE 1u		/* the number's lowest bit: index of tt_filter_row.verdict */
+#define TT_FILTER_NUMBER(n) ((__u32)(n) << 8 | ((n) & 1))
+#define TT_FILTER_BY_EXE 2u
+#define TT_FILTER_BY_CGROUP 4u
+#define TT_FILTER_LEARN 8u		/* what processes run is noted: they are about to be decided by it */
+
+#define TT_FILTER_EXES 1024
+#define TT_FILTER_CGROUPS 4096
+
+/* Value of `filter_exes`, whose key is one of an executable's path, and `filter_cgroups`, whose key is a cgroup's id. */
+struct tt_filter_row {
+	__u64 asked_ns;			/* CLOCK_BOOTTIME; 0 = never */
+	__u8 verdict[2];		/* enum tt_filter_verdict: of this configuration and the next */
+	__u8 pad_[6];
+};
+_Static_assert(sizeof(struct tt_filter_row) == 16, "bump TT_ABI");
+
+/* In the key of an executable: the monitor made it, of a path that it read in /proc. */
+#define TT_FILTER_TOLD (1ULL << 63)
+
+/* Value of `filter_procs`, whose key is a tgid. */
+struct tt_filter_proc {
+	__u64 start_ns;			/* of the process; where the key is TT_FILTER_TOLD, to a tick */
+	__u64 exe;			/* key of `filter_exes` */
+	__u64 known;			/* filter_now << 32 | verdict, once there is one */
+};
+_Static_assert(sizeof(struct tt_filter_proc) == 24, "bump TT_ABI");
+
+/* Record of `filter_asks`: what has no verdict. */
+#define TT_FILTER_ASK_EXE 1
+#define TT_FILTER_ASK_CGROUP 2
+#define TT_FILTER_PARTS 32		/* of an executable's path: names and mounts */
+#define TT_FILTER_NAME_LEN 128
+#define TT_FILTER_ASKS_BYTES (128 * 1024)
+
+struct tt_filter_ask {
+	__u64 id;			/* key of `filter_exes`, or of `filter_cgroups` */
+	__u32 tgid;			/* who runs it, or is in it */
+	__u8 kind;			/* TT_FILTER_ASK_* */
+	__u8 parts;			/* of an executable's path, */
+	__u8 cut;			/* 1 = not all of it, which tells nothing */
+	__u8 pad_;
+	__u8 part[TT_FILTER_PARTS][TT_FILTER_NAME_LEN];	/* from the last to the first; "" = none */
+};
+_Static_assert(sizeof(struct tt_filter_ask) == 16 + TT_FILTER_PARTS * TT_FILTER_NAME_LEN, "bump TT_ABI");
 
 /* Reasons for not reporting: index of the per-CPU array `drops`; include/tokentrail/drops.def */
 enum tt_drop {

@@ -217,6 +217,7 @@ struct tt_ipc_place {
 struct tt_ipc_counters {
 	struct tt_ipc_hdr h;
 	__u64 drops[TT_DROP_MAX];	/* totals since the sensor started, kernel and monitor */
+	__u64 left;			/* calls of processes that include and exclude leave alone */
 	__u32 files_probed;		/* files with at least one probe in place */
 	__u32 probes;			/* probes in place */
 	__u32 ready;			/* 1 once the first scan is done and `ready` was printed */

@@ -302,6 +302,7 @@ static void make(struct cover *c, const struct row *row, uint64_t now_ns, struct
 	to->middle = m->flags & TT_COVER_MIDDLE;
 	to->io_uring = m->flags & TT_COVER_IO_URING;
 	to->ended = m->flags & TT_COVER_ENDED;
+	to->excluded = m->flags & TT_COVER_LEFT;
 	to->sockets = m->sockets;
 	to->blind_sockets = m->blind_sockets;
 	for (int i = 0; i < 2; i++) {
@@ -449,6 +450,12 @@ static bool know_who(struct cover *c, struct row *row, uint64_t now_ns)
 	return true;
 }
 
+/* Nothing goes by there: it is told of only if it lives on. */
+static bool is_quiet(enum coverage_status status)
+{
+	return status == COVERAGE_IDLE || status == COVERAGE_EXCLUDED;
+}
+
 /* Tells of the row what is to be told now; the row may be gone afterwards. */
 static void look_at(struct cover *c, struct row *row, uint64_t now_ns, bool last)
 {
@@ -462,7 +469,7 @@ static void look_at(struct cover *c, struct row *row, uint64_t now_ns, bool last
 	if (!last && is_early(row, &now, now_ns))
 		return;
 	if (row->end_ns || last) {
-		if (row->told.libraries || now.status != COVERAGE_IDLE)
+		if (row->told.libraries || !is_quiet(now.status))
 			tell(c, row, &now, now_ns);
 		set_dirty(c, row, false);
 	} else if (!is_news(row, &now)) {

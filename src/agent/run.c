@@ -467,7 +467,7 @@ static void reload(struct agent *a, int fd)
 
 static void tell_metrics(struct agent *a, const struct tt_ipc_counters *m)
 {
-	struct metrics_counters c = { .files_probed = m->files_probed, .probes = m->probes,
+	struct metrics_counters c = { .files_probed = m->files_probed, .probes = m->probes, .left = m->left,
 				      .ready = m->ready };
 
 	for (size_t i = 0; i < TT_DROP_MAX; i++)

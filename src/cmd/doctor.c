@@ -15,11 +15,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/text.h"
 #include "cmd/cmd.h"
 #include "config/budget.h"
+#include "config/filters.h"
 #include "monitor/bpf.h"
 #include "monitor/checks.h"
+#include "monitor/places.h"
+#include "monitor/procs.h"
 #include "monitor/state.h"
 #include "tokens/id.h"
 
@@ -216,6 +220,48 @@ static void check_limits(struct report *report, const struct config *c)
 	show(report, "limits", &result);
 }
 
+static bool have_cgroups(void)
+{
+	struct procs *procs;
+	bool have;
+
+	if (procs_new(1, 1, &procs) < 0)
+		return false;
+	have = procs_has_cgroups(procs);
+	procs_free(procs);
+	return have;
+}
+
+static bool have_pods(void)
+{
+	_cleanup_close_ int root = places_root();
+
+	return root >= 0 && places_has_pods(root);
+}
+
+/* Whether what include and exclude ask for can be known here. */
+static void check_filters(struct report *report, const struct config *c)
+{
+	struct check_result result;
+	uint32_t by = filters_by(c);
+	bool by_namespace = filters_by_namespace(c);
+
+	if (!by)
+		say(&result, CHECK_OK, "include and exclude are empty: every program is watched");
+	else
+		say(&result, CHECK_OK, "include and exclude decide by%s%s%s", by & TT_FILTER_BY_EXE ? " executables" : "",
+		    c->include_cgroups.count || c->exclude_cgroups.count ? " cgroups" : "", by_namespace ? " namespaces" : "");
+	if (by & TT_FILTER_BY_CGROUP && !have_cgroups()) {
+		say(&result, CHECK_WARN, "include and exclude name cgroups or namespaces, and cgroup2 is not mounted here");
+		advise(&result, "mount cgroup2; until then nothing is read of any program");
+	} else if (by_namespace && !have_pods()) {
+		say(&result, CHECK_WARN, "include and exclude name namespaces, and no pods' directories are here");
+		advise(&result, "share the node's process ids, so that its /var/log/pods can be seen; nothing is read of pods "
+				"whose namespace is not known");
+	}
+	show(report, "filters", &result);
+}
+
 /* False: the limits do not fit into limits.memory. */
 static bool check_memory(struct report *report, struct config *config)
 {
@@ -273,6 +319,7 @@ static int examine(struct report *report, const char *config_path)
 	check_user(report, &config);
 	check_key(report, &config);
 	check_state(report, &config);
+	check_filters(report, &config);
 	fits = check_memory(report, &config);
 	config_done(&config);
 	return !fits ? CMD_USAGE : report->failed ? CMD_CANT : CMD_OK;

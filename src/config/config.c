@@ -14,6 +14,7 @@
 #include "base/address.h"
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "config/filters.h"
 #include "config/settings.h"
 
 #define ENV_PREFIX "TOKENTRAIL_"
@@ -368,6 +369,8 @@ int config_check(const struct config *c, struct config_error *ret_error)
 				    c->preattach.items[i]);
 	}
 	r = own_check_all(c, ret_error);
+	if (r == 0)
+		r = filters_check(c, ret_error);
 	if (r == 0)
 		r = check_metrics(c, ret_error);
 	return r < 0 ? r : check_kafka(c, ret_error);

@@ -49,6 +49,9 @@ struct bpf_sensor {
 	int cpus;
 	uint64_t *per_cpu; /* one value of `drops` per possible CPU */
 	struct key_list classes, names, mint_keys;
+	struct ring_buffer *asks;
+	filter_ask_fn on_ask;
+	void *on_ask_arg;
 };
 
 static int say(struct bpf_error *error, int r, const char *what)
@@ -451,12 +454,21 @@ void bpf_sensor_close(struct bpf_sensor *sensor)
 {
 	if (!sensor)
 		return;
+	ring_buffer__free(sensor->asks);
 	tokentrail__destroy(sensor->skel);
 	free(sensor->classes.bytes);
 	free(sensor->names.bytes);
 	free(sensor->mint_keys.bytes);
 	free(sensor->per_cpu);
 	free(sensor);
+}
+
+int bpf_sensor_start_execs(struct bpf_sensor *sensor, struct bpf_error *ret_error)
+{
+	struct tokentrail *skel = sensor->skel;
+
+	skel->links.proc_exec = bpf_program__attach_raw_tracepoint(skel->progs.proc_exec, "sched_process_exec");
+	return skel->links.proc_exec ? 0 : say(ret_error, -errno, "sched_process_exec");
 }
 
 int bpf_sensor_start(struct bpf_sensor *sensor, struct bpf_error *ret_error)
@@ -469,7 +481,7 @@ int bpf_sensor_start(struct bpf_sensor *sensor, struct bpf_error *ret_error)
 		bool wanted;
 	} events[] = {
 		{skel->progs.sock_state, &skel->links.sock_state, "inet_sock_set_state", true},
-		{skel->progs.proc_exec, &skel->links.proc_exec, "sched_process_exec", true},
+		{skel->progs.proc_exec, &skel->links.proc_exec, "sched_process_exec", !skel->links.proc_exec},
 		{skel->progs.sock_send, &skel->links.sock_send, "sock_send_length",
 		 sensor->socket_events},
 		{skel->progs.sock_recv, &skel->links.sock_recv, "sock_recv_length",
@@ -556,6 +568,96 @@ int bpf_sensor_skip(struct bpf_sensor *sensor, uint32_t tgid, bool skip)
 	if (skip)
 		return bpf_map_update_elem(fd, &tgid, &yes, BPF_ANY) < 0 ? -errno : 0;
 	return bpf_map_delete_elem(fd, &tgid) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+/* ---- filters ---- */
+
+void bpf_sensor_filter_switch(struct bpf_sensor *sensor, uint32_t now)
+{
+	__atomic_store_n(&sensor->skel->bss->filter_now, now, __ATOMIC_RELEASE);
+}
+
+static int filter_table(const struct bpf_sensor *sensor, uint32_t kind)
+{
+	return bpf_map__fd(kind == TT_FILTER_ASK_EXE ? sensor->skel->maps.filter_exes :
+						       sensor->skel->maps.filter_cgroups);
+}
+
+int bpf_sensor_filter_put(struct bpf_sensor *sensor, uint32_t kind, uint64_t id, uint32_t side,
+			  enum tt_filter_verdict verdict)
+{
+	int fd = filter_table(sensor, kind);
+	struct tt_filter_row row;
+
+	/* The kernel only makes rows and notes when it asked: nothing of value is written over. */
+	if (bpf_map_lookup_elem(fd, &id, &row) < 0)
+		memset(&row, 0, sizeof(row));
+	row.verdict[side & TT_FILTER_SIDE] = (uint8_t)verdict;
+	return bpf_map_update_elem(fd, &id, &row, BPF_ANY) < 0 ? -errno : 0;
+}
+
+void bpf_sensor_filter_forget(struct bpf_sensor *sensor, uint32_t kind, uint64_t id)
+{
+	bpf_map_delete_elem(filter_table(sensor, kind), &id); /* it may have made room for others already */
+}
+
+int bpf_sensor_filter_enter(struct bpf_sensor *sensor, uint32_t tgid, const struct tt_filter_proc *proc)
+{
+	int fd = bpf_map__fd(sensor->skel->maps.filter_procs);
+
+	return bpf_map_update_elem(fd, &tgid, proc, BPF_NOEXIST) < 0 ? -errno : 0;
+}
+
+int bpf_sensor_filter_proc(const struct bpf_sensor *sensor, uint32_t tgid, struct tt_filter_proc *ret_proc)
+{
+	int fd = bpf_map__fd(sensor->skel->maps.filter_procs);
+
+	return bpf_map_lookup_elem(fd, &tgid, ret_proc) < 0 ? -errno : 0;
+}
+
+void bpf_sensor_filter_clear(struct bpf_sensor *sensor)
+{
+	empty_map(sensor->skel->maps.filter_procs);
+}
+
+static int on_ask(void *arg, void *record, size_t len)
+{
+	const struct bpf_sensor *sensor = arg;
+
+	if (len == sizeof(struct tt_filter_ask))
+		sensor->on_ask(record, sensor->on_ask_arg);
+	return 0;
+}
+
+int bpf_sensor_filter_asks(struct bpf_sensor *sensor, filter_ask_fn fn, void *arg)
+{
+	sensor->on_ask = fn;
+	sensor->on_ask_arg = arg;
+	sensor->asks = ring_buffer__new(bpf_map__fd(sensor->skel->maps.filter_asks), on_ask, sensor, NULL);
+	return sensor->asks ? 0 : -errno;
+}
+
+int bpf_sensor_filter_fd(const struct bpf_sensor *sensor)
+{
+	return ring_buffer__epoll_fd(sensor->asks);
+}
+
+int bpf_sensor_filter_serve(struct bpf_sensor *sensor)
+{
+	int n = ring_buffer__consume(sensor->asks);
+
+	return n < 0 ? n : 0;
+}
+
+int bpf_sensor_filter_left(struct bpf_sensor *sensor, uint64_t *total)
+{
+	const uint32_t zero = 0;
+
+	if (bpf_map_lookup_elem(bpf_map__fd(sensor->skel->maps.filter_left), &zero, sensor->per_cpu) < 0)
+		return -errno;
+	for (int cpu = 0; cpu < sensor->cpus; cpu++)
+		*total += sensor->per_cpu[cpu];
+	return 0;
 }
 
 int bpf_sensor_drops(struct bpf_sensor *sensor, uint64_t totals[static TT_DROP_MAX])

@@ -37,7 +37,10 @@ void bpf_sensor_close(struct bpf_sensor *sensor); /* NULL is fine */
  * each key has its old row or its new one at any time, and what is no more goes last. Ends in bpf_sensor_forget(). */
 int bpf_sensor_tables(struct bpf_sensor *sensor);
 
-/* Attaches what watches sockets. */
+/* Attaches what notes that a process runs another program: before a filter's first verdicts (monitor/filter.h). */
+int bpf_sensor_start_execs(struct bpf_sensor *sensor, struct bpf_error *ret_error);
+
+/* Attaches what watches sockets, and the above if it is not there yet. */
 int bpf_sensor_start(struct bpf_sensor *sensor, struct bpf_error *ret_error);
 
 int bpf_sensor_ring_fd(const struct bpf_sensor *sensor);
@@ -65,6 +68,29 @@ void bpf_sensor_forget(struct bpf_sensor *sensor);
 
 /* A process that is never watched, or (false) no longer exempt. */
 int bpf_sensor_skip(struct bpf_sensor *sensor, uint32_t tgid, bool skip);
+
+/* ---- filters: the tables of bpf/filter.bpf.h, for monitor/filter.c ---- */
+
+/* The word that says which configuration is in force, and what is decided by. */
+void bpf_sensor_filter_switch(struct bpf_sensor *sensor, uint32_t now);
+
+/* A verdict of one side (TT_FILTER_SIDE). kind: TT_FILTER_ASK_*. */
+int bpf_sensor_filter_put(struct bpf_sensor *sensor, uint32_t kind, uint64_t id, uint32_t side,
+			  enum tt_filter_verdict verdict);
+void bpf_sensor_filter_forget(struct bpf_sensor *sensor, uint32_t kind, uint64_t id);
+
+/* What a process runs, unless the kernel knows. -EEXIST: it does. */
+int bpf_sensor_filter_enter(struct bpf_sensor *sensor, uint32_t tgid, const struct tt_filter_proc *proc);
+int bpf_sensor_filter_proc(const struct bpf_sensor *sensor, uint32_t tgid, struct tt_filter_proc *ret_proc);
+void bpf_sensor_filter_clear(struct bpf_sensor *sensor); /* forgets what all processes run */
+
+typedef void (*filter_ask_fn)(const struct tt_filter_ask *ask, void *arg);
+int bpf_sensor_filter_asks(struct bpf_sensor *sensor, filter_ask_fn fn, void *arg); /* once, before the next two */
+int bpf_sensor_filter_fd(const struct bpf_sensor *sensor); /* readable when something is asked */
+int bpf_sensor_filter_serve(struct bpf_sensor *sensor);	   /* calls fn for all that is asked */
+
+/* Adds the calls of processes that are left alone. */
+int bpf_sensor_filter_left(struct bpf_sensor *sensor, uint64_t *total);
 
 /* Adds the kernel's totals of what was not reported. */
 int bpf_sensor_drops(struct bpf_sensor *sensor, uint64_t totals[static TT_DROP_MAX]);

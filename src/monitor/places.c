@@ -144,6 +144,39 @@ static void find_namespace(int root, const char *pod, char *to, size_t size)
 			read_namespace(root, path, e->d_name, to, size);
 }
 
+static bool is_pod_uid(const char *pod)
+{
+	return strspn(pod, "0123456789abcdef-") == strlen(pod);
+}
+
+int places_namespace(int root, const char *pod, char *to, size_t size)
+{
+	char end[TT_IPC_POD_LEN + 1], name[TT_IPC_NAME_LEN];
+	size_t len;
+
+	if (!pod[0] || strlen(pod) >= TT_IPC_POD_LEN || !is_pod_uid(pod))
+		return -EINVAL;
+	/* NAMESPACE_NAME_UID; a namespace's name has no '_' in it. */
+	snprintf(end, sizeof(end), "_%s", pod);
+	find_entry(root, "var/log/pods", end, name);
+	len = strcspn(name, "_");
+	if (len > 0 && name[len] && len < size) {
+		memcpy(to, name, len);
+		to[len] = '\0';
+		return 0;
+	}
+	find_namespace(root, pod, to, size);
+	return to[0] ? 0 : -ENOENT;
+}
+
+bool places_has_pods(int root)
+{
+	_cleanup_close_ int logs = open_in(root, "var/log/pods", O_RDONLY | O_DIRECTORY);
+	_cleanup_close_ int pods = open_in(root, "var/lib/kubelet/pods", O_RDONLY | O_DIRECTORY);
+
+	return logs >= 0 || pods >= 0;
+}
+
 /* Both become parts of paths. */
 static bool is_question(const struct tt_ipc_look *look)
 {
@@ -154,7 +187,7 @@ static bool is_question(const struct tt_ipc_look *look)
 	       memchr(look->pod, 0, sizeof(look->pod)) && look->container[0] &&
 	       look->container[0] != '.' &&
 	       strspn(look->container, letters) == strlen(look->container) &&
-	       strspn(look->pod, "0123456789abcdef-") == strlen(look->pod);
+	       is_pod_uid(look->pod);
 }
 
 int places_find(int root, const struct tt_ipc_look *look, struct tt_ipc_place *ret, int *ret_bundle)

@@ -8,6 +8,9 @@
 #ifndef TT_MONITOR_PLACES_H
 #define TT_MONITOR_PLACES_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include <tokentrail/ipc.h>
 
 #define PLACES_ENTRIES_MAX 16384	/* of a directory, that are looked at */
@@ -20,5 +23,11 @@ int places_root(void);
 /* Fills the names of *ret for the question. *ret_bundle: a descriptor, the caller's; -EBADF: there is
  * none. -EINVAL: the question is not one (struct tt_ipc_look); nothing was looked at. */
 int places_find(int root, const struct tt_ipc_look *look, struct tt_ipc_place *ret, int *ret_bundle);
+
+/* The namespace of a pod, by its UID. -ENOENT: this node has not got it. */
+int places_namespace(int root, const char *pod, char *to, size_t size);
+
+/* Whether this node has what places_namespace() looks into at all. */
+bool places_has_pods(int root);
 
 #endif

@@ -371,7 +371,7 @@ static bool is_own_file(uint32_t pid, const char *path)
 	       a.st_dev == b.st_dev;
 }
 
-static int read_executable(uint32_t pid, char *to, size_t size)
+int procs_executable(uint32_t pid, char *to, size_t size)
 {
 	char name[32];
 	ssize_t len;
@@ -398,7 +398,7 @@ void procs_scanned(struct procs *procs, uint32_t pid)
 	if (proc && proc->path && proc->start_ns && !proc->exit_ns &&
 	    procs_same_start(proc->start_ns, start_ns))
 		return;
-	if (read_executable(pid, path, sizeof(path)) < 0)
+	if (procs_executable(pid, path, sizeof(path)) < 0)
 		return; /* a kernel thread, or gone */
 	proc = enter(procs, pid);
 	if (!proc)
@@ -597,6 +597,16 @@ static int resolve_cgroup(struct procs *procs, uint64_t id, uint32_t pid, bool a
 	return r;
 }
 
+bool procs_has_cgroups(const struct procs *procs)
+{
+	return procs->cgroup_fd >= 0;
+}
+
+int procs_cgroup_path(struct procs *procs, uint64_t cgroup, char *to, size_t size)
+{
+	return resolve_cgroup(procs, cgroup, 0, false, to, size);
+}
+
 /* ---- who it is ---- */
 
 /* The id of a cgroup is the inode of its directory. */
@@ -670,7 +680,7 @@ void procs_answer(struct procs *procs, struct tt_ipc_proc *answer)
 		procs_same_start(start_ns, answer->start_ns);
 	if (alive && has_terminal(answer->tgid))
 		answer->known |= TT_PROC_TERMINAL;
-	if (alive && read_executable(answer->tgid, read, sizeof(read)) == 0)
+	if (alive && procs_executable(answer->tgid, read, sizeof(read)) == 0)
 		path = read;
 	else
 		path = known_path(procs, answer);

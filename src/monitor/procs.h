@@ -55,6 +55,15 @@ struct procs_identity {
 
 int procs_identify(const struct procs *procs, uint32_t pid, struct procs_identity *ret_identity);
 
+/* Whether cgroups' paths can be found here: cgroup2 is mounted. */
+bool procs_has_cgroups(const struct procs *procs);
+
+/* What a process runs, as it sees it, from /proc. Negative errno: it is gone, or runs nothing. */
+int procs_executable(uint32_t pid, char *to, size_t size);
+
+/* A cgroup's path below the mount of cgroup2. Negative errno: there is none with this id (any more). */
+int procs_cgroup_path(struct procs *procs, uint64_t cgroup, char *to, size_t size);
+
 /* Fills known and the strings for start_ns, cgroup and tgid of the answer. */
 void procs_answer(struct procs *procs, struct tt_ipc_proc *answer);
 

@@ -34,6 +34,16 @@ bool reload_same_tables(const struct config *a, const struct config *b)
 	       same_map(&a->classes, &b->classes) && same_list(&a->endpoints, &b->endpoints);
 }
 
+bool reload_same_filters(const struct config *a, const struct config *b)
+{
+	return same_list(&a->include_cgroups, &b->include_cgroups) &&
+	       same_list(&a->include_namespaces, &b->include_namespaces) &&
+	       same_list(&a->include_executables, &b->include_executables) &&
+	       same_list(&a->exclude_cgroups, &b->exclude_cgroups) &&
+	       same_list(&a->exclude_namespaces, &b->exclude_namespaces) &&
+	       same_list(&a->exclude_executables, &b->exclude_executables);
+}
+
 void reload_compare(const struct config *a, const struct config *b,
 		    void (*differs)(const char *path, void *arg), void *arg)
 {

@@ -15,4 +15,7 @@ void reload_compare(const struct config *a, const struct config *b,
 /* Whether both add the same to the tables of classes, credential fields and token endpoints. */
 bool reload_same_tables(const struct config *a, const struct config *b);
 
+/* Whether both leave the same alone: include and exclude. */
+bool reload_same_filters(const struct config *a, const struct config *b);
+
 #endif

@@ -23,6 +23,7 @@
 #include "monitor/bpf.h"
 #include "monitor/checks.h"
 #include "monitor/child.h"
+#include "monitor/filter.h"
 #include "monitor/tally.h"
 #include "monitor/places.h"
 #include "monitor/procs.h"
@@ -42,7 +43,7 @@
 #define TALLY_SEND_MAX 50 /* changes of coverage told at once: 1000 a second */
 #define MESSAGES_MAX 256 /* of the agent, before events are served again */
 
-enum source { SOURCE_SIGNAL, SOURCE_WATCH, SOURCE_CHANNEL, SOURCE_AGENT };
+enum source { SOURCE_SIGNAL, SOURCE_WATCH, SOURCE_CHANNEL, SOURCE_AGENT, SOURCE_FILTER };
 
 struct monitor {
 	const struct run_options *options;
@@ -54,6 +55,7 @@ struct monitor {
 	struct targets *targets;
 	struct procs *procs;
 	struct tally *tally;
+	struct filter *filter;
 	struct watch *watch;
 	struct scan *scan; /* NULL: none under way */
 	struct child child;
@@ -132,6 +134,7 @@ static void on_event(const struct watch_event *e, void *arg)
 	case WATCH_FORK:
 		procs_forked(m->procs, e->pid, e->parent, e->time_ns);
 		tally_forked(m->tally, e->pid, e->parent, e->time_ns);
+		filter_forked(m->filter, e->pid, e->parent, e->time_ns);
 		break;
 	case WATCH_EXIT:
 		procs_exited(m->procs, e->pid, m->now_ns);
@@ -139,6 +142,7 @@ static void on_event(const struct watch_event *e, void *arg)
 		break;
 	case WATCH_CGROUP:
 		procs_cgroup_made(m->procs, e->cgroup, e->path);
+		filter_cgroup_made(m->filter, e->cgroup, e->path);
 		break;
 	case WATCH_LOST:
 		m->perf_lost += e->lost;
@@ -399,6 +403,7 @@ static void on_agent_end(struct monitor *m)
 static void count_all(struct monitor *m, struct tt_ipc_counters *counters)
 {
 	struct targets_count count = {0};
+	uint64_t left = 0;
 	int r;
 
 	memset(m->kernel_totals, 0, sizeof(m->kernel_totals));
@@ -409,6 +414,10 @@ static void count_all(struct monitor *m, struct tt_ipc_counters *counters)
 	if (m->targets)
 		targets_counts(m->targets, &count);
 	memcpy(counters->drops, m->kernel_totals, sizeof(counters->drops));
+	r = bpf_sensor_filter_left(m->sensor, &left);
+	counters->left = left;
+	if (r < 0)
+		log_limited(LOG_LEVEL_ERROR, "can't read how many calls were left alone error=\"%s\"", strerror(-r));
 	counters->drops[TT_DROP_cover_full] += tally_lost(m->tally);
 	counters->drops[TT_DROP_perf_lost] += m->perf_lost;
 	counters->drops[TT_DROP_attach_failed] += count.attach_failed;
@@ -470,9 +479,16 @@ static int finding_of(uint64_t file, void *arg)
 	return m->targets ? targets_has_finding(m->targets, file) : -ENOENT;
 }
 
+static bool is_left(uint32_t pid, uint64_t cgroup, void *arg)
+{
+	struct monitor *m = arg;
+
+	return filter_leaves(m->filter, pid, cgroup);
+}
+
 static int new_tally(struct monitor *m)
 {
-	const struct tally_calls calls = {read_rows, take_row, exec_of, finding_of, m};
+	const struct tally_calls calls = {read_rows, take_row, exec_of, finding_of, is_left, m};
 
 	return tally_new((uint32_t)m->config.coverage, m->procs, &calls, &m->tally);
 }
@@ -506,6 +522,12 @@ static const char *const live_settings[] = {
 	"credentials.classes",
 	"credentials.suffixes",
 	"mints.endpoints",
+	"include.cgroups",
+	"include.namespaces",
+	"include.executables",
+	"exclude.cgroups",
+	"exclude.namespaces",
+	"exclude.executables",
 };
 
 static void on_difference(const char *path, void *arg)
@@ -591,6 +613,31 @@ static void take_tables(struct monitor *m, struct config *fresh)
 	swap_lists(&m->config.endpoints, &fresh->endpoints);
 }
 
+/* Puts include and exclude in force. */
+static int set_filters(struct monitor *m)
+{
+	int r = filter_set(m->filter, &m->config);
+
+	if (r < 0)
+		log_error("include and exclude may not know of all that runs; its first calls are not read error=\"%s\"",
+			  strerror(-r));
+	tally_again(m->tally);
+	return r;
+}
+
+static void take_filters(struct monitor *m, struct config *fresh)
+{
+	if (reload_same_filters(&m->config, fresh))
+		return;
+	swap_lists(&m->config.include_cgroups, &fresh->include_cgroups);
+	swap_lists(&m->config.include_namespaces, &fresh->include_namespaces);
+	swap_lists(&m->config.include_executables, &fresh->include_executables);
+	swap_lists(&m->config.exclude_cgroups, &fresh->exclude_cgroups);
+	swap_lists(&m->config.exclude_namespaces, &fresh->exclude_namespaces);
+	swap_lists(&m->config.exclude_executables, &fresh->exclude_executables);
+	set_filters(m);
+}
+
 /* Gives the limits that the settings leave open. */
 static int share_memory(const struct monitor *m, struct config *c, struct budget *ret_budget)
 {
@@ -624,6 +671,7 @@ static void reload(struct monitor *m)
 	m->config.idle_ms = fresh.idle_ms;
 	switch_probes(m, fresh.probes);
 	take_tables(m, &fresh);
+	take_filters(m, &fresh);
 	config_done(&fresh);
 	tell_settings(m);
 }
@@ -758,6 +806,8 @@ static void serve(struct monitor *m, const struct epoll_event *events, int count
 		case SOURCE_CHANNEL:
 			on_channel(m);
 			break;
+		case SOURCE_FILTER:
+			break;	/* served already */
 		case SOURCE_AGENT:
 			ended = true; /* after its last words */
 			break;
@@ -779,6 +829,7 @@ static void loop(struct monitor *m)
 		/* Before anything else: a question may be about a process that began just now. */
 		tally_batch(m->tally);
 		watch_drain(m->watch);
+		filter_serve(m->filter);
 		serve(m, events, count);
 		if (m->scan && !m->done)
 			go_on_scanning(m);
@@ -849,6 +900,10 @@ static int open_loop(struct monitor *m)
 	if (r == 0)
 		r = new_tally(m);
 	m->root = places_root(); /* without it containers keep their ids for names */
+	if (r == 0)
+		r = filter_new(m->sensor, m->procs, m->root, &m->filter);
+	if (r == 0)
+		r = listen_to(m, filter_fd(m->filter), SOURCE_FILTER);
 	if (r < 0)
 		return cant("the monitor's tables", r);
 	if (config_libraries(&m->config)) {
@@ -873,7 +928,11 @@ static int begin(struct monitor *m)
 	struct bpf_error error = {""};
 	int r;
 
-	r = bpf_sensor_start(m->sensor, &error);
+	r = bpf_sensor_start_execs(m->sensor, &error);
+	if (r == 0) {
+		set_filters(m); /* before anything is read */
+		r = bpf_sensor_start(m->sensor, &error);
+	}
 	if (r < 0) {
 		log_error("%s", error.text);
 		return -ENOTSUP;
@@ -924,6 +983,7 @@ static void end(struct monitor *m)
 	watch_free(m->watch);
 	targets_free(m->targets);
 	tally_free(m->tally);
+	filter_free(m->filter);
 	bpf_sensor_close(m->sensor);
 	procs_free(m->procs);
 	closep(&m->root);

@@ -45,6 +45,7 @@ static const struct size {
 	{"row_marks", PER_MARKS, 1, 4},
 	{"cover_procs", PER_PROCESS, 1, 1},
 	{"execs", PER_PROCESS, 2, 1},
+	{"filter_procs", PER_PROCESS, 2, 1},
 };
 
 static const struct size *size_of(const struct bpf_map *map)
@@ -58,6 +59,12 @@ static const struct size *size_of(const struct bpf_map *map)
 static bool is_slots(const struct bpf_map *map)
 {
 	return strcmp(bpf_map__name(map), "scratch") == 0 || strcmp(bpf_map__name(map), "cuts") == 0;
+}
+
+/* That of records; the other one, of a filter's questions, is of one size. */
+static bool is_ring(const struct bpf_map *map)
+{
+	return strcmp(bpf_map__name(map), "rb_data") == 0;
 }
 
 static uint32_t rows_of(const struct bpf_map *map, const struct size *s, const struct config *config)
@@ -84,7 +91,7 @@ int sizes_set(const struct bpf_object *object, const struct config *config, uint
 			r = bpf_map__set_max_entries(map, rows_of(map, s, config));
 		else if (is_slots(map))
 			r = bpf_map__set_max_entries(map, slots);
-		else if (bpf_map__type(map) == BPF_MAP_TYPE_RINGBUF)
+		else if (is_ring(map))
 			r = bpf_map__set_max_entries(map, (uint32_t)config->ring_bytes);
 		if (r < 0)
 			return r;
@@ -105,7 +112,7 @@ static uint64_t row_bytes(const struct bpf_map *map, int cpus)
 	case BPF_MAP_TYPE_PERCPU_ARRAY:
 		return value * (uint64_t)cpus;
 	case BPF_MAP_TYPE_RINGBUF:
-		return 0;	/* a part of its own */
+		return !is_ring(map);	/* which is a part of its own */
 	default:
 		return value;
 	}

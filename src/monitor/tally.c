@@ -28,6 +28,7 @@ struct entry {
 	bool exiting;	 /* its end was told of */
 	bool gone;
 	bool ended; /* gone, and its row was read for the last time */
+	bool left; /* include and exclude leave it alone */
 	bool told;
 	uint64_t told_start_ns; /* as whom */
 	bool queued;
@@ -504,10 +505,13 @@ static void fill_counts(struct tt_ipc_cover *m, const struct tt_cover_row *row)
 	}
 }
 
-static void fill(struct tally *tally, const struct entry *e, struct tt_ipc_cover *m)
+static void fill(struct tally *tally, struct entry *e, struct tt_ipc_cover *m)
 {
 	const struct tt_cover_row *row = &e->row;
 	int files = 0;
+
+	if (!e->gone)
+		e->left = tally->calls.left(e->key.tgid, row->cgroup, tally->calls.arg);
 
 	*m = (struct tt_ipc_cover){
 		.start_ns = e->key.start_ns,
@@ -520,7 +524,7 @@ static void fill(struct tally *tally, const struct entry *e, struct tt_ipc_cover
 		.sockets = row->sockets,
 		.blind_sockets = row->blind_sockets,
 		.called = row->called,
-		.flags = row->flags | (e->ended ? TT_COVER_ENDED : 0),
+		.flags = row->flags | (e->ended ? TT_COVER_ENDED : 0) | (e->left ? TT_COVER_LEFT : 0),
 	};
 	chan_stamp(&m->h, TT_IPC_COVER, sizeof(*m));
 	memcpy(m->comm, row->comm, sizeof(m->comm));
@@ -574,6 +578,13 @@ bool tally_send(struct tally *tally, uint32_t max)
 		if (tell(tally, tally->first) < 0)
 			break;
 	return tally->channel >= 0 && tally->first;
+}
+
+void tally_again(struct tally *tally)
+{
+	for (struct entry *e = tally->oldest; e; e = e->newer)
+		if (e->has_row || e->told)
+			queue(tally, e);
 }
 
 uint64_t tally_lost(const struct tally *tally)

@@ -30,6 +30,8 @@ struct tally_calls {
 	int (*exec)(uint32_t pid, struct tt_exec *ret_exec, void *arg);
 	/* As targets_has_finding(). */
 	int (*file)(uint64_t file, void *arg);
+	/* As filter_leaves(). */
+	bool (*left)(uint32_t pid, uint64_t cgroup, void *arg);
 	void *arg;
 };
 
@@ -50,6 +52,9 @@ void tally_exited(struct tally *tally, uint32_t pid);
 void tally_scanned(struct tally *tally, uint32_t pid);
 
 void tally_row(struct tally *tally, const struct tt_cover_key *key, const struct tt_cover_row *row);
+
+/* Who is left alone has changed: all are told of again. */
+void tally_again(struct tally *tally);
 
 /* Once a second: reads the kernel's table, finds out who is gone. Negative errno: can't be read. */
 int tally_tick(struct tally *tally);

@@ -95,6 +95,7 @@ static void put_sensor(FILE *f, const struct metrics *s)
 	put_one(f, METRIC_ready, s->counters.ready);
 	put_one(f, METRIC_files_probed, s->counters.files_probed);
 	put_one(f, METRIC_probes, s->counters.probes);
+	put_one(f, METRIC_left_calls, s->counters.left);
 	put_one(f, METRIC_memory_limit, s->memory_limit);
 	head(f, METRIC_memory_planned);
 	for (enum budget_part i = 0; i < BUDGET_MAX; i++)

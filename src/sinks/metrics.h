@@ -12,6 +12,7 @@
 struct metrics_counters {
 	uint64_t drops[TT_DROP_MAX];	/* totals, all sides */
 	uint32_t files_probed, probes;
+	uint64_t left;	/* calls of processes that include and exclude leave alone */
 	bool ready;
 };
 

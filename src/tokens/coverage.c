@@ -11,7 +11,7 @@
 static const char *const statuses[COVERAGE_STATUS_MAX] = {
 	[COVERAGE_UNKNOWN] = "unknown", [COVERAGE_IDLE] = "idle",
 	[COVERAGE_COVERED] = "covered", [COVERAGE_PARTIAL] = "partial",
-	[COVERAGE_BLIND] = "blind",
+	[COVERAGE_BLIND] = "blind",     [COVERAGE_EXCLUDED] = "excluded",
 };
 
 static const char *const kinds[COVERAGE_KIND_MAX] = {
@@ -200,7 +200,9 @@ void coverage_judge(struct coverage *c, uint64_t age_ns)
 	double share = coverage_share(c->wire, c->covered);
 
 	c->reason = TT_BLIND_NONE;
-	if (share < 0) {
+	if (c->excluded) {
+		c->status = COVERAGE_EXCLUDED;	/* whatever was seen of it before */
+	} else if (share < 0) {
 		c->status = c->sockets || c->first_call_ns || c->plain[0] + c->plain[1] ?
 			    COVERAGE_UNKNOWN : COVERAGE_IDLE;
 	} else if (share == 0) {

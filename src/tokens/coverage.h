@@ -25,6 +25,7 @@ enum coverage_status {
 	COVERAGE_COVERED = 2,
 	COVERAGE_PARTIAL = 3,
 	COVERAGE_BLIND = 4,
+	COVERAGE_EXCLUDED = 5,	/* by include and exclude: nothing of it is read, nor counted */
 	COVERAGE_STATUS_MAX
 };
 
@@ -71,6 +72,7 @@ struct coverage {
 	struct coverage_library library[TT_COVER_FILES_MAX];
 	size_t libraries;
 	bool client, server, middle, io_uring, ended;
+	bool excluded;			/* include and exclude leave it alone */
 	uint32_t sockets, blind_sockets;
 	uint64_t wire[2], covered[2], plain[2];
 	uint64_t first_tls_ns, first_call_ns;

@@ -297,6 +297,29 @@ static void idle_processes(void **state)
 	assert_int_equal(cover_totals(cover)->node.processes[COVERAGE_IDLE], 0);
 }
 
+/* One that lives is told of at once; one that ended before that never. */
+static void excluded_processes(void **state)
+{
+	struct tt_ipc_cover m = process(100), n = process(101);
+
+	send_file(7, TT_TLS_OPENSSL, TT_HOW_symbols, 0, 9);
+	m.flags |= TT_COVER_LEFT;
+	n.flags |= TT_COVER_LEFT | TT_COVER_ENDED;
+	send_process(&m);
+	send_process(&n);
+	pass(S);
+	assert_int_equal(tells, 1);
+	assert_int_equal(last()->pid, 100);
+	assert_int_equal(last()->status, COVERAGE_EXCLUDED);
+	assert_int_equal(cover_totals(cover)->node.processes[COVERAGE_EXCLUDED], 1);
+	m.flags &= ~(uint32_t)TT_COVER_LEFT;
+	send_process(&m);
+	pass(2 * S);
+	assert_int_equal(tells, 2);
+	assert_int_equal(last()->status, COVERAGE_IDLE);
+	assert_int_equal(cover_totals(cover)->node.processes[COVERAGE_EXCLUDED], 0);
+}
+
 static void short_lived(void **state)
 {
 	struct tt_ipc_cover m = process(100);
@@ -488,6 +511,7 @@ int main(void)
 		TEST(file_message_may_come_late),
 		TEST(never_told_of_a_file_is_unknown),
 		TEST(idle_processes),
+		TEST(excluded_processes),
 		TEST(short_lived),
 		TEST(to_and_fro_once_a_second),
 		TEST(the_library_in_use),

@@ -57,6 +57,21 @@ static void no_tls_is_idle(void **state)
 	assert_verdict(c, LATE, COVERAGE_UNKNOWN, 0);
 }
 
+/* Whatever was seen of it before. */
+static void excluded(void **state)
+{
+	struct coverage_library l = probed(TT_TLS_OPENSSL);
+	struct coverage c = with(1, &l);
+
+	c.excluded = true;
+	assert_verdict(c, LATE, COVERAGE_EXCLUDED, 0);
+	c.covered[0] = c.wire[0] / 2;
+	assert_verdict(c, LATE, COVERAGE_EXCLUDED, 0);
+	c.sockets = c.blind_sockets = 0;
+	c.wire[0] = c.wire[1] = 0;
+	assert_verdict(c, 0, COVERAGE_EXCLUDED, 0);
+}
+
 static void shares(void **state)
 {
 	struct coverage_library l = probed(TT_TLS_OPENSSL);
@@ -285,6 +300,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_tls_is_idle),
+		cmocka_unit_test(excluded),
 		cmocka_unit_test(shares),
 		cmocka_unit_test(blind_has_its_reason),
 		cmocka_unit_test(partly_probed),

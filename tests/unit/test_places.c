@@ -107,6 +107,27 @@ static void the_kubelets_names(void **state)
 	assert_string_equal(place.pod_dir, "");
 }
 
+static void namespaces_of_pods(void **state)
+{
+	char name[64] = "";
+
+	assert_false(places_has_pods(root));
+	assert_int_equal(places_namespace(root, POD, name, sizeof(name)), -ENOENT);
+	assert_int_equal(places_namespace(root, "", name, sizeof(name)), -EINVAL);
+	assert_int_equal(places_namespace(root, "../../etc", name, sizeof(name)), -EINVAL);
+	make("var/log/pods/other_cart-0_3f3a7c1e-8f7e-4a39-9d55-5be0f3f7a111/", "");
+	assert_true(places_has_pods(root));
+	assert_int_equal(places_namespace(root, POD, name, sizeof(name)), -ENOENT);
+	make("var/lib/kubelet/pods/" POD "/volumes/kubernetes.io~projected/kube-api-access-x/..2026/namespace",
+	     "shop-2\n");
+	tell("..2026", "var/lib/kubelet/pods/" POD "/volumes/kubernetes.io~projected/kube-api-access-x/..data");
+	assert_int_equal(places_namespace(root, POD, name, sizeof(name)), 0);
+	assert_string_equal(name, "shop-2");
+	make("var/log/pods/shop_cart-0_" POD "/", "");
+	assert_int_equal(places_namespace(root, POD, name, sizeof(name)), 0);
+	assert_string_equal(name, "shop");
+}
+
 static void bundles_in_their_order(void **state)
 {
 	make("run/runc/c0ffee/state.json", "runc");
@@ -169,7 +190,8 @@ static void questions_that_are_none(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(an_empty_node_has_nothing), TEST(the_kubelets_names), TEST(bundles_in_their_order),
+		TEST(an_empty_node_has_nothing), TEST(the_kubelets_names), TEST(namespaces_of_pods),
+		TEST(bundles_in_their_order),
 		TEST(links_lead_nowhere_else), TEST(a_large_file_is_not_handed_out),
 		TEST(questions_that_are_none),
 	};

@@ -47,6 +47,29 @@ static void differences_are_named(void **state)
 	config_done(&b);
 }
 
+static void filters_are_the_same(void **state)
+{
+	static const char *const settings[] = {
+		"include.cgroups", "include.namespaces", "include.executables",
+		"exclude.cgroups", "exclude.namespaces", "exclude.executables",
+	};
+	struct config a, b;
+
+	assert_int_equal(config_init(&a), 0);
+	assert_int_equal(config_init(&b), 0);
+	set(&b, "log.level", "debug");
+	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
+		assert_true(reload_same_filters(&a, &b));
+		set(&b, settings[i], "/a,/b");
+		assert_false(reload_same_filters(&a, &b));
+		set(&a, settings[i], "/b,/a");
+		assert_false(reload_same_filters(&a, &b));
+		set(&a, settings[i], "/a,/b");
+	}
+	config_done(&a);
+	config_done(&b);
+}
+
 static void tables_are_the_same(void **state)
 {
 	static const char *const settings[][2] = {
@@ -75,6 +98,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(differences_are_named),
 		cmocka_unit_test(tables_are_the_same),
+		cmocka_unit_test(filters_are_the_same),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

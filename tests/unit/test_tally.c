@@ -68,7 +68,14 @@ static int file_of(uint64_t file, void *arg)
 							   : -ENOENT;
 }
 
-static const struct tally_calls calls = {each, take, exec_of, file_of, NULL};
+static bool is_left;
+
+static bool left_of(uint32_t pid, uint64_t cgroup, void *arg)
+{
+	return is_left;
+}
+
+static const struct tally_calls calls = {each, take, exec_of, file_of, left_of, NULL};
 static struct procs *procs;
 static struct tally *tally;
 static int fds[2];
@@ -476,6 +483,28 @@ static void no_room(void **state)
 	assert_int_equal(tally_count(tally), 0);
 }
 
+/* As the settings say; of one that is gone, as they last did. */
+static void who_is_left_alone(void **state)
+{
+	struct tt_ipc_cover m;
+
+	tally_set_agent(tally, fds[0]);
+	is_left = true;
+	set_row(0, own, own_start, 10);
+	assert_int_equal(tally_tick(tally), 0);
+	tally_send(tally, 10);
+	assert_true(told(&m));
+	assert_int_equal(m.flags & TT_COVER_LEFT, TT_COVER_LEFT);
+	is_left = false;
+	assert_int_equal(tally_tick(tally), 0);
+	assert_false(tally_send(tally, 10));
+	assert_false(told(&m)); /* nothing has changed that it knows of */
+	tally_again(tally);
+	tally_send(tally, 10);
+	assert_true(told(&m));
+	assert_int_equal(m.flags & TT_COVER_LEFT, 0);
+}
+
 static void unreadable_table(void **state)
 {
 	kernel.broken = -EPERM;
@@ -491,6 +520,7 @@ int main(void)
 		T(start_becomes_exact), T(fork_copies_exec_clears),  T(exec_before_fork),
 		T(reused_pid),		T(scan_finds_what_is_mapped), T(agents_come_and_go),
 		T(the_rest_waits),	T(no_room),		     T(unreadable_table),
+		T(who_is_left_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -147,6 +147,24 @@ kill -TERM $sensor
 wait $sensor
 result $? "the sensor ends with status 0" "status $?"
 
+# One program is left alone; nginx, which answers it, is not.
+/usr/bin/tokentrail run --output json --per-call --state-dir /tmp/state --key /t/fleet.key \
+	--set exclude.executables=/usr/bin/curl >/tmp/out 2>/tmp/err &
+sensor=$!
+await 200 ready_or_dead
+curl -s -o /dev/null --http1.1 --cacert /t/ca.crt -H "Authorization: Bearer $token" https://localhost:8443/left
+wget -q -O /dev/null --header "PRIVATE-TOKEN: $token" http://127.0.0.1:8080/items
+others_seen() {
+	[ "$(seen ingress openssl)" -ge 1 ] && [ "$(seen egress none)" -ge 1 ]
+}
+await 20 others_seen
+result $? "with exclude.executables the other programs are seen" "$(tail -n 3 /tmp/err)"
+kill -TERM $sensor
+wait $sensor
+n=$(seen egress openssl)
+[ "$n" = 0 ]
+result $? "and nothing of the excluded one" "$n uses"
+
 # The same programs, loaded by a test that looks at every field of every record.
 HPACK_BLOCKS=/t/blocks /t/test_http2_blocks >/tmp/blocks 2>&1 && grep -q 'PASSED.* [1-9][0-9]* test' /tmp/blocks
 result $? "10,000 HTTP/2 header blocks of three encoders" "$(grep -m1 -E 'ERROR|error' /tmp/blocks)"

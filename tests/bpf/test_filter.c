@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bpf/filter.bpf.h: nothing of a process is read that is left alone or not decided about, nothing is lost of
+ * one that is watched, and what is asked of user space says what the process runs. This process stands for all.
+ */
+#include "pair_rig.h"
+
+#include <errno.h>
+#include <link.h>
+#include <pthread.h>
+#include <sys/wait.h>
+
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+
+#include "monitor/filter.h"
+
+#define TOKEN "ghp" "_0123456789abcdefghijABCDEFGHIJ012345"
+#define REQUEST "GET /v1/a HTTP/1.1\r\nHost: api.test\r\nAuthorization: Bearer " TOKEN "\r\n\r\n"
+
+static uint32_t number;
+static struct { size_t exes, cgroups; struct tt_filter_ask exe, cgroup; } asked;
+
+static void on_ask(const struct tt_filter_ask *ask, void *arg)
+{
+	if (ask->tgid != (uint32_t)getpid())
+		return;
+	if (ask->kind == TT_FILTER_ASK_EXE) {
+		asked.exes++;
+		asked.exe = *ask;
+	} else {
+		asked.cgroups++;
+		asked.cgroup = *ask;
+	}
+}
+
+static void serve(void)
+{
+	assert_int_equal(bpf_sensor_filter_serve(rig.sensor), 0);
+}
+
+/* The next configuration. */
+static uint32_t next_side(void)
+{
+	return (number + 1) & 1;
+}
+
+static void turn_to(uint32_t by)
+{
+	number++;
+	bpf_sensor_filter_switch(rig.sensor, by ? TT_FILTER_NUMBER(number) | by : 0);
+}
+
+static void pass(const char *bytes)
+{
+	size_t len = strlen(bytes);
+	char buf[4096];
+
+	assert_int_equal(write(fd[0], bytes, len), len);
+	for (ssize_t n; len; len -= (size_t)n) {
+		n = read(fd[1], buf, sizeof(buf));
+		assert_true(n > 0);
+	}
+}
+
+static size_t uses(void)
+{
+	rig_collect(&rig);
+	return rig.uses;
+}
+
+static uint64_t left(void)
+{
+	uint64_t total = 0;
+
+	assert_int_equal(bpf_sensor_filter_left(rig.sensor, &total), 0);
+	return total;
+}
+
+static int filter_setup(void **state)
+{
+	setup(state);
+	return bpf_sensor_filter_asks(rig.sensor, on_ask, NULL);
+}
+
+static int begin(void **state)
+{
+	turn_to(0);
+	serve();
+	bpf_sensor_filter_forget(rig.sensor, TT_FILTER_ASK_EXE, asked.exe.id);
+	bpf_sensor_filter_clear(rig.sensor);
+	asked.exes = asked.cgroups = 0;
+	return pair_up(state);
+}
+
+static int end(void **state)
+{
+	turn_to(0);
+	return pair_down(state);
+}
+
+/* ---- executables ---- */
+
+static void join(const struct tt_filter_ask *ask, char *to, size_t size)
+{
+	size_t len = 0;
+
+	for (int i = ask->parts; i-- > 0;)
+		if (ask->part[i][0])
+			len += (size_t)snprintf(to + len, size - len, "/%s", (const char *)ask->part[i]);
+}
+
+static void test_asked_once(void **state)
+{
+	char want[4096] = "", got[8192] = "";
+
+	turn_to(TT_FILTER_BY_EXE);
+	for (int i = 0; i < 5; i++)
+		pass(REQUEST);
+	assert_int_equal(uses(), 0);
+	assert_true(rig_dropped(&rig, TT_DROP_filter_undecided) >= 10);
+	serve();
+	assert_int_equal(asked.exes, 1);
+	assert_int_equal(asked.cgroups, 0);
+	assert_false(asked.exe.cut);
+	assert_true(readlink("/proc/self/exe", want, sizeof(want) - 1) > 0);
+	join(&asked.exe, got, sizeof(got));
+	assert_string_equal(got, want);
+	assert_int_equal(bpf_sensor_filter_put(rig.sensor, TT_FILTER_ASK_EXE, asked.exe.id, number, TT_FILTER_WATCH), 0);
+	pass(REQUEST);
+	assert_int_equal(uses(), 2);
+	assert_int_equal(rig.use[0].h.tgid, getpid());
+}
+
+/* A child runs the same without anybody being asked again: it is known what that is. */
+static void test_forked(void **state)
+{
+	struct tt_filter_proc proc;
+	int status;
+	pid_t child;
+
+	turn_to(TT_FILTER_BY_EXE);
+	pass(REQUEST);
+	serve();
+	assert_int_equal(asked.exes, 1);
+	assert_int_equal(bpf_sensor_filter_put(rig.sensor, TT_FILTER_ASK_EXE, asked.exe.id, number,
+					       TT_FILTER_LEAVE), 0);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		pass(REQUEST);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	assert_int_equal(bpf_sensor_filter_proc(rig.sensor, (uint32_t)child, &proc), 0);
+	assert_int_equal(proc.exe, asked.exe.id);
+	assert_int_equal((uint32_t)proc.known, TT_FILTER_LEAVE);
+}
+
+/* The reader of messages is not even called: without it, each call that it would be is a loss. */
+static void test_nothing_is_read(void **state)
+{
+	struct tt_filter_proc me = { .exe = TT_FILTER_TOLD | 7 };
+	uint64_t lost, before;
+	int reader;
+	struct procs *procs;
+	uint64_t start_ns;
+
+	assert_int_equal(procs_new(8, 8, &procs), 0);
+	assert_int_equal(procs_alive(procs, (uint32_t)getpid(), &start_ns), 0);	/* to a tick */
+	procs_free(procs);
+	me.start_ns = start_ns;
+	bpf_sensor_filter_clear(rig.sensor);
+	assert_int_equal(bpf_sensor_filter_enter(rig.sensor, (uint32_t)getpid(), &me), 0);
+	assert_int_equal(bpf_sensor_filter_enter(rig.sensor, (uint32_t)getpid(), &me), -EEXIST);
+	assert_int_equal(bpf_sensor_filter_put(rig.sensor, TT_FILTER_ASK_EXE, me.exe, next_side(), TT_FILTER_LEAVE), 0);
+	turn_to(TT_FILTER_BY_EXE);
+	reader = rig_take_reader("sock_reader");
+	lost = rig_dropped(&rig, TT_DROP_call_lost);
+	before = left();
+	for (int i = 0; i < 10; i++)
+		pass(REQUEST);
+	assert_int_equal(left(), before + 20);
+	assert_int_equal(rig_dropped(&rig, TT_DROP_call_lost), lost);
+	assert_int_equal(bpf_sensor_filter_put(rig.sensor, TT_FILTER_ASK_EXE, me.exe, next_side(), TT_FILTER_WATCH), 0);
+	turn_to(TT_FILTER_BY_EXE);
+	pass(REQUEST);
+	assert_true(rig_dropped(&rig, TT_DROP_call_lost) >= lost + 2);	/* so it would have been */
+	rig_put_reader("sock_reader", reader);
+	serve();
+	assert_int_equal(asked.exes, 0);
+	assert_int_equal(uses(), 0);
+}
+
+/* Between two configurations nobody who stays watched is out of sight. */
+static void test_change_over(void **state)
+{
+	turn_to(TT_FILTER_BY_EXE);
+	pass(REQUEST);
+	serve();
+	assert_int_equal(asked.exes, 1);
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(bpf_sensor_filter_put(rig.sensor, TT_FILTER_ASK_EXE, asked.exe.id, next_side(),
+						       TT_FILTER_WATCH), 0);
+		turn_to(TT_FILTER_BY_EXE);
+		pass(REQUEST);
+	}
+	assert_int_equal(uses(), 40);
+}
+
+/* Left alone in the middle of a message, and watched again in the middle of another: neither is garbled. */
+static void test_in_the_middle(void **state)
+{
+	turn_to(TT_FILTER_BY_EXE);
+	pass("x");
+	serve();
+	assert_int_equal(bpf_sensor_filter_put(rig.sensor, TT_FILTER_ASK_EXE, asked.exe.id, number, TT_FILTER_WATCH), 0);
+	pass(REQUEST "GET /half HTTP/1.1\r\nAuthori");
+	assert_int_equal(uses(), 2);
+	assert_int_equal(bpf_sensor_filter_put(rig.sensor, TT_FILTER_ASK_EXE, asked.exe.id, next_side(), TT_FILTER_LEAVE), 0);
+	turn_to(TT_FILTER_BY_EXE);
+	pass("zation: Bearer " TOKEN "\r\n\r\nGET /other HTTP/1.1\r\nAuthorization: Bearer " TOKEN "0\r\n\r\nGET /third HT");
+	assert_int_equal(bpf_sensor_filter_put(rig.sensor, TT_FILTER_ASK_EXE, asked.exe.id, next_side(), TT_FILTER_WATCH), 0);
+	turn_to(TT_FILTER_BY_EXE);
+	pass("TP/1.1\r\nAuthorization: Bearer " TOKEN "1\r\n\r\n");
+	pass(REQUEST);
+	assert_int_equal(uses(), 4);
+	rig_assert_token(&rig.use[2], TOKEN);
+	rig_assert_text(rig.use[2].path, rig.use[2].path_len, "/v1/a");
+	rig_assert_token(&rig.use[3], TOKEN);
+}
+
+/* ---- cgroups ---- */
+
+static void test_cgroup(void **state)
+{
+	struct procs_identity me;
+	struct procs *procs;
+	uint64_t before;
+
+	assert_int_equal(procs_new(8, 8, &procs), 0);
+	assert_int_equal(procs_identify(procs, (uint32_t)getpid(), &me), 0);
+	procs_free(procs);
+	turn_to(TT_FILTER_BY_CGROUP);
+	bpf_sensor_filter_forget(rig.sensor, TT_FILTER_ASK_CGROUP, me.cgroup);
+	pass(REQUEST);
+	for (int i = 0; i < 5; i++)
+		pass(REQUEST);
+	assert_int_equal(uses(), 0);
+	serve();
+	assert_int_equal(asked.exes, 0);
+	assert_true(asked.cgroups <= 1);	/* another process of this cgroup may have been faster */
+	if (asked.cgroups)
+		assert_int_equal(asked.cgroup.id, me.cgroup);
+	assert_int_equal(bpf_sensor_filter_put(rig.sensor, TT_FILTER_ASK_CGROUP, me.cgroup, number, TT_FILTER_WATCH), 0);
+	pass(REQUEST);
+	assert_int_equal(uses(), 2);
+	assert_int_equal(bpf_sensor_filter_put(rig.sensor, TT_FILTER_ASK_CGROUP, me.cgroup, next_side(), TT_FILTER_LEAVE), 0);
+	turn_to(TT_FILTER_BY_CGROUP);
+	before = left();
+	pass(REQUEST);
+	assert_true(left() >= before + 2);
+	assert_int_equal(uses(), 2);
+}
+
+/* What is left alone by one of the two is, whatever the other says. */
+static void test_both(void **state)
+{
+	static const struct { uint8_t exe, cgroup; size_t uses; } cases[] = {
+		{ TT_FILTER_WATCH, TT_FILTER_WATCH, 2 }, { TT_FILTER_LEAVE, TT_FILTER_WATCH, 0 },
+		{ TT_FILTER_WATCH, TT_FILTER_LEAVE, 0 }, { TT_FILTER_UNKNOWN, TT_FILTER_LEAVE, 0 },
+		{ TT_FILTER_LEAVE, TT_FILTER_UNKNOWN, 0 }, { TT_FILTER_UNKNOWN, TT_FILTER_WATCH, 0 },
+		{ TT_FILTER_WATCH, TT_FILTER_UNKNOWN, 0 },
+	};
+	struct procs_identity me;
+	struct procs *procs;
+
+	assert_int_equal(procs_new(8, 8, &procs), 0);
+	assert_int_equal(procs_identify(procs, (uint32_t)getpid(), &me), 0);
+	procs_free(procs);
+	turn_to(TT_FILTER_BY_EXE);
+	pass("x");
+	serve();
+	assert_int_equal(asked.exes, 1);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint64_t undecided = rig_dropped(&rig, TT_DROP_filter_undecided);
+		bool leaves = cases[i].exe == TT_FILTER_LEAVE || cases[i].cgroup == TT_FILTER_LEAVE;
+
+		rig_clear(&rig);
+		assert_int_equal(bpf_sensor_filter_put(rig.sensor, TT_FILTER_ASK_EXE, asked.exe.id, next_side(), cases[i].exe),
+				 0);
+		assert_int_equal(bpf_sensor_filter_put(rig.sensor, TT_FILTER_ASK_CGROUP, me.cgroup, next_side(),
+						       cases[i].cgroup), 0);
+		turn_to(TT_FILTER_BY_EXE | TT_FILTER_BY_CGROUP);
+		pass(REQUEST);
+		assert_int_equal(uses(), cases[i].uses);
+		/* Others are undecided, too: they may be counted at any time. */
+		if (!leaves && !cases[i].uses)
+			assert_true(rig_dropped(&rig, TT_DROP_filter_undecided) >= undecided + 2);
+	}
+}
+
+/* ---- a call under way ---- */
+
+static int find_libssl(struct dl_phdr_info *info, size_t size, void *data)
+{
+	if (!strstr(info->dlpi_name, "libssl.so"))
+		return 0;
+	snprintf(data, 256, "%s", info->dlpi_name);
+	return 1;
+}
+
+static void attach_libssl(void)
+{
+	struct attach_count count;
+	struct elf_scan scan;
+	char path[256] = "";
+	struct stat st;
+	int file;
+
+	dl_iterate_phdr(find_libssl, path);
+	file = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(file >= 0);
+	assert_int_equal(fstat(file, &st), 0);
+	assert_int_equal(elf_scan(file, &scan), TT_SCAN_HOOKS);
+	assert_int_equal(attach_new(&rig.attach), 0);
+	for (size_t i = 0; i < scan.count; i++)
+		rig_add(&rig, &scan.hooks[i]);
+	assert_int_equal(attach_place(rig.attach, rig.sensor, file, (uint64_t)st.st_size, &count), 0);
+	assert_int_equal(count.hooks, scan.count);
+	close(file);
+}
+
+static SSL_CTX *make_server(void)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *cert = X509_new();
+
+	assert_non_null(key);
+	X509_gmtime_adj(X509_getm_notBefore(cert), 0);
+	X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
+	X509_set_pubkey(cert, key);
+	assert_true(X509_sign(cert, key, EVP_sha256()) > 0);
+	assert_int_equal(SSL_CTX_use_certificate(ctx, cert), 1);
+	assert_int_equal(SSL_CTX_use_PrivateKey(ctx, key), 1);
+	X509_free(cert);
+	EVP_PKEY_free(key);
+	return ctx;
+}
+
+static SSL *server;
+static volatile int got;
+
+static void *serve_tls(void *arg)
+{
+	char buf[4096];
+
+	if (SSL_accept(server) == 1)
+		for (int n; (n = SSL_read(server, buf, sizeof(buf))) > 0;)
+			got += n;
+	return NULL;
+}
+
+static void await_got(int n)
+{
+	for (int i = 0; i < 5000 && got < n; i++)
+		usleep(1000);
+	assert_int_equal(got, n);
+	usleep(50000);	/* the next SSL_read() waits */
+}
+
+/* A read that waits when its process is left alone gets its bytes later: they are not read. */
+static void test_call_under_way(void **state)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method()), *server_ctx = make_server();
+	SSL *client = SSL_new(ctx);
+	int len = strlen(REQUEST), sent = 0;
+	pthread_t thread;
+
+	got = 0;
+	attach_libssl();
+	server = SSL_new(server_ctx);
+	SSL_set_fd(server, fd[1]);
+	SSL_set_fd(client, fd[0]);
+	turn_to(TT_FILTER_BY_EXE);
+	assert_int_equal(pthread_create(&thread, NULL, serve_tls, NULL), 0);
+	assert_int_equal(SSL_connect(client), 1);
+	await_got(0);
+	serve();
+	assert_int_equal(asked.exes, 1);
+	for (int round = 0; round < 3; round++) {
+		rig_clear(&rig);
+		assert_int_equal(bpf_sensor_filter_put(rig.sensor, TT_FILTER_ASK_EXE, asked.exe.id, next_side(),
+						       TT_FILTER_WATCH), 0);
+		turn_to(TT_FILTER_BY_EXE);
+		for (int i = 0; i < 3; i++) {	/* of one that began before, nobody knows what it was given */
+			assert_int_equal(SSL_write(client, REQUEST, len), len);
+			await_got(sent += len);
+		}
+		rig_collect(&rig);
+		assert_int_equal(rig.uses, 5);
+		assert_int_equal(bpf_sensor_filter_put(rig.sensor, TT_FILTER_ASK_EXE, asked.exe.id, next_side(),
+						       TT_FILTER_LEAVE), 0);
+		turn_to(TT_FILTER_BY_EXE);
+		rig_clear(&rig);
+		for (int i = 0; i < 2; i++) {
+			assert_int_equal(SSL_write(client, REQUEST, len), len);
+			await_got(sent += len);
+		}
+		assert_int_equal(uses(), 0);
+	}
+	SSL_shutdown(client);
+	shutdown(fd[0], SHUT_RDWR);
+	pthread_join(thread, NULL);
+	SSL_free(client);
+	SSL_free(server);
+	SSL_CTX_free(ctx);
+	SSL_CTX_free(server_ctx);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
+		T(test_asked_once), T(test_forked), T(test_nothing_is_read), T(test_change_over), T(test_in_the_middle),
+		T(test_cgroup), T(test_both), T(test_call_under_way),
+	};
+
+	return cmocka_run_group_tests(tests, filter_setup, teardown);
+}
