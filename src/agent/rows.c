@@ -216,6 +216,9 @@ static void give(const struct giving *g, uint64_t wanted, uint64_t last_ns, stru
 
 	if (!n)
 		return;
+	/* In this order: who dies in between has counted them twice, not never. */
+	rows_ledger(g->r)->taken += n * g->ev->creds;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	g->mark->given += n;
 	g->ev->h.time_ns = last_ns;
 	set_port(g->ev, g->same_port ? g->look->port : 0);

@@ -29,6 +29,7 @@ int rows_new(const struct tt_row *rows, struct tt_row_mark *marks, size_t count,
 int rows_open(int rows_fd, int marks_fd, uint64_t wait_ns, rows_done done, void *ctx, struct rows **ret_rows);
 void rows_free(struct rows *r);
 void rows_set_wait(struct rows *r, uint64_t wait_ns);
+/* What is handed on counts as taken there already. */
 struct tt_ledger *rows_ledger(struct rows *r);
 
 /* Looks at all rows; if there are very many, at the next ones of them. boot_ns: CLOCK_BOOTTIME. */

@@ -24,12 +24,14 @@ static struct {
 	struct outcome outcome;
 } out[OUTS];
 static size_t outs;
-static uint64_t handed_on, drops_before[TT_DROP_MAX];
+static uint64_t handed_on, expected_taken, drops_before[TT_DROP_MAX];
 
 static void take(void *ctx, const struct tt_ev_use *ev, struct outcome outcome)
 {
 	assert_ptr_equal(ctx, &outs);
 	assert_true(outs < OUTS);
+	if (expected_taken)
+		assert_int_equal(rows_ledger(rows)->taken, expected_taken);
 	out[outs].ev = *ev;
 	out[outs++].outcome = outcome;
 	handed_on += 1 + outcome.more;
@@ -58,7 +60,7 @@ static int setup(void **state)
 {
 	memset(mark, 0, sizeof(mark));
 	memset(row, 0, sizeof(row));
-	outs = handed_on = 0;
+	outs = handed_on = expected_taken = 0;
 	memcpy(drops_before, agent_drops, sizeof(drops_before));
 	open_rows();
 	begin(1, 2, 100);
@@ -247,6 +249,25 @@ static void withdrawn_requests_cost_the_next_ones_no_time(void **state)
 	assert_int_equal(outs, 1);
 	expect(0, 1, 403, 5000, 5000);
 	assert_int_equal(dropped(TT_DROP_status_timeout), 0);
+}
+
+/* One use a credential, and before it is handed on: who does that may die of it. */
+static void taken_uses_are_in_the_ledger(void **state)
+{
+	row[1].use.creds = 2;
+	row[1].use.cred[1] = row[1].use.cred[0];
+	for (int i = 0; i < 5; i++) {
+		use(1, 200);
+		answer(1, 0, 200);
+	}
+	expected_taken = 2 * 5;
+	rows_look(rows, 300);
+	assert_int_equal(handed_on, 5);
+	use(1, 310);
+	expected_taken = 2 * 6;
+	end(1, 4, 320);
+	assert_int_equal(handed_on, 6);
+	assert_int_equal(rows_ledger(rows)->taken, 2 * 6);
 }
 
 /* The loop has other things to do, so very many rows take more than one look. */
@@ -471,6 +492,7 @@ int main(void)
 		T(what_is_not_answered_comes_without_a_status),
 		T(withdrawn_requests_are_no_uses),
 		T(withdrawn_requests_cost_the_next_ones_no_time), T(very_many_rows_have_their_turn),
+		T(taken_uses_are_in_the_ledger),
 		T(a_status_without_room_counts_by_its_record),
 		T(a_new_status_is_looked_at_at_once),
 		T(the_end_of_a_row_brings_the_rest),
