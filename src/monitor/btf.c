@@ -523,8 +523,8 @@ static int extract(struct extract *e, uint64_t size, size_t our_size, int to)
 	if (r < 0 || !e->ours->strings_len || e->ours->bytes[e->ours->strings + e->ours->strings_len - 1])
 		return r < 0 ? r : -EBADMSG;
 	r = walk(e->ours, e, add_names);
-	if (r < 0)
-		return r;
+	if (r < 0 || !e->name_count)
+		return r < 0 ? r : -EBADMSG;	/* or nobody would ask */
 	sort_names(e);
 	r = place_names(e);
 	if (r == 0)
