@@ -185,6 +185,7 @@ static void on_known_file(const char *path, void *arg)
 	struct monitor *m = arg;
 
 	targets_known(m->targets, path);
+	filter_serve(m->filter); /* who asks waits with all its calls */
 }
 
 static void begin_scan(struct monitor *m)
@@ -360,6 +361,7 @@ static void on_channel(struct monitor *m)
 		if (type == -EAGAIN)
 			return;
 		r = type > 0 ? on_message(m, type, message) : type;
+		filter_serve(m->filter);
 		if (r < 0)
 			break;
 	}

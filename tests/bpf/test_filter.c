@@ -420,13 +420,133 @@ static void test_call_under_way(void **state)
 	SSL_CTX_free(server_ctx);
 }
 
+/* ---- monitor/filter.c, which answers ---- */
+
+static struct filter *filter;
+static struct procs *procs;
+static struct config settings;
+
+static void set(const char *path, const char *value)
+{
+	struct config_error error;
+
+	assert_int_equal(config_set(&settings, path, value, &error), 0);
+	assert_int_equal(filter_set(filter, &settings), 0);
+}
+
+static int monitor_setup(void **state)
+{
+	setup(state);
+	if (config_init(&settings) < 0 || procs_new(64, 64, &procs) < 0)
+		return -1;
+	return filter_new(rig.sensor, procs, -1, &filter);
+}
+
+static int monitor_teardown(void **state)
+{
+	filter_free(filter);
+	procs_free(procs);
+	config_done(&settings);
+	return teardown(state);
+}
+
+static int monitor_end(void **state)
+{
+	set("exclude.executables", "");
+	set("exclude.cgroups", "");
+	set("exclude.namespaces", "");
+	return pair_down(state);
+}
+
+static const char *own_path(void)
+{
+	static char path[4096];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+	assert_true(n > 0);
+	path[n] = '\0';
+	return path;
+}
+
+static void own_cgroup(struct procs_identity *me, char *path, size_t size)
+{
+	assert_int_equal(procs_identify(procs, (uint32_t)getpid(), me), 0);
+	assert_int_equal(procs_cgroup_path(procs, me->cgroup, path, size), 0);
+}
+
+/* What runs when the settings change is decided about before they are in force. */
+static void test_settings(void **state)
+{
+	uint64_t before;
+
+	for (int i = 0; i < 5; i++) {
+		rig_clear(&rig);
+		before = left();
+		set("exclude.executables", own_path());
+		assert_true(filter_leaves(filter, (uint32_t)getpid(), 0));
+		pass(REQUEST);
+		assert_int_equal(uses(), 0);
+		assert_true(left() >= before + 2);
+		set("exclude.executables", i % 2 ? "" : "/nowhere");	/* one filter after the other, or none between */
+		assert_false(filter_leaves(filter, (uint32_t)getpid(), 0));
+		pass(REQUEST);
+		assert_int_equal(uses(), 2);
+	}
+}
+
+static void test_settings_cgroup(void **state)
+{
+	struct procs_identity me;
+	char path[4096];
+
+	own_cgroup(&me, path, sizeof(path));
+	set("exclude.cgroups", "/nowhere");
+	pass(REQUEST);
+	assert_int_equal(uses(), 2);
+	set("exclude.cgroups", path);
+	assert_true(filter_leaves(filter, (uint32_t)getpid(), me.cgroup));
+	pass(REQUEST);
+	assert_int_equal(uses(), 2);
+	set("exclude.cgroups", "");
+	/* In no pod, so it is known to be in no namespace, although nothing of this node can be looked into. */
+	set("exclude.namespaces", "kube-*");
+	pass(REQUEST);
+	assert_int_equal(uses(), 4);
+}
+
+/* A child of what ran before is known by its parent; and nobody is lost from one path to the next. */
+static void test_paths(void **state)
+{
+	struct tt_filter_proc proc, child = { 0 };
+	char path[64];
+
+	set("exclude.executables", own_path());
+	assert_int_equal(bpf_sensor_filter_proc(rig.sensor, (uint32_t)getpid(), &proc), 0);
+	assert_true(proc.exe & TT_FILTER_TOLD);
+	filter_forked(filter, 0x7ffffff0, (uint32_t)getpid(), 77);
+	assert_int_equal(bpf_sensor_filter_proc(rig.sensor, 0x7ffffff0, &child), 0);
+	assert_int_equal(child.exe, proc.exe);
+	assert_int_equal(child.start_ns, 77);
+	for (int i = 0; i < 3; i++) {
+		snprintf(path, sizeof(path), "/nowhere/%d", i);
+		set("exclude.executables", path);
+		pass(REQUEST);
+		assert_int_equal(uses(), 2 * ((size_t)i + 1));
+	}
+}
+
 int main(void)
 {
+	const struct CMUnitTest monitor_tests[] = {
+#define M(f) cmocka_unit_test_setup_teardown(f, pair_up, monitor_end)
+		M(test_settings), M(test_settings_cgroup), M(test_paths),
+	};
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
 		T(test_asked_once), T(test_forked), T(test_nothing_is_read), T(test_change_over), T(test_in_the_middle),
 		T(test_cgroup), T(test_both), T(test_call_under_way),
 	};
 
-	return cmocka_run_group_tests(tests, filter_setup, teardown);
+	return cmocka_run_group_tests_name("kernel", tests, filter_setup, teardown) +
+	       cmocka_run_group_tests_name("monitor", monitor_tests, monitor_setup, monitor_teardown);
 }

@@ -9,17 +9,17 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
 import uuid
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+for _place in ("lib", "peers"):
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", _place))
+import peers  # noqa: E402  pylint: disable=wrong-import-position,import-error
 import rig  # noqa: E402  pylint: disable=wrong-import-position,import-error
 
-LOADGEN = os.path.join(rig.TOOLS, "loadgen")
 SECONDS = 30	# on a busy machine
 IN_FORCE = "the new value is in force setting="
 # Its socket or TLS object stays for many requests; between them it waits for a line.
@@ -97,12 +97,14 @@ class Case:
             os.mkdir(os.path.join(self.work, name))
             self.curl[name] = os.path.join(self.work, name, "curl")
             shutil.copy2(shutil.which("curl"), self.curl[name])
+        self.python = os.path.join(self.work, "left", "python3")
+        shutil.copy2(os.path.realpath(sys.executable), self.python)
         self.config = os.path.join(self.work, "filters.yaml")
         self.metrics = rig.free_port()
         self.write(exclude={"executables": [os.path.join(self.work, "left"), "/nowhere/*"]})
         self.sensor = rig.Sensor(self.work, "--config", self.config, "--set", "metrics.enabled=true", "--set",
                                  f"metrics.listen=127.0.0.1:{self.metrics}", "--set", "limits.ring=32MiB", "--set",
-                                 "limits.memory=192MiB", per_call=False)
+                                 "limits.memory=192MiB", "--set", "http.status_wait=3s", per_call=False)
         self.cgroups = []
 
     def write(self, **sections):
@@ -191,8 +193,7 @@ def executables(c):
 
 def coverage(c):
     with rig.case("coverage, metrics and doctor say who is left alone"):
-        python = os.path.join(c.work, "left", "python3")
-        shutil.copy2(os.path.realpath(sys.executable), python)
+        python = c.python
         kept = Kept(c, rig.token(), python=python)
         kept.ask()
         pid = kept.process.pid
@@ -230,7 +231,7 @@ def ends(c, pid, port):
 
 def nothing_is_read(c):
     with rig.case("no connection of an excluded program is entered, and what is read of one is read through its row"):
-        python = os.path.join(c.work, "left", "python3")
+        python = c.python
         for tls in (True, False):
             port = c.nginx.tls if tls else c.nginx.plain
             wanted, left = Kept(c, rig.token(), tls), Kept(c, rig.token(), tls, python=python)
@@ -341,10 +342,6 @@ def reload(c):
     with rig.case("settings that change under load lose no use of those that stay watched"):
         c.hup(exclude={"executables": ["/nowhere"]})
         token, count = rig.token(), 6000
-        requests = [f"GET /load HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n"]
-        feed = os.path.join(c.work, "feed")
-        with open(feed, "w", encoding="ascii") as f:
-            f.write("".join(requests))
         kept = [Kept(c, token, tls) for tls in (True, True, False)]
         for k in kept:
             k.ask(10)
@@ -363,7 +360,7 @@ def reload(c):
         for k in (*kept, idle):
             k.end()
     with rig.case("excluded at SIGHUP with connections open, and watched again later"):
-        python = os.path.join(c.work, "left", "python3")
+        python = c.python
         c.hup(exclude={"executables": ["/nowhere"]})
         for tls in (True, False):
             token = rig.token()
@@ -383,10 +380,43 @@ def reload(c):
         c.used(token)
 
 
+class Peer(peers.Client):
+    """A copy of a program with its library inside, below the directory that is excluded."""
+
+    def __init__(self, c, path, words):  # pylint: disable=super-init-not-called
+        self.exe = os.path.join(c.work, "left", path.replace("/", "-"))
+        shutil.copy2(peers.program_of(os.path.join(peers.CACHE, path)), self.exe)
+        self.process = rig.spawn([self.exe, *words, f"https://localhost:{c.nginx.tls}", c.authority.ca], text=True,
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+def libraries(c):
+    """The same connection, first left alone, then watched, then left alone again."""
+    for path, words in (("go_std/stripped", ["client", "1"]), ("rustls/peer", ["h1", "rustls"]),
+                        ("rustls/peer-stripped", ["h1", "rustls"])):
+        with rig.case(f"{path}: left alone, watched, left alone over one connection"):
+            c.hup(want="setting=exclude.executables",
+                  exclude={"executables": [os.path.join(c.work, "left"), f"/of/{path}"]})
+            peer, first, token, last = Peer(c, path, words), rig.token(), rig.token(), rig.token()
+            for _ in range(5):
+                rig.need_equal(peer.ask("GET", "/a", first)[0], 200, "status")
+            time.sleep(1)  # its file is known by now
+            c.hup(want="setting=exclude.executables", exclude={"executables": [f"/of/{path}"]})
+            for _ in range(5):
+                rig.need_equal(peer.ask("GET", "/b", token)[0], 200, "status")
+            c.used(token, 5)
+            c.hup(want="setting=exclude.executables", exclude={"executables": [os.path.join(c.work, "left")]})
+            for _ in range(5):
+                rig.need_equal(peer.ask("GET", "/c", last)[0], 200, "status")
+            c.unused(last, 5)
+            c.unused(first, 5)
+            peer.stop()
+
+
 def at_start(c):
     with rig.case("what ran before the sensor is decided before its first call"):
         c.sensor.stop()
-        python = os.path.join(c.work, "left", "python3")
+        python = c.python
         wanted, left = rig.token(), rig.token()
         clients = [Kept(c, wanted), Kept(c, left, python=python), Kept(c, wanted, False),
                    Kept(c, left, False, python=python)]
@@ -397,7 +427,6 @@ def at_start(c):
         c.used(wanted, 8)
         c.unused(left, 8)
         c.sensor.stop()
-        rig.need("filter_undecided" not in c.sensor.losses(), c.sensor.losses())
         for k in clients:
             k.end()
 
@@ -411,6 +440,7 @@ def main():
         nothing_is_read(c)
         cgroups(c)
         namespaces(c)
+        libraries(c)
         reload(c)
         at_start(c)
     finally:
