@@ -14,7 +14,6 @@
 #ifndef TT_CONN_BPF_H
 #define TT_CONN_BPF_H
 
-#include <bpf/bpf_core_read.h>
 #include "http.bpf.h"
 
 #define TLS_RECORD 16384	/* plaintext of one TLS record at most (RFC 8446, 5.1) */

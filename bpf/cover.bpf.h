@@ -39,7 +39,6 @@ struct {
 
 static __noinline struct tt_cover_row *cover_enter(const struct tt_cover_key *key)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
 	static const struct tt_cover_row empty;
 	struct tt_cover_row *row;
 	struct tt_exec *exec;
@@ -55,7 +54,7 @@ static __noinline struct tt_cover_row *cover_enter(const struct tt_cover_key *ke
 	}
 	row->cgroup = bpf_get_current_cgroup_id();
 	row->uid = bpf_get_current_uid_gid();
-	BPF_CORE_READ_INTO(&row->comm, task, group_leader, comm);
+	task_comm(row->comm);
 	exec = bpf_map_lookup_elem(&execs, &tgid);
 	if (exec && exec->start_ns == key->start_ns)
 		row->exec_ns = exec->exec_ns;
@@ -75,6 +74,8 @@ static __always_inline int cover_same(const struct tt_cover_key *a, const struct
 }
 
 /* ---- sockets ---- */
+
+#define RCV_SHUTDOWN_BIT 1	/* RCV_SHUTDOWN, net/sock.h */
 
 static __always_inline struct cover_flow *cover_flow(struct cover_sock *k, __u32 dir)
 {
@@ -96,16 +97,71 @@ static __always_inline void cover_fold(struct cover_flow *f, struct tt_cover_row
 		__sync_fetch_and_add(&row->covered[IN], more);
 }
 
+static __always_inline void cover_own(struct cover_sock *k, const struct tt_cover_key *key,
+				      struct tt_cover_row *row)
+{
+	k->owner = *key;
+	k->called = 0;
+	__builtin_memset(k->flow, 0, sizeof(k->flow));
+	__sync_fetch_and_add(&row->sockets, 1);
+	__sync_fetch_and_add(&row->blind_sockets, 1);
+}
+
+/* ---- what was sent and received ---- */
+
+/* TCP's number of the byte behind all that this process has written or read. */
+static __always_inline __u32 cover_tcp_next(struct sock *sk, __u32 dir)
+{
+	struct tcp_sock *tp = (void *)sk;
+
+	return dir == OUT ? BPF_CORE_READ(tp, write_seq) : BPF_CORE_READ(tp, copied_seq);
+}
+
+/* How many of TCP's bytes are new: its own count has those that no event told of, and doesn't have
+ * those that are only looked at. The peer's FIN has a number too, and may be taken along. */
+static __always_inline __u64 cover_tcp_bytes(struct cover_sock *k, struct sock *sk, __u32 now, __u64 len, __u32 dir)
+{
+	__u32 before, known, more;
+
+	if (dir == OUT) {
+		before = k->next[OUT];
+		known = k->known[OUT];
+		k->next[OUT] = now;
+		k->known[OUT] = 1;
+	} else {
+		before = k->next[IN];
+		known = k->known[IN];
+		k->next[IN] = now;
+		k->known[IN] = 1;
+	}
+	more = now - before;
+	if (!known || more >> 31)
+		return len;
+	if (dir == IN && more == (__u32)len + 1 && (BPF_CORE_READ(sk, sk_shutdown) & RCV_SHUTDOWN_BIT))
+		return len;
+	return more;
+}
+
+static __always_inline void cover_wire_add(struct cover_sock *k, struct tt_cover_row *row, __u64 bytes, __u32 dir)
+{
+	struct cover_flow *f = cover_flow(k, dir);
+
+	f->wire += bytes;
+	if (dir == OUT)
+		__sync_fetch_and_add(&row->wire[OUT], bytes);
+	else
+		__sync_fetch_and_add(&row->wire[IN], bytes);
+	cover_fold(f, row, dir);
+}
+
 /* ---- plaintext ---- */
 
-/* Plaintext that went over this socket; 0 if it isn't known to speak TLS, or another's by now. */
-static __noinline int cover_plain(__u64 sock, __u64 bytes, __u32 dir, const struct tt_cover_key *key)
+static __always_inline int cover_plain_at(struct cover_sock *k, struct tt_cover_row *row, __u64 bytes, __u32 dir,
+					  const struct tt_cover_key *key)
 {
-	struct cover_sock *k = bpf_map_lookup_elem(&cover_socks, &sock);
-	struct tt_cover_row *row = bpf_map_lookup_elem(&cover_procs, key);
 	struct cover_flow *f;
 
-	if (!k || !row || !k->tls || !cover_same(&k->owner, key))
+	if (!k->tls || !cover_same(&k->owner, key))
 		return 0;
 	f = cover_flow(k, dir);
 	if (!k->called) {
@@ -119,6 +175,15 @@ static __noinline int cover_plain(__u64 sock, __u64 bytes, __u32 dir, const stru
 	f->calls++;
 	cover_fold(f, row, dir);
 	return 1;
+}
+
+/* Plaintext that went over this socket; 0 if it isn't known to speak TLS, or another's by now. */
+static __noinline int cover_plain(__u64 sock, __u64 bytes, __u32 dir, const struct tt_cover_key *key)
+{
+	struct cover_sock *k = bpf_map_lookup_elem(&cover_socks, &sock);
+	struct tt_cover_row *row = bpf_map_lookup_elem(&cover_procs, key);
+
+	return k && row ? cover_plain_at(k, row, bytes, dir, key) : 0;
 }
 
 #endif

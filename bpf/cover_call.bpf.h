@@ -5,6 +5,50 @@
 
 #include "cover.bpf.h"
 
+/* What a call moved on its socket. */
+static __always_inline void cover_wired(struct thread *t, struct cover_sock *k, const struct tt_cover_key *key,
+					struct tt_cover_row *row)
+{
+	struct sock *sk = (void *)t->wire_sock;
+
+	if (!cover_same(&k->owner, key))
+		cover_own(k, key, row);
+	if (t->wire[OUT])
+		cover_wire_add(k, row, cover_tcp_bytes(k, sk, t->wire_next[OUT], t->wire[OUT], OUT), OUT);
+	if (t->wire[IN])
+		cover_wire_add(k, row, cover_tcp_bytes(k, sk, t->wire_next[IN], t->wire[IN], IN), IN);
+}
+
+static __always_inline struct cover_sock *cover_wire_sock(const struct thread *t)
+{
+	__u64 sock = t->wire_sock;
+	struct cover_sock *k = bpf_map_lookup_elem(&cover_socks, &sock);
+
+	return k && k->tls && !k->inode ? k : 0;
+}
+
+static __always_inline void cover_wire_none(struct thread *t)
+{
+	t->wire_sock = 0;
+	t->wire[OUT] = 0;
+	t->wire[IN] = 0;
+}
+
+/* A call is over that moved no plaintext, or is given up. */
+static __noinline void cover_ended(struct thread *t)
+{
+	struct cover_sock *k = cover_wire_sock(t);
+	struct tt_cover_key key;
+	struct tt_cover_row *row;
+
+	if (k && cover_key(&key)) {
+		row = cover_row(&key);
+		if (row)
+			cover_wired(t, k, &key, row);
+	}
+	cover_wire_none(t);
+}
+
 /* The socket of a call: the one it did its I/O on, the one its object is linked to, the one that this
  * thread's last call of the same object used, or the one whose bytes this thread received last. */
 static __always_inline int cover_place(struct thread *t, __u64 linked, __u64 bytes,
@@ -41,6 +85,7 @@ static __always_inline int cover_place(struct thread *t, __u64 linked, __u64 byt
 static __noinline void cover_called(struct thread *t, __u64 linked, __u64 bytes)
 {
 	__u32 library = 1u << (t->tls & 31);
+	struct cover_sock *k = 0;
 	struct tt_cover_key key;
 	struct tt_cover_row *row;
 
@@ -49,6 +94,11 @@ static __noinline void cover_called(struct thread *t, __u64 linked, __u64 bytes)
 	row = cover_row(&key);
 	if (!row)
 		return;
+	if (t->wire_sock) {
+		k = cover_wire_sock(t);
+		if (k)
+			cover_wired(t, k, &key, row);
+	}
 	/* A bit that two threads set at once may get lost; the next call sets it. */
 	if (!(row->called & library))
 		row->called |= library;
@@ -58,6 +108,13 @@ static __noinline void cover_called(struct thread *t, __u64 linked, __u64 bytes)
 		__sync_fetch_and_add(&row->plain[OUT], bytes);
 	else
 		__sync_fetch_and_add(&row->plain[IN], bytes);
+	if (k && !t->mixed && t->wire[t->dir & 1] && cover_plain_at(k, row, bytes, t->dir, &key)) {
+		t->cover_object = t->object;
+		t->cover_sock = t->wire_sock;
+		cover_wire_none(t);
+		return;
+	}
+	cover_wire_none(t);
 	if (cover_place(t, linked, bytes, &key))
 		return;
 	if (t->dir == IN) {

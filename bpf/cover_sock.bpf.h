@@ -6,7 +6,6 @@
 #include "cover.bpf.h"
 
 #define PROTOCOL_TCP 6
-#define RCV_SHUTDOWN_BIT 1	/* RCV_SHUTDOWN, net/sock.h */
 #define PF_IO_WORKER_BIT 0x10	/* PF_IO_WORKER, linux/sched.h */
 
 /* ---- rows ---- */
@@ -33,68 +32,41 @@ static __always_inline struct cover_sock *cover_find(struct sock *sk)
 
 /* ---- counting ---- */
 
-static __always_inline void cover_own(struct cover_sock *k, const struct tt_cover_key *key,
-				      struct tt_cover_row *row)
-{
-	k->owner = *key;
-	k->called = 0;
-	__builtin_memset(k->flow, 0, sizeof(k->flow));
-	__sync_fetch_and_add(&row->sockets, 1);
-	__sync_fetch_and_add(&row->blind_sockets, 1);
-}
-
-/* How many of TCP's bytes are new: its own count has those that no event told of, and doesn't have
- * those that are only looked at. The peer's FIN has a number too, and may be taken along. */
-static __always_inline __u64 cover_bytes(struct cover_sock *k, struct sock *sk, __u64 len, __u32 dir)
-{
-	struct tcp_sock *tp = (void *)sk;
-	__u32 now, before, known, more;
-
-	if (k->inode || BPF_CORE_READ(sk, sk_protocol) != PROTOCOL_TCP)
-		return len;
-	if (dir == OUT) {
-		now = BPF_CORE_READ(tp, write_seq);
-		before = k->next[OUT];
-		known = k->known[OUT];
-		k->next[OUT] = now;
-		k->known[OUT] = 1;
-	} else {
-		now = BPF_CORE_READ(tp, copied_seq);
-		before = k->next[IN];
-		known = k->known[IN];
-		k->next[IN] = now;
-		k->known[IN] = 1;
-	}
-	more = now - before;
-	if (!known || more >> 31)
-		return len;
-	if (dir == IN && more == (__u32)len + 1 && (BPF_CORE_READ(sk, sk_shutdown) & RCV_SHUTDOWN_BIT))
-		return len;
-	return more;
-}
-
 /* Bytes of a socket that speaks TLS. */
+static __always_inline void cover_count_by(const struct tt_cover_key *key, struct tt_cover_row *row,
+					   struct cover_sock *k, struct sock *sk, __u64 len, __u32 dir)
+{
+	if (!cover_same(&k->owner, key))
+		cover_own(k, key, row);
+	if (!k->inode && BPF_CORE_READ(sk, sk_protocol) == PROTOCOL_TCP)
+		len = cover_tcp_bytes(k, sk, cover_tcp_next(sk, dir), len, dir);
+	cover_wire_add(k, row, len, dir);
+}
+
 static __noinline void cover_count(struct cover_sock *k, struct sock *sk, __u64 len, __u32 dir)
 {
-	struct cover_flow *f = cover_flow(k, dir);
 	struct tt_cover_key key;
 	struct tt_cover_row *row;
-	__u64 bytes;
 
 	if (!cover_key(&key))
 		return;
 	row = cover_row(&key);
-	if (!row)
-		return;
-	if (!cover_same(&k->owner, &key))
-		cover_own(k, &key, row);
-	bytes = cover_bytes(k, sk, len, dir);
-	f->wire += bytes;
-	if (dir == OUT)
-		__sync_fetch_and_add(&row->wire[OUT], bytes);
-	else
-		__sync_fetch_and_add(&row->wire[IN], bytes);
-	cover_fold(f, row, dir);
+	if (row)
+		cover_count_by(&key, row, k, sk, len, dir);
+}
+
+/* More bytes of a call for whose end they wait. */
+static __always_inline void cover_wait(struct thread *t, struct sock *sk, __u64 len, __u32 dir)
+{
+	__u32 next = cover_tcp_next(sk, dir);
+
+	if (dir == OUT) {
+		t->wire[OUT] += len;
+		t->wire_next[OUT] = next;
+	} else {
+		t->wire[IN] += len;
+		t->wire_next[IN] = next;
+	}
 }
 
 /* ---- recognising ---- */
@@ -116,7 +88,7 @@ static __noinline void cover_begin(struct cover_sock *k, struct sock *sk, __u64 
 		row->first_tls_ns = bpf_ktime_get_boot_ns();
 	if (flag == TT_COVER_MIDDLE && key.start_ns > conf_started_ns)
 		drop(TT_DROP_cover_late);
-	cover_count(k, sk, len, dir);
+	cover_count_by(&key, row, k, sk, len, dir);
 }
 
 static __noinline struct cover_sock *cover_new(struct sock *sk)
@@ -175,11 +147,10 @@ __weak __noinline int cover_meet(__u64 sock, __u64 first, __u64 second, __u64 le
 /* Marks a process that is known already as one that does its socket I/O through io_uring. */
 __weak __noinline int cover_uring(__u64 inside_enter)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
 	struct tt_cover_key key;
 	struct tt_cover_row *row;
 
-	if (!inside_enter && !(BPF_CORE_READ(task, flags) & PF_IO_WORKER_BIT))
+	if (!inside_enter && !(task_flags() & PF_IO_WORKER_BIT))
 		return 0;
 	if (!cover_key(&key))
 		return 0;
@@ -187,6 +158,21 @@ __weak __noinline int cover_uring(__u64 inside_enter)
 	if (row)
 		row->flags |= TT_COVER_IO_URING;
 	return 0;
+}
+
+/* The first bytes of a call on its socket: may they be counted with all the others when it ends? */
+static __noinline int cover_defer(struct thread *t, struct sock *sk, __u64 len, __u32 dir)
+{
+	struct cover_sock *k;
+
+	if (t->wire_sock || t->mixed)
+		return 0;
+	k = cover_find(sk);
+	if (!k || !k->tls || k->inode || BPF_CORE_READ(sk, sk_protocol) != PROTOCOL_TCP)
+		return 0;
+	t->wire_sock = (__u64)sk;
+	cover_wait(t, sk, len, dir);
+	return 1;
 }
 
 /* Counts the bytes of a socket that speaks TLS; whether it does. */

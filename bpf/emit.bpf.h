@@ -3,25 +3,23 @@
 #ifndef TT_EMIT_BPF_H
 #define TT_EMIT_BPF_H
 
-#include <bpf/bpf_core_read.h>
 #include "conf.bpf.h"
 #include "scratch.bpf.h"
 
 static __always_inline void emit_header(struct tt_ev_hdr *h, __u32 type, __u32 len)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
 	__u64 id = bpf_get_current_pid_tgid();
 
 	h->type = type;
 	h->abi = TT_ABI;
 	h->len = len;
 	h->time_ns = bpf_ktime_get_boot_ns();
-	h->start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
+	h->start_ns = task_start_ns();
 	h->cgroup = bpf_get_current_cgroup_id();
 	h->tgid = id >> 32;
 	h->tid = id;
 	h->uid = bpf_get_current_uid_gid();
-	BPF_CORE_READ_INTO(&h->comm, task, group_leader, comm);
+	task_comm(h->comm);
 }
 
 static __always_inline void emit_conn(struct tt_ev_hdr *h, const struct conn *c, __u32 seq)

@@ -6,9 +6,7 @@
 #ifndef TT_MAPS_BPF_H
 #define TT_MAPS_BPF_H
 
-#include "kernel_types.h"
-#include <bpf/bpf_helpers.h>
-#include <tokentrail/abi.h>
+#include "kernel.bpf.h"
 #include "readers/http2.h"
 #include "readers/mint_work.h"
 
@@ -163,6 +161,10 @@ struct thread {
 	__u64 mixed_ns;		/* when it had received from several sockets before reading */
 	/* coverage: the object called last, the socket its bytes went over, what awaits a send */
 	__u64 cover_object, cover_sock, cover_wrote;
+	/* what the call moved on its socket is counted when it ends; 0 = nothing waits for that */
+	__u64 wire_sock;
+	__u64 wire[2];
+	__u32 wire_next[2];	/* as in struct cover_sock */
 	/* rustls: what is left of the bytes offered last (tls_rustls.bpf.c) */
 	__u64 offered;		/* to this object; 0 = none are */
 	__u64 offer[4], offer_sp;

@@ -5,7 +5,6 @@
 SEC("raw_tp/sched_process_exec")
 int proc_exec(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
 	struct tt_cover_key key;
 	struct tt_cover_row *row;
 	struct tt_exec exec;
@@ -27,6 +26,6 @@ int proc_exec(struct bpf_raw_tracepoint_args *ctx)
 	row->first_tls_ns = 0;
 	row->first_call_ns = 0;
 	row->called = 0;
-	BPF_CORE_READ_INTO(&row->comm, task, group_leader, comm);
+	task_comm(row->comm);
 	return 0;
 }

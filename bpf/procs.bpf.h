@@ -3,7 +3,6 @@
 #ifndef TT_PROCS_BPF_H
 #define TT_PROCS_BPF_H
 
-#include <bpf/bpf_core_read.h>
 #include "watch.bpf.h"
 
 #define PF_KTHREAD_BIT 0x200000	/* PF_KTHREAD, linux/sched.h */
@@ -26,12 +25,10 @@ struct {
 /* 0: a kernel thread, which is nobody's. */
 static __always_inline int cover_key(struct tt_cover_key *key)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
-
-	key->start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
+	key->start_ns = task_start_ns();
 	key->tgid = bpf_get_current_pid_tgid() >> 32;
 	key->pad_ = 0;
-	return !(BPF_CORE_READ(task, flags) & PF_KTHREAD_BIT);
+	return !(task_flags() & PF_KTHREAD_BIT);
 }
 
 #endif

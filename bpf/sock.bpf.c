@@ -60,6 +60,29 @@ struct {
 	__type(value, struct mmsg);
 } mmsgs SEC(".maps");
 
+/* Of a pointer that the verifier knows: wherever there are sock_send and sock_recv. */
+static __always_inline void regs_take(struct call_regs *to, const struct pt_regs *regs)
+{
+#if defined(__TARGET_ARCH_x86)
+	to->nr = regs->orig_ax;
+	to->a0 = regs->di;
+	to->a1 = regs->si;
+	to->a2 = regs->dx;
+	to->a3 = regs->r10;
+	to->cs = regs->cs;
+#elif defined(__TARGET_ARCH_arm64)
+	__u64 mode = regs->user.pstate & PSTATE_MODE;
+
+	to->nr = regs->syscallno;
+	to->a0 = regs->orig_x0;
+	to->a1 = regs->user.regs[1];
+	to->a2 = regs->user.regs[2];
+	to->a3 = regs->user.regs[3];
+	to->cs = !mode ? USER_CS : mode & PSTATE_32BIT ? 1 : 0;
+#endif
+	to->g = regs->GO_G;
+}
+
 static __always_inline void regs_read(struct call_regs *to, const struct pt_regs *regs)
 {
 #if defined(__TARGET_ARCH_x86)
@@ -417,9 +440,33 @@ static __noinline int plain_io(struct sock *sk, __u64 len, __u32 dir, const stru
 	return slot;
 }
 
-/* Socket I/O inside a TLS call. */
-static __noinline void nested_io(struct thread *t, struct sock *sk, __u64 len, __u32 dir,
-				 const struct call_regs *regs)
+static __always_inline void nested_bytes(struct thread *t, __u64 len, __u32 dir)
+{
+	if (dir == OUT)
+		t->sent += len;
+	else
+		t->received += len;
+}
+
+/* The bytes are taken, and by the thread itself. */
+static __always_inline int call_simple(const struct call_regs *regs)
+{
+	return regs->nr != NR_IO_URING_ENTER && regs->cs && !call_peeks(regs);
+}
+
+/* More socket I/O of a TLS call whose bytes are counted when it ends. */
+static __always_inline int nested_more(struct thread *t, struct sock *sk, __u64 len, __u32 dir,
+				       const struct call_regs *regs)
+{
+	if (t->wire_sock != (__u64)sk || !call_simple(regs))
+		return 0;
+	nested_bytes(t, len, dir);
+	cover_wait(t, sk, len, dir);
+	return 1;
+}
+
+static __always_inline void nested_sock(struct thread *t, struct sock *sk, __u64 len, __u32 dir,
+					const struct call_regs *regs)
 {
 	if (t->sock && t->sock != (__u64)sk) {
 		t->mixed = 1;
@@ -432,10 +479,21 @@ static __noinline void nested_io(struct thread *t, struct sock *sk, __u64 len, _
 		if (t->tls == TT_TLS_NSS && regs->cs == USER_CS)
 			t->record = record_begins(regs->a1);
 	}
-	if (dir == OUT)
-		t->sent += len;
-	else
-		t->received += len;
+	nested_bytes(t, len, dir);
+}
+
+/* Socket I/O inside a TLS call. 0: it is not known to be one, so its bytes may be plaintext. */
+static __noinline int nested_io(struct thread *t, struct sock *sk, __u64 len, __u32 dir,
+				const struct call_regs *regs)
+{
+	nested_sock(t, sk, len, dir, regs);
+	if (t->unproved)
+		return 0;
+	if (call_simple(regs) && cover_defer(t, sk, len, dir))
+		return 1;
+	if (!cover_io((__u64)sk, len, dir, call_peeks(regs) != 0))
+		cover_first(sk, len, dir | COVER_NESTED, regs);
+	return 1;
 }
 
 /* Something was sent outside of TLS calls. Whether any write still waits. */
@@ -521,7 +579,12 @@ static __noinline int sock_io(struct sock *sk, __s64 len, __u32 dir, const struc
 	struct thread *t;
 	__u32 known;
 
-	if (len <= 0 || len > 0x7fffffff || !sock_is_stream(sk))
+	if (len <= 0 || len > 0x7fffffff)
+		return NO_SLOT;
+	t = thread_here(regs->g);
+	if (t && t->in_call && nested_more(t, sk, len, dir, regs))
+		return NO_SLOT;
+	if (!sock_is_stream(sk))
 		return NO_SLOT;
 	if (filter_now && !watched()) {
 		sock_left(sk);
@@ -529,16 +592,10 @@ static __noinline int sock_io(struct sock *sk, __s64 len, __u32 dir, const struc
 	}
 	if (regs->nr == NR_IO_URING_ENTER || !regs->cs)
 		cover_uring(regs->nr == NR_IO_URING_ENTER);
+	if (t && t->in_call && nested_io(t, sk, len, dir, regs))
+		return NO_SLOT;
 	known = cover_io((__u64)sk, len, dir, call_peeks(regs) != 0);
-	t = thread_here(regs->g);
-	if (t && t->in_call) {
-		nested_io(t, sk, len, dir, regs);
-		if (!t->unproved) {
-			if (!known)
-				cover_first(sk, len, dir | COVER_NESTED, regs);
-			return NO_SLOT;
-		}
-	} else if (t) {
+	if (t && !t->in_call) {
 		adjacent_io(t, sk, len, dir);
 	}
 	if (conf_plain)
@@ -552,7 +609,7 @@ static __always_inline int sock_length(struct bpf_raw_tracepoint_args *ctx, __u3
 {
 	struct call_regs regs;
 
-	regs_read(&regs, (void *)bpf_task_pt_regs((void *)bpf_get_current_task_btf()));
+	regs_take(&regs, (void *)bpf_task_pt_regs((void *)bpf_get_current_task_btf()));
 	return read_call(ctx, &sock_reader, sock_io((void *)ctx->args[0], (int)ctx->args[1], dir, &regs));
 }
 

@@ -142,6 +142,8 @@ static __always_inline struct thread *call_note(const struct caller *who, const 
 		t->outer.sp = 0;
 	if (call_inside(call, t, tls) && !call_back(call, t, tls, dir))
 		return 0;
+	if (t->wire_sock)
+		cover_ended(t);
 	if (t->in_call)
 		call_missed(t);
 	t->object = call->object;

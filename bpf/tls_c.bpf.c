@@ -139,6 +139,9 @@ int tls_out(struct pt_regs *ctx)
 	call_key(t, &key);
 	if (t->tls == TT_TLS_NSS)
 		nspr_note(&key, t, bytes);
+	/* Before anything counts plaintext on the socket. */
+	if (t->wire_sock && (!bytes || held))
+		cover_ended(t);
 	if (bytes > 0x7fffffff || (!bytes && t->result != RESULT_NONE))
 		return 0;
 	c = bpf_map_lookup_elem(&conns, &key);

@@ -237,8 +237,11 @@ int go_return_in(struct pt_regs *ctx)
 		*(t->dir == OUT ? &c->open[OUT] : &c->open[IN]) = 0;
 	if (c && t->taken && !bytes)
 		go_unsent(c, t->first);
-	if (!bytes || bytes > t->num)
+	if (!bytes || bytes > t->num) {
+		if (t->wire_sock)
+			cover_ended(t);
 		return 0;
+	}
 	cover_called(t, c ? c->sock : 0, bytes);
 	if (t->taken) {
 		if (c)

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The task that runs. Since 5.11 (kernel commit 3ca1032ab7ab) a program may follow the pointer to it, which costs a
+ * load; before, a call of a helper for each step. Which of both is settled when the programs are loaded.
+ */
+#ifndef TT_KERNEL_BPF_H
+#define TT_KERNEL_BPF_H
+
+#include "kernel_types.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <tokentrail/abi.h>
+
+#define TASK_DIRECT bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf)
+
+static __always_inline __u32 task_flags(void)
+{
+	if (TASK_DIRECT)
+		return ((struct task_struct *)bpf_get_current_task_btf())->flags;
+	return BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), flags);
+}
+
+/* When its process began, CLOCK_BOOTTIME. */
+static __always_inline __u64 task_start_ns(void)
+{
+	if (TASK_DIRECT)
+		return ((struct task_struct *)bpf_get_current_task_btf())->group_leader->start_boottime;
+	return BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), group_leader, start_boottime);
+}
+
+/* Its process's name: that of the first thread. */
+static __always_inline void task_comm(__u8 to[static TT_COMM_LEN])
+{
+	struct task_struct *leader;
+
+	if (TASK_DIRECT)
+		leader = ((struct task_struct *)bpf_get_current_task_btf())->group_leader;
+	else
+		leader = BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), group_leader);
+	bpf_probe_read_kernel(to, TT_COMM_LEN, __builtin_preserve_access_index(&leader->comm));
+}
+
+#endif
