@@ -117,6 +117,7 @@ static __always_inline int body_take(struct scratch *s, struct inflate *z)
 	s->inflating = 0;
 	s->w.base = s->w.pos;
 	s->w.fill = n;
+	s->w.used = H1_WINDOW;
 	s->w.total = s->w.pos + n;
 	H1_MASK(n, 2 * H1_WINDOW - 1);
 	H1_MASK(at, INFLATE_WINDOW - 1);

@@ -25,6 +25,8 @@ static __always_inline int http_load(struct scratch *s)
 		n = H1_WINDOW;
 	s->w.base = s->w.pos;
 	s->w.fill = n;
+	if (s->w.used < n)
+		s->w.used = n;
 	H1_MASK(n, 2 * H1_WINDOW - 1);
 	if (n > H1_WINDOW)
 		return RUN_STOP;
@@ -32,6 +34,31 @@ static __always_inline int http_load(struct scratch *s)
 		return RUN_ON;
 	drop(TT_DROP_user_fault);
 	return RUN_FAULT;
+}
+
+/* The same of HTTP/2. */
+__weak __noinline int h2_fill(__u32 slot)
+{
+	struct scratch *s = scratch_get(slot);
+	__u32 n;
+
+	if (!s || s->x.pos >= s->x.total)
+		return RUN_STOP;
+	n = s->x.total - s->x.pos;
+	if (n > H2_WINDOW)
+		n = H2_WINDOW;
+	s->x.base = s->x.pos;
+	s->x.fill = n;
+	if (s->used_h2 < n)
+		s->used_h2 = n;
+	H1_MASK(n, 2 * H2_WINDOW - 1);
+	if (n > H2_WINDOW)
+		return RUN_STOP;
+	if (!bpf_probe_read_user(s->x.in, n, (void *)(s->addr + s->x.pos)))
+		return RUN_ON;
+	s->w.d.state = H1_S_LOST;
+	drop(TT_DROP_user_fault);
+	return RUN_STOP;
 }
 
 /* ---- looking up ---- */
@@ -239,13 +266,16 @@ static __always_inline void http_fill_use(struct scratch *s, struct conn *c, __u
 	n = h->host_len;
 	bpf_probe_read_kernel(e->host, n < TT_HOST_LEN ? n : TT_HOST_LEN, h->host);
 	n = h->mcp_method_len;
-	bpf_probe_read_kernel(e->mcp_method, n < TT_MCP_METHOD_LEN ? n : TT_MCP_METHOD_LEN, h->mcp_method);
+	if (n)
+		bpf_probe_read_kernel(e->mcp_method, n < TT_MCP_METHOD_LEN ? n : TT_MCP_METHOD_LEN, h->mcp_method);
 	n = h->mcp_name_len;
-	bpf_probe_read_kernel(e->mcp_name, n < TT_MCP_NAME_LEN ? n : TT_MCP_NAME_LEN, h->mcp_name);
+	if (n)
+		bpf_probe_read_kernel(e->mcp_name, n < TT_MCP_NAME_LEN ? n : TT_MCP_NAME_LEN, h->mcp_name);
 	n = h->public_len;
 	e->public_len = n;
 	e->public_cred = h->public_cred;
-	bpf_probe_read_kernel(e->public_id, n < TT_PUBLIC_LEN ? n : TT_PUBLIC_LEN, h->public_id);
+	if (n)
+		bpf_probe_read_kernel(e->public_id, n < TT_PUBLIC_LEN ? n : TT_PUBLIC_LEN, h->public_id);
 	__builtin_memcpy(e->cred, h->cred, sizeof(e->cred));
 	for (int i = 0; i < TT_CREDS_MAX; i++) {
 		if (i >= h->creds)

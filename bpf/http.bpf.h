@@ -150,6 +150,8 @@ __weak __noinline int http_pump(__u32 slot)
 			r = http_step(slot);
 		else if (s->reader == READ_REPEAT)
 			r = repeat_one(slot);
+		else if (s->reader == READ_BLOCK)
+			r = block_one(slot);
 		else if (s->reader == READ_CLASS)
 			r = http_class_one(slot);
 		else if (s->reader == READ_KNOWN)
@@ -301,6 +303,12 @@ static __always_inline int http_idle(struct http1 *d, __u64 addr, __u64 len)
 	return http_passes(d, len) || (d->state == H1_S_LOST && !http_may_begin(addr, len));
 }
 
+/* For who has found that it is not idle: is that all that http_wanted() asks? */
+static __always_inline int http_going(const struct http1 *d)
+{
+	return d->state != H1_S_LOST && d->kind != H1_UNKNOWN;
+}
+
 /* Bytes that nobody can read are no loss if they are all body. */
 static __always_inline int http_is_body(struct http1 *d, __u64 len)
 {
@@ -431,6 +439,7 @@ __weak __noinline int http_open(__u32 slot)
 	s->x.bodies = c->minting;
 	s->known.from = 0;
 	s->repeat.from = 0;
+	s->block.from = 0;
 	s->partial.conn = c->id;
 	s->partial.dir = s->dir;
 	s->reader = READ_H1;
@@ -531,7 +540,7 @@ __weak __noinline int http_piece(__u32 slot, __u32 i)
 	H1_MASK(at, PIECES_MAX - 1);
 	s->addr = s->piece[at].addr;
 	s->w.total = s->piece[at].len;
-	if (!http_wanted(slot))
+	if (!s->asked && !http_wanted(slot))
 		return 0;
 	if (http_open(slot) != RUN_ON)
 		ended = 1;

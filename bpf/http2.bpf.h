@@ -6,8 +6,7 @@
 #ifndef TT_HTTP2_BPF_H
 #define TT_HTTP2_BPF_H
 
-#include "mint.bpf.h"
-#include "said.bpf.h"
+#include "block.bpf.h"
 
 /* ---- entries of the dynamic tables ---- */
 
@@ -108,6 +107,7 @@ __weak __noinline int h2_put(__u32 slot)
 
 	if (!s)
 		return RUN_STOP;
+	s->block.from = 0;
 	h2_key(s, &key);
 	/* One of an earlier life of this row may have the same number. */
 	if (bpf_map_update_elem(&entries, &key, &s->x.entry, BPF_ANY))
@@ -428,29 +428,6 @@ static __always_inline __u32 h2_limit(const struct conn *c, __u32 dir)
 
 /* ---- the step ---- */
 
-__weak __noinline int h2_fill(__u32 slot)
-{
-	struct scratch *s = scratch_get(slot);
-	__u32 n;
-
-	if (!s || s->x.pos >= s->x.total)
-		return RUN_STOP;
-	n = s->x.total - s->x.pos;
-	if (n > H2_WINDOW)
-		n = H2_WINDOW;
-	s->x.base = s->x.pos;
-	s->x.fill = n;
-	s->used_h2 = 1;
-	H1_MASK(n, 2 * H2_WINDOW - 1);
-	if (n > H2_WINDOW)
-		return RUN_STOP;
-	if (!bpf_probe_read_user(s->x.in, n, (void *)(s->addr + s->x.pos)))
-		return RUN_ON;
-	s->w.d.state = H1_S_LOST;
-	drop(TT_DROP_user_fault);
-	return RUN_STOP;
-}
-
 /* No HTTP/2, or none that can be followed: not a word about what never was any. */
 static __always_inline int h2_lost(struct scratch *s)
 {
@@ -496,8 +473,13 @@ __weak __noinline int h2_one(__u32 slot)
 	case H2_PUT_MEMO:
 		return h2_memo(slot, 1);
 	case H2_NOTE:
+		s->block.from = 0;
 		return drop(s->x.reason);
+	case H2_BLOCK:
+		return block_ask(slot);
 	case H2_HEAD:
+		if (s->block.from)
+			block_keep(slot);
 		return s->x.f.kind == H1_RESPONSES ? h2_response(slot) : h2_request(slot);
 	case H2_SETTINGS:
 		return h2_settings(slot, 0);

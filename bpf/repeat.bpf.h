@@ -20,6 +20,7 @@
 #define REPEAT_MISSES 4		/* in a row: these fields change all the time, ... */
 #define REPEAT_PAUSE 64		/* ... and are looked at again after so many heads */
 #define REPEAT_WORDS (H1_WINDOW / 8)
+#define REPEAT_LANES 4		/* of the check, side by side: one would wait for its own products */
 
 struct repeat_key {
 	__u64 conn;
@@ -44,15 +45,22 @@ static __always_inline void repeat_key_of(const struct scratch *s, struct repeat
 }
 
 /* LRU rows may be read while they are given to another. */
-static __always_inline __u64 repeat_check(const struct repeat *r, __u64 conn)
+static __always_inline __u64 repeat_sum(const __u64 *word, int words, __u64 conn)
 {
-	const __u64 *word = (const __u64 *)r;
-	__u64 sum = conn ^ conf_mask[3];
+	__u64 sum[REPEAT_LANES] = { conn ^ conf_mask[3], conf_mask[0], conf_mask[1], conf_mask[2] };
 
 #pragma clang loop unroll(full)
-	for (int i = 0; i < __builtin_offsetof(struct repeat, check) / 8; i++)
-		sum = (sum ^ word[i]) * 0x9e3779b97f4a7c15ULL + (sum >> 32);
-	return sum;
+	for (int i = 0; i < words; i++) {
+		__u64 lane = sum[i % REPEAT_LANES];
+
+		sum[i % REPEAT_LANES] = (lane ^ word[i]) * 0x9e3779b97f4a7c15ULL + (lane >> 32);
+	}
+	return sum[0] ^ (sum[1] << 16 | sum[1] >> 48) ^ (sum[2] << 32 | sum[2] >> 32) ^ (sum[3] << 48 | sum[3] >> 16);
+}
+
+static __always_inline __u64 repeat_check(const struct repeat *r, __u64 conn)
+{
+	return repeat_sum((const __u64 *)r, __builtin_offsetof(struct repeat, check) / 8, conn);
 }
 _Static_assert(__builtin_offsetof(struct repeat, check) % 8 == 0, "repeat_check() goes by words");
 
@@ -63,6 +71,8 @@ static __always_inline int repeat_fits(const struct scratch *s)
 {
 	const struct h1_head *h = &s->w.h;
 
+	if (s->w.c.untold)
+		return 0;
 	if (s->w.d.kind == H1_RESPONSES)
 		return !h->saying && !h->creds;
 	return !h->public_len && !h->mcp_method_len && !h->mcp_name_len && h->host_len <= TT_HOST_LEN;
@@ -139,7 +149,12 @@ __weak __noinline int repeat_ask(__u32 slot)
 		return RUN_ON;
 	}
 	s->repeat.from = s->w.pos;
-	if (!r || s->w.pos + r->len > s->w.total || r->len < REPEAT_MIN || r->len > REPEAT_MAX)
+	if (!r)
+		return RUN_ON;
+	s->repeat.row = *r;
+	r = &s->repeat.row;
+	if (s->w.pos + r->len > s->w.total || r->len < REPEAT_MIN || r->len > REPEAT_MAX ||
+	    r->check != repeat_check(r, key.conn))
 		return RUN_ON;
 	s->repeat.len = r->len;
 	s->repeat.left = r->len;
@@ -194,16 +209,15 @@ __weak __noinline int repeat_same(__u32 slot)
 	if (!s)
 		return 0;
 	siphash_final(&s->repeat.sip, s->repeat.hash);
-	repeat_key_of(s, &key);
-	r = bpf_map_lookup_elem(&repeats, &key);
-	if (!r || r->hash[0] != s->repeat.hash[0] || r->hash[1] != s->repeat.hash[1])
+	r = &s->repeat.row;
+	if (!r->whole || r->hash[0] != s->repeat.hash[0] || r->hash[1] != s->repeat.hash[1])
 		return 0;
-	s->repeat.row = *r;
-	if (!s->repeat.row.whole || s->repeat.row.hash[0] != s->repeat.hash[0] ||
-	    s->repeat.row.check != repeat_check(&s->repeat.row, key.conn))
-		return 0;
-	if (r->misses)
-		r->misses = 0;
+	if (r->misses) {
+		repeat_key_of(s, &key);
+		r = bpf_map_lookup_elem(&repeats, &key);
+		if (r)
+			r->misses = 0;
+	}
 	return repeat_give(s);
 }
 
@@ -219,9 +233,9 @@ static __always_inline void repeat_word(struct siphash *h, __u64 word)
 __weak __noinline int repeat_hash(__u32 slot)
 {
 	struct scratch *s = scratch_get(slot);
-	__u32 left, have;
+	__u32 left, have, words;
 	struct siphash h;
-	__u64 word;
+	__u64 word, at;
 
 	if (!s)
 		return RUN_STOP;
@@ -233,12 +247,17 @@ __weak __noinline int repeat_hash(__u32 slot)
 		have = s->w.fill;
 	}
 	h = s->repeat.sip;
-	for (int i = 0; i < REPEAT_WORDS && left >= 8 && have >= 8; i++) {
-		repeat_word(&h, h1_word(&s->w, 0));
-		s->w.pos += 8;
-		left -= 8;
-		have -= 8;
+	words = (left < have ? left : have) / 8;
+	at = s->w.pos - s->w.base;
+	for (__u32 i = 0; i < REPEAT_WORDS; i++, at += 8) {
+		if (i >= words)
+			break;
+		H1_MASK(at, H1_WINDOW - 1);
+		repeat_word(&h, load_word(s->w.buf + at));
 	}
+	s->w.pos += 8 * words;
+	left -= 8 * words;
+	have -= 8 * words;
 	if (left && left < 8 && have >= left) {
 		word = h1_word(&s->w, 0) & ~0ULL >> (64 - 8 * left);
 		repeat_word(&h, word);

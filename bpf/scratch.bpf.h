@@ -44,6 +44,7 @@ enum {
 	READ_CLASS,		/* none: what class is it? */
 	READ_KNOWN,		/* none: is it the last value again? */
 	READ_REPEAT,		/* none: are the fields those of the last head? */
+	READ_BLOCK,		/* none: is the header block one that was read? */
 };
 
 /* known.bpf.h: a value's hash; what a value with it is. */
@@ -93,6 +94,39 @@ struct repeat_work {
 	struct repeat row;
 };
 
+/* block.bpf.h: a header block, and what it said. */
+struct block {
+	__u64 hash[2];
+	__u64 epoch;		/* of the dynamic table ... */
+	__u32 inserted;		/* ... and its next entry's number, when the block began */
+	__u32 inserts;		/* so many entries that nobody keeps */
+	__u16 status;		/* struct h2_block's members of the same names */
+	__u16 seen;
+	__u8 dynamic, grpc, block_flags;
+	__u8 whole;		/* 0: only that there was one */
+	__u8 flags, use_flags, creds;	/* struct h1_head's */
+	__u8 method_len, path_len, host_len;
+	__u8 pad_[2];
+	struct tt_cred cred[TT_CREDS_MAX];
+	__u8 method[TT_METHOD_LEN];
+	__u8 path[TT_PATH_LEN];
+	__u8 host[TT_HOST_LEN];
+	__u64 check;		/* of what is before it, as in struct known */
+	__u64 misses;
+};
+
+/* The header block being read. */
+struct block_work {
+	__u32 from;		/* where it begins in the input; 0 = not to be kept */
+	__u32 size, left;	/* bytes, and those that are not hashed yet */
+	__u32 hashed;		/* hash is its hash */
+	__u32 inserted;		/* the table's next entry when it began */
+	__u32 pad_;
+	struct siphash sip;
+	__u64 hash[2];
+	struct block row;
+};
+
 struct scratch {
 	struct h1_work w;
 	struct h2_work x;
@@ -104,7 +138,8 @@ struct scratch {
 	__u32 pieces;
 	__u32 reader;		/* READ_* */
 	__u32 after;		/* READ_CLAIMS: who goes on then */
-	__u32 used_h2;		/* x has bytes of a message in it */
+	__u32 used_h2;		/* so many bytes of a message are in x.in, and others in x; 0 = none */
+	__u32 asked;		/* the caller has seen that the piece is to be read */
 	__u32 users;		/* 0: free */
 	__u64 owner;		/* struct task_struct *, never followed; 0 = none yet */
 	struct piece piece[PIECES_MAX];
@@ -114,6 +149,7 @@ struct scratch {
 	__u32 asker;		/* READ_* that goes on when the class is known */
 	struct known_work known;
 	struct repeat_work repeat;
+	struct block_work block;
 	struct tt_ev_use use;
 	struct tt_ev_status status;
 	struct tt_ev_said said;
@@ -216,22 +252,33 @@ static __noinline int scratch_wipe_claims(struct claims *c)
 	return 0;
 }
 
-/* Nothing of a message stays behind. */
+#define WIPE_BLOCK 128		/* divides both windows */
+
+/* A window of which so many bytes were written. */
+static __always_inline void scratch_wipe_window(__u8 *window, __u32 size, __u32 used)
+{
+#pragma nounroll
+	for (__u32 at = 0; at < size; at += WIPE_BLOCK, window += WIPE_BLOCK) {
+		if (at >= used)
+			break;
+		__builtin_memset(window, 0, WIPE_BLOCK);
+	}
+}
+_Static_assert(H1_WINDOW % WIPE_BLOCK == 0 && H2_WINDOW % WIPE_BLOCK == 0, "scratch_wipe_window() goes by blocks");
+
+/* Nothing of a message stays behind; what lies behind a window is none of it. */
 static __always_inline void scratch_release(struct scratch *s)
 {
-	__builtin_memset(s->w.buf, 0, H1_WINDOW / 2);
-	asm volatile("" ::: "memory");	/* joined, the two would be too large for clang */
-	__builtin_memset(s->w.buf + H1_WINDOW / 2, 0, H1_WINDOW / 2 + 8);
+	scratch_wipe_window(s->w.buf, H1_WINDOW, s->w.used);
+	s->w.used = 0;
 	asm volatile("" ::: "memory");
 	__builtin_memset(s->w.h.carry, 0, sizeof(struct h1_head) - __builtin_offsetof(struct h1_head, carry));
 	__builtin_memset(&s->prefix, 0, sizeof(s->prefix));
 	__builtin_memset(&s->repeat.sip, 0, sizeof(s->repeat.sip));
+	__builtin_memset(&s->block.sip, 0, sizeof(s->block.sip));
 	scratch_wipe_claims(&s->w.c);
 	if (s->used_h2) {
-		asm volatile("" ::: "memory");
-		__builtin_memset(s->x.in, 0, H2_WINDOW / 2);
-		asm volatile("" ::: "memory");
-		__builtin_memset(s->x.in + H2_WINDOW / 2, 0, H2_WINDOW / 2 + 8);
+		scratch_wipe_window(s->x.in, H2_WINDOW, s->used_h2);
 		asm volatile("" ::: "memory");
 		__builtin_memset(&s->x.sip, 0, sizeof(s->x.sip));
 		__builtin_memset(&s->x.b, 0, sizeof(s->x.b));

@@ -437,6 +437,7 @@ static __noinline int plain_io(struct sock *sk, __u64 len, __u32 dir, const stru
 	if (!s)
 		return NO_SLOT;
 	buffers_to_pieces(&b, s, slot);
+	s->asked = b.addr && http_going(conn_dir(c, dir));
 	return slot;
 }
 

@@ -266,6 +266,8 @@ static __always_inline int call_slot(const struct conn_key *key, struct conn *c,
 	s->piece[0].len = bytes;
 	if (t->result == RESULT_VECTOR)
 		nspr_pieces(t, s);
+	else
+		s->asked = http_going(conn_dir(c, t->dir));
 	return slot;
 }
 

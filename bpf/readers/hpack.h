@@ -150,6 +150,8 @@ static __always_inline int hp_dynamic(struct h2_work *x)
 	if (back > HPACK_BACK_MAX)
 		return hp_broken(x);
 	x->seq = t->inserted - 1 - (__u32)back;
+	if (!x->b.dynamic)
+		x->b.dynamic = HP_REFERRED;
 	if (x->seq < t->oldest) {
 		if (x->f.whole && t->max <= HPACK_KEEP_MAX)
 			return hp_broken(x);
@@ -168,6 +170,7 @@ static __always_inline int hp_rep(struct h1_work *w, struct h2_work *x)
 		if (b->value > x->limit && x->f.whole)
 			return hp_broken(x);
 		x->f.table.max = b->value;
+		b->dynamic = HP_RESIZED;
 		b->need = 0;
 		b->then = HP_START;
 		return h2_to(x, HP_EVICT);

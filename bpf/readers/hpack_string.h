@@ -85,6 +85,7 @@ static __always_inline int hp_bytes(struct h1_work *w, struct h2_work *x)
 	struct h2_block *b = &x->b;
 	__u32 have = h2_have_payload(x);
 
+	w->used = H1_WINDOW;
 	if (have > b->left)
 		have = b->left;
 	if (w->fill > HP_CHUNK_FULL)

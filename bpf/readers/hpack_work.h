@@ -135,8 +135,12 @@ struct h2_block {
 	__u8 before;		/* unseen entries that can't be any */
 	__u8 grpc;		/* grpc-status + 1, 0 = none */
 	__u8 inner;		/* state of the HTTP/1 reader */
+	__u8 dynamic;		/* HP_REFERRED, HP_RESIZED, 0 = no need of the dynamic table */
 	__u32 unseen[H2_UNKNOWN_MAX];
 };
+
+/* h2_block.dynamic; the larger one stays */
+enum { HP_REFERRED = 1, HP_RESIZED };
 
 /* h2_block.how */
 enum { HP_INDEXED = 1, HP_INSERTED, HP_PLAIN, HP_NEVER, HP_SIZE };
@@ -160,6 +164,7 @@ enum h2_result {
 	H2_GET_MEMO,	/* x->memo into x->entry; x->found */
 	H2_PUT_MEMO,
 	H2_NOTE,	/* something was not reported, the reason is in x->reason; call again */
+	H2_BLOCK,	/* a header block lies whole at x->pos, x->f.left bytes; call again */
 	H2_HEAD,	/* a header block is complete: take it, call again */
 	H2_SETTINGS,	/* the other direction may make its table x->setting bytes large */
 	H2_ACK,		/* this direction accepts what the other one's SETTINGS said */

@@ -267,6 +267,7 @@ struct h1_work {
 	__u64 key[2];		/* SipHash key */
 	__u32 base;		/* where the window begins in the input */
 	__u32 fill;		/* bytes in the window */
+	__u32 used;		/* at most so many bytes of buf were written since its owner set this to 0 */
 	__u32 pos;		/* next byte of the input; may lie beyond the window when a body is skipped */
 	__u32 total;		/* bytes of the input */
 	__u32 ask;		/* enum h1_ask, with H1_ASK; name in head.name_hash and .name_len, prefix in head.carry, its length in ask_len */

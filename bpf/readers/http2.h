@@ -233,6 +233,16 @@ static __always_inline int h2_skipping(struct h2_work *x)
 	return spans ? H2_SPAN : H2_NEXT;
 }
 
+/* The header block, or its first part, is next. */
+static __always_inline int h2_block_next(struct h2_work *x)
+{
+	struct h2 *f = &x->f;
+
+	f->state = H2_S_BLOCK;
+	return f->sure && f->type == H2_HEADERS && (f->flags & H2_FLAG_END_HEADERS) && f->left <= x->total - x->pos ?
+		       H2_BLOCK : H2_NEXT;
+}
+
 /* A header block begins. */
 static __always_inline void h2_block_begin(struct h1_work *w, struct h2_work *x)
 {
@@ -263,10 +273,9 @@ static __always_inline int h2_headers(struct h1_work *w, struct h2_work *x)
 		return h2_bad(x, TT_DROP_bad_frame);
 	if (f->left > H2_BLOCK_MAX)
 		return h2_bad(x, TT_DROP_head_too_long);
-	if (want)
-		h2_want(x, H2_S_PREFIX, want);
-	else
-		f->state = H2_S_BLOCK;
+	if (!want)
+		return h2_block_next(x);
+	h2_want(x, H2_S_PREFIX, want);
 	return H2_NEXT;
 }
 
@@ -292,8 +301,7 @@ static __always_inline int h2_prefix(struct h2_work *x)
 	f->left -= f->pad;
 	if (f->type == H2_DATA)
 		return h2_data(x);
-	f->state = H2_S_BLOCK;
-	return H2_NEXT;
+	return h2_block_next(x);
 }
 
 static __always_inline int h2_setting(struct h2_work *x)

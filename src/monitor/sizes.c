@@ -29,6 +29,7 @@ static const struct size {
 	{"streams", PER_CONNECTION, 1, 1},
 	{"knowns", PER_CONNECTION, 1, 2},
 	{"repeats", PER_CONNECTION, 1, 2},
+	{"block_repeats", PER_CONNECTION, 1, 4},
 	{"encrypters", PER_CONNECTION, 1, 1},
 	{"told", PER_CONNECTION, 1, 1},
 	{"said_told", PER_CONNECTION, 1, 1},

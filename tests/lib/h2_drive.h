@@ -618,6 +618,7 @@ static inline bool h2d_result(struct h2_drive *v, int dir, int r, const uint8_t 
 {
 	switch (r) {
 	case H2_NEXT:
+	case H2_BLOCK:
 		return true;
 	case H2_FILL:
 		return h2d_fill(v, bytes);

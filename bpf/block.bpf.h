@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Header blocks of HTTP/2 that come again: the counterpart of repeat.bpf.h. A block whose bytes have the hash of
+ * one that was read says the same, if it refers to no entry of the dynamic table, or the table is the one of then;
+ * it is not read. Of each direction one block of each length is kept, so that a few that take turns have their rows.
+ *
+ * A block that enters something into a table that is kept, or from which something had to be told, is read each time.
+ */
+#ifndef TT_BLOCK_BPF_H
+#define TT_BLOCK_BPF_H
+
+#include "repeat.bpf.h"
+
+#define BLOCK_MIN 24		/* shorter ones are read as quickly; of an answer that has a status and a date there are 40 */
+
+struct block_key {
+	__u64 conn;
+	__u32 dir;
+	__u32 len;
+	__u32 epoch;		/* known_epoch */
+	__u32 pad_;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct block_key);
+	__type(value, struct block);
+} block_repeats __weak SEC(".maps");
+
+static __always_inline void block_key_of(const struct scratch *s, __u32 len, struct block_key *key)
+{
+	key->conn = s->partial.conn;
+	key->dir = s->dir;
+	key->len = len;
+	key->epoch = known_epoch;
+}
+
+static __always_inline __u64 block_check(const struct block *r, __u64 conn)
+{
+	return repeat_sum((const __u64 *)r, __builtin_offsetof(struct block, check) / 8, conn);
+}
+_Static_assert(__builtin_offsetof(struct block, check) % 8 == 0, "block_check() goes by words");
+
+/* ---- keeping ---- */
+
+/* Does all that the block told stand in a row, and did it change no table but by numbers? */
+static __always_inline int block_fits(const struct scratch *s)
+{
+	const struct h2_block *b = &s->x.b;
+	const struct h1_head *h = &s->w.h;
+
+	if (b->unknown || b->before || (b->flags & H2_B_BAD) || b->dynamic == HP_RESIZED || s->w.c.untold)
+		return 0;
+	if (s->x.f.kind == H1_RESPONSES)
+		return !h->saying && !h->creds;
+	return s->x.f.table.inserted == s->block.inserted && !h->public_len && !h->mcp_method_len &&
+	       !h->mcp_name_len && h->host_len <= TT_HOST_LEN && h->path_len <= TT_PATH_LEN;
+}
+
+static __always_inline void block_take(struct scratch *s, struct block *r)
+{
+	const struct h2_block *b = &s->x.b;
+	struct h1_head *h = &s->w.h;
+
+	r->hash[0] = s->block.hash[0];
+	r->hash[1] = s->block.hash[1];
+	r->epoch = s->x.f.table.epoch;
+	r->inserted = s->block.inserted;
+	r->inserts = s->x.f.table.inserted - s->block.inserted;
+	r->dynamic = b->dynamic;
+	r->status = b->status;
+	r->seen = b->seen;
+	r->grpc = b->grpc;
+	r->block_flags = b->flags;
+	r->whole = 1;
+	if (s->x.f.kind == H1_RESPONSES)
+		return;
+	r->flags = h->flags;
+	r->use_flags = h->use_flags;
+	r->creds = h->creds;
+	r->method_len = h->method_len;
+	r->path_len = h->path_len;
+	r->host_len = h->host_len;
+	__builtin_memcpy(r->method, h->method, TT_METHOD_LEN);
+	__builtin_memcpy(r->host, h->host, TT_HOST_LEN);
+	__builtin_memcpy(r->cred, h->cred, sizeof(r->cred));
+	/* Only the valid bytes: behind them may lie those of a hidden segment. */
+	bpf_probe_read_kernel(r->path, h->path_len < TT_PATH_LEN ? h->path_len : TT_PATH_LEN, h->path);
+}
+
+/* A block is over that was read. */
+__weak __noinline int block_keep(__u32 slot)
+{
+	struct scratch *s = scratch_get(slot);
+	struct block_key key = {};
+	struct block *r, *old;
+
+	if (!s)
+		return RUN_ON;
+	s->block.from = 0;
+	if (!block_fits(s))
+		return RUN_ON;
+	block_key_of(s, s->block.size, &key);
+	old = bpf_map_lookup_elem(&block_repeats, &key);
+	r = &s->block.row;
+	__builtin_memset(r, 0, sizeof(*r));
+	if (old)
+		r->misses = old->misses + 1;
+	if (s->block.hashed && r->misses < REPEAT_MISSES)
+		block_take(s, r);
+	r->check = block_check(r, key.conn);
+	/* Without it the next block is read: no loss. */
+	bpf_map_update_elem(&block_repeats, &key, r, BPF_ANY);
+	return RUN_ON;
+}
+
+/* ---- recognising ---- */
+
+/* A header block lies whole in front of the reader. Is it perhaps one that was read? */
+__weak __noinline int block_ask(__u32 slot)
+{
+	struct scratch *s = scratch_get(slot);
+	struct block_key key = {};
+	struct block *r;
+
+	if (!s)
+		return RUN_ON;
+	s->block.from = 0;
+	s->block.hashed = 0;
+	s->block.size = s->x.f.left;
+	if (s->block.size < BLOCK_MIN || s->block.size > REPEAT_MAX)
+		return RUN_ON;
+	block_key_of(s, s->block.size, &key);
+	r = bpf_map_lookup_elem(&block_repeats, &key);
+	if (r && r->misses >= REPEAT_MISSES) {
+		r->misses = r->misses < REPEAT_PAUSE ? r->misses + 1 : 0;
+		return RUN_ON;
+	}
+	s->block.from = s->x.pos;
+	s->block.inserted = s->x.f.table.inserted;
+	if (!r)
+		return RUN_ON;
+	s->block.row = *r;
+	if (s->block.row.check != block_check(&s->block.row, key.conn))
+		return RUN_ON;
+	s->block.left = s->block.size;
+	siphash_init(&s->block.sip, conf_mask[0], conf_mask[1]);
+	/* What the fields are taken for depends on this, too. */
+	siphash_word(&s->block.sip, s->x.f.kind | (__u64)!!s->w.heads << 8 | (__u64)s->block.size << 32);
+	s->reader = READ_BLOCK;
+	return RUN_ON;
+}
+
+/* It is to be read after all. */
+static __always_inline int block_miss(struct scratch *s)
+{
+	s->block.hashed = 1;
+	s->x.pos = s->block.from;
+	if (s->x.pos < s->x.base) {
+		s->x.base = s->x.pos;
+		s->x.fill = 0;
+	}
+	s->reader = READ_H2;
+	return RUN_ON;
+}
+
+/* Takes what the block says from the row. */
+static __always_inline int block_give(struct scratch *s)
+{
+	const struct block *r = &s->block.row;
+	struct h1_head *h = &s->w.h;
+
+	s->reader = READ_H2;
+	s->block.from = 0;
+	s->x.f.left = 0;
+	s->x.f.state = H2_S_BLOCK_END;
+	s->x.f.table.inserted += r->inserts;
+	s->x.b.status = r->status;
+	s->x.b.seen = r->seen;
+	s->x.b.grpc = r->grpc;
+	s->x.b.flags = r->block_flags;
+	if (s->x.f.kind == H1_RESPONSES)
+		return RUN_ON;
+	h->flags = r->flags;
+	h->use_flags = r->use_flags;
+	h->creds = r->creds;
+	h->method_len = r->method_len;
+	h->path_len = r->path_len;
+	h->host_len = r->host_len;
+	__builtin_memcpy(h->method, r->method, TT_METHOD_LEN);
+	__builtin_memcpy(h->path, r->path, TT_PATH_LEN);
+	__builtin_memcpy(h->host, r->host, TT_HOST_LEN);
+	__builtin_memcpy(h->cred, r->cred, sizeof(r->cred));
+	return RUN_ON;
+}
+
+/* All was hashed. */
+__weak __noinline int block_same(__u32 slot)
+{
+	struct scratch *s = scratch_get(slot);
+	struct block_key key = {};
+	struct block *r;
+
+	if (!s)
+		return RUN_STOP;
+	siphash_final(&s->block.sip, s->block.hash);
+	r = &s->block.row;
+	if (!r->whole || r->hash[0] != s->block.hash[0] || r->hash[1] != s->block.hash[1] ||
+	    (r->dynamic && (r->inserted != s->block.inserted || r->epoch != s->x.f.table.epoch)))
+		return block_miss(s);
+	if (r->misses) {
+		block_key_of(s, s->block.size, &key);
+		r = bpf_map_lookup_elem(&block_repeats, &key);
+		if (r)
+			r->misses = 0;
+	}
+	return block_give(s);
+}
+
+/* A step of the hash: what of the block is in the window. */
+__weak __noinline int block_hash(__u32 slot)
+{
+	struct scratch *s = scratch_get(slot);
+	__u32 left, have, words;
+	struct siphash h;
+	__u64 at;
+
+	if (!s)
+		return RUN_STOP;
+	left = s->block.left;
+	have = h2_have(&s->x);
+	if (have < left && have < 8) {
+		if (h2_fill(slot) != RUN_ON)
+			return RUN_STOP;
+		have = s->x.fill;
+	}
+	h = s->block.sip;
+	words = (left < have ? left : have) / 8;
+	at = s->x.pos - s->x.base;
+	for (__u32 i = 0; i < REPEAT_WORDS; i++, at += 8) {
+		if (i >= words)
+			break;
+		H1_MASK(at, H2_WINDOW - 1);
+		repeat_word(&h, load_word(s->x.in + at));
+	}
+	s->x.pos += 8 * words;
+	left -= 8 * words;
+	have -= 8 * words;
+	if (left && left < 8 && have >= left) {
+		repeat_word(&h, h2_word(&s->x, 0) & ~0ULL >> (64 - 8 * left));
+		s->x.pos += left;
+		left = 0;
+	}
+	s->block.sip = h;
+	s->block.left = left;
+	return RUN_ON;
+}
+
+__weak __noinline int block_one(__u32 slot)
+{
+	struct scratch *s = scratch_get(slot);
+
+	if (!s || block_hash(slot) != RUN_ON)
+		return RUN_STOP;
+	return s->block.left ? RUN_ON : block_same(slot);
+}
+
+#endif
