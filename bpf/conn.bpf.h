@@ -26,11 +26,14 @@ enum { TCP_SYN_SENT_STATE = 2, TCP_SYN_RECV_STATE = 3, TCP_CLOSE_STATE = 7 };	/*
 
 static __always_inline int sock_is_stream(struct sock *sk)
 {
+	return BPF_CORE_READ(sk, sk_type) == SOCK_STREAM_TYPE;
+}
+
+static __always_inline int sock_is_known(struct sock *sk)
+{
 	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
 
-	if (family != TT_AF_INET && family != TT_AF_INET6 && family != TT_AF_UNIX)
-		return 0;
-	return BPF_CORE_READ(sk, sk_type) == SOCK_STREAM_TYPE;
+	return family == TT_AF_INET || family == TT_AF_INET6 || family == TT_AF_UNIX;
 }
 
 static __always_inline void sock_tuple(struct sock *sk, struct tt_tuple *t)
@@ -73,19 +76,40 @@ struct {
 	__type(value, struct conn);
 } conn_empty __weak SEC(".maps");
 
+#define CONN_LOOKS 64
+
+/* Another CPU may have entered it just now, for the other direction: both ends of HTTP/2 begin at once. */
+static __always_inline struct conn *conn_entered(const struct conn_key *key)
+{
+	struct conn *c = bpf_map_lookup_elem(&conns, key);
+
+#pragma nounroll
+	for (int i = 0; c && i < CONN_LOOKS; i++) {
+		if (*(volatile __u64 *)&c->id)
+			return c;
+	}
+	return 0;
+}
+
 static __always_inline struct conn *conn_new(const struct conn_key *key)
 {
 	struct conn *c, *empty;
 	__u32 zero = 0;
 
 	empty = bpf_map_lookup_elem(&conn_empty, &zero);
-	if (!empty || bpf_map_update_elem(&conns, key, empty, BPF_NOEXIST))
+	if (!empty)
 		goto full;
+	if (bpf_map_update_elem(&conns, key, empty, BPF_NOEXIST)) {
+		c = conn_entered(key);
+		if (!c)
+			goto full;
+		return c;
+	}
 	c = bpf_map_lookup_elem(&conns, key);
 	if (!c)
 		goto full;
-	c->id = tt_name_mix(tt_name_mix(bpf_ktime_get_boot_ns(), key->object), key->tgid);
 	c->tls = key->tls;
+	c->id = tt_name_mix(tt_name_mix(bpf_ktime_get_boot_ns(), key->object), key->tgid);
 	return c;
 full:
 	drop(TT_DROP_conn_table_full);

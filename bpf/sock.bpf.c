@@ -580,12 +580,12 @@ static __noinline int sock_io(struct sock *sk, __s64 len, __u32 dir, const struc
 	struct thread *t;
 	__u32 known;
 
-	if (len <= 0 || len > 0x7fffffff)
+	if (len <= 0 || len > 0x7fffffff || !sock_is_stream(sk))
 		return NO_SLOT;
 	t = thread_here(regs->g);
 	if (t && t->in_call && nested_more(t, sk, len, dir, regs))
 		return NO_SLOT;
-	if (!sock_is_stream(sk))
+	if (!sock_is_known(sk))
 		return NO_SLOT;
 	if (filter_now && !watched()) {
 		sock_left(sk);
@@ -596,9 +596,8 @@ static __noinline int sock_io(struct sock *sk, __s64 len, __u32 dir, const struc
 	if (t && t->in_call && nested_io(t, sk, len, dir, regs))
 		return NO_SLOT;
 	known = cover_io((__u64)sk, len, dir, call_peeks(regs) != 0);
-	if (t && !t->in_call) {
+	if (t && !t->in_call)
 		adjacent_io(t, sk, len, dir);
-	}
 	if (conf_plain)
 		return plain_io(sk, len, dir, regs, known);
 	if (!known)
