@@ -50,7 +50,7 @@ static __always_inline int block_fits(const struct scratch *s)
 	const struct h2_block *b = &s->x.b;
 	const struct h1_head *h = &s->w.h;
 
-	if (b->unknown || b->before || (b->flags & H2_B_BAD) || b->dynamic == HP_RESIZED || s->w.c.untold)
+	if (b->unknown || b->before || (b->flags & H2_B_BAD) || b->dynamic == HP_RESIZED)
 		return 0;
 	if (s->x.f.kind == H1_RESPONSES)
 		return !h->saying && !h->creds;

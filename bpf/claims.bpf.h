@@ -50,6 +50,7 @@ __weak __noinline int claims_end(__u32 slot, __u32 tell)
 	if (tell && claims_emit(s)) {
 		s->w.c.untold = 1;
 		s->repeat.from = 0;
+		s->block.from = 0;
 		return RUN_ON;
 	}
 	if (tell && (s->w.c.ev.flags & TT_CLAIMS_LONG))

@@ -71,8 +71,6 @@ static __always_inline int repeat_fits(const struct scratch *s)
 {
 	const struct h1_head *h = &s->w.h;
 
-	if (s->w.c.untold)
-		return 0;
 	if (s->w.d.kind == H1_RESPONSES)
 		return !h->saying && !h->creds;
 	return !h->public_len && !h->mcp_method_len && !h->mcp_name_len && h->host_len <= TT_HOST_LEN;
