@@ -143,7 +143,7 @@ struct thread {
 	__u8 taken;		/* Go: the bytes were read when the call began */
 	__u8 unproved;		/* NSPR: not known to be TLS */
 	__u8 record;		/* NSPR: the nested bytes began with a TLS record */
-	__u8 filter;		/* filter_number() when the call began */
+	__u8 filter;		/* Go: filter_number() when the call began */
 	__u8 pad_[2];
 	__u32 ignored;		/* calls inside this one */
 	__u32 first;		/* Go: the first request that was taken from it */
@@ -324,13 +324,5 @@ struct {
 	__type(key, __u32);
 	__type(value, struct tt_row_mark);
 } row_marks __weak SEC(".maps");
-
-/* Processes that are never watched: tokentrail's own. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 64);
-	__type(key, __u32);
-	__type(value, __u8);
-} skip __weak SEC(".maps");
 
 #endif

@@ -21,16 +21,14 @@ static __always_inline int call_begin(struct pt_regs *ctx, __u8 tls, __u8 dir, _
 		.sp = PT_REGS_SP(ctx),
 		.ip = PT_REGS_IP(ctx),
 	};
-	struct thread *t;
 
 	/* Looking ahead moves nothing. */
 	if (result == RESULT_FLAGS && (PT_REGS_PARM4(ctx) & PR_MSG_PEEK))
 		result = RESULT_NONE;
-	if (!watched())
-		return call_left(call.object, tls);
-	t = call_note(&who, &call, tls, dir, result);
-	if (t)
-		t->filter = filter_number();
+	/* Filters are asked when the call ends, before a byte is read: there are many entry programs, and each would
+	 * have to be verified with them. */
+	if (foreign())
+		call_note(&who, &call, tls, dir, result);
 	return 0;
 }
 
@@ -130,7 +128,7 @@ int tls_out(struct pt_regs *ctx)
 	if (!t || !t->in_call || PT_REGS_SP(ctx) != t->sp + RETURN_ADDRESS)
 		return 0;
 	t->in_call = 0;
-	if (t->filter != filter_number() && !watched())
+	if (filter_now && !watched())
 		return call_left(t->object, t->tls);
 	if (t->result == RESULT_OBJECT)
 		return object_end(PT_REGS_RC(ctx), t->tls);

@@ -20,6 +20,7 @@
 
 /* Limits. Strings are cut (and flagged) at these; counts are evicted or dropped and counted. */
 #define TT_COMM_LEN 16		/* TASK_COMM_LEN, include/linux/sched.h */
+#define TT_OWN_MAX 4		/* processes of tokentrail: monitor, agent, the agent that takes its place */
 #define TT_METHOD_LEN 16	/* longest registered method is 17 (UPDATEREDIRECTREF); cut */
 #define TT_PATH_LEN 160		/* redacted path, bytes, not NUL-terminated when full */
 #define TT_HOST_LEN 96		/* Host field value without blanks */

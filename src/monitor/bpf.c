@@ -54,6 +54,8 @@ struct bpf_sensor {
 	void *on_ask_arg;
 };
 
+#define SAID_MAX 16384	/* bytes of what libbpf has to say at a time */
+
 static int say(struct bpf_error *error, int r, const char *what)
 {
 	snprintf(error->text, sizeof(error->text),
@@ -65,13 +67,16 @@ static int say(struct bpf_error *error, int r, const char *what)
 __attribute__((format(printf, 2, 0))) static int print_libbpf(enum libbpf_print_level level,
 							      const char *fmt, va_list args)
 {
-	char line[1024];
+	char *text, *line, *rest;
 
-	if (level == LIBBPF_DEBUG)
+	if (level == LIBBPF_DEBUG || vasprintf(&text, fmt, args) < 0)
 		return 0;
-	vsnprintf(line, sizeof(line), fmt, args);
-	line[strcspn(line, "\n")] = '\0';
-	log_debug("%s", line);
+	/* What a verifier says last tells why it refused; before it may stand megabytes. */
+	rest = text + (strlen(text) > SAID_MAX ? strlen(text) - SAID_MAX : 0);
+	while ((line = strsep(&rest, "\n")))
+		if (*line)
+			log_debug("%s", line);
+	free(text);
 	return 0;
 }
 
@@ -562,12 +567,15 @@ bool bpf_sensor_has_socket_events(const struct bpf_sensor *sensor)
 
 int bpf_sensor_skip(struct bpf_sensor *sensor, uint32_t tgid, bool skip)
 {
-	int fd = bpf_map__fd(sensor->skel->maps.skip);
-	const uint8_t yes = 1;
+	volatile uint32_t *own = sensor->skel->bss->own_tgids;
+	size_t at = TT_OWN_MAX;
 
-	if (skip)
-		return bpf_map_update_elem(fd, &tgid, &yes, BPF_ANY) < 0 ? -errno : 0;
-	return bpf_map_delete_elem(fd, &tgid) < 0 && errno != ENOENT ? -errno : 0;
+	for (size_t i = 0; i < TT_OWN_MAX; i++)
+		if (own[i] == tgid || (skip && !own[i] && at == TT_OWN_MAX))
+			at = i;
+	if (at < TT_OWN_MAX)
+		own[at] = skip ? tgid : 0;
+	return skip && at == TT_OWN_MAX ? -ENOSPC : 0;
 }
 
 /* ---- filters ---- */

@@ -66,7 +66,7 @@ bool bpf_sensor_has_socket_events(const struct bpf_sensor *sensor);
  * been told of them. */
 void bpf_sensor_forget(struct bpf_sensor *sensor);
 
-/* A process that is never watched, or (false) no longer exempt. */
+/* A process that is never watched, or (false) no longer exempt. -ENOSPC: there are TT_OWN_MAX already. */
 int bpf_sensor_skip(struct bpf_sensor *sensor, uint32_t tgid, bool skip);
 
 /* ---- filters: the tables of bpf/filter.bpf.h, for monitor/filter.c ---- */

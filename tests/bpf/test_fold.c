@@ -407,10 +407,18 @@ static void test_many_streams(void **state)
 	connect_pair(fd);
 }
 
+/* All that was asked is in records and rows, but for what found no room in the ring, where a machine is too busy for
+ * who empties it. A use that was lost has no status; those of other programs may be among the lost. */
+static void assert_all(uint64_t seen, uint64_t want, uint64_t lost)
+{
+	assert_true(seen <= want);
+	assert_true(seen + lost >= want);
+}
+
 /* A row that another use needs is told of with its counts; one that was just used stays. */
 static void test_pressure(void **state)
 {
-	uint64_t asked = 0, uses = 0, statuses = 0, ends = 0;
+	uint64_t asked = 0, uses = 0, statuses = 0, ends = 0, lost = rig_dropped(&rig, TT_DROP_ring_full);
 	char token[64];
 
 	for (int round = 0; round < 3; round++) {
@@ -431,8 +439,9 @@ static void test_pressure(void **state)
 	assert_int_equal(rig.uses, 0);
 	assert_true(ends > FEW_ROWS / 2);
 	assert_true(got.count > FEW_ROWS);	/* some were added up */
-	assert_int_equal(uses + got.count, asked * ENDS);
-	assert_int_equal(statuses + got.by_status[200], asked * ENDS);
+	lost = rig_dropped(&rig, TT_DROP_ring_full) - lost;
+	assert_all(uses + got.count, asked * ENDS, lost);
+	assert_all(statuses + got.by_status[200], asked * ENDS, lost);
 }
 
 /* While the ring is full no row is taken that has counted something; what becomes no record is counted. */
@@ -575,7 +584,7 @@ static void test_race(void **state)
 {
 	int pairs[THREADS][2];
 	pthread_t thread[THREADS];
-	uint64_t uses = 0, statuses = 0, ends = 0;
+	uint64_t uses = 0, statuses = 0, ends = 0, lost = rig_dropped(&rig, TT_DROP_ring_full);
 
 	atomic_store(&asked, 0);
 	for (size_t i = 0; i < THREADS; i++) {
@@ -602,8 +611,9 @@ static void test_race(void **state)
 		      (unsigned long long)uses, (unsigned long long)ends);
 	assert_int_equal(asked, THREADS * ROUNDS);
 	assert_true(got.count > 0);
-	assert_int_equal(uses + got.count, asked * ENDS);
-	assert_int_equal(statuses + got.by_status[200], asked * ENDS);
+	lost = rig_dropped(&rig, TT_DROP_ring_full) - lost;
+	assert_all(uses + got.count, asked * ENDS, lost);
+	assert_all(statuses + got.by_status[200], asked * ENDS, lost);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, pair_down)

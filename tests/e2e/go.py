@@ -5,6 +5,7 @@ linker) and as Go compilers since 1.17 have built them: each request is one use 
 connection and with its own status, whatever threads a goroutine is in and wherever its stack is. What the
 programs themselves get is what they asked for, also while probes come and go."""
 import collections
+import contextlib
 import os
 import subprocess
 import sys
@@ -64,10 +65,24 @@ def one_by_one(sensor, build, server, version, ca):
     seen.check(sensor, wants, ends_of(client, server))
 
 
+def make_known(sensor, build, server, ca):
+    """Shows the sensor the program's file, which is looked at when it is first mapped; when its probes are in
+    place, a request of each version from then on is seen."""
+    for _ in range(10):
+        client, token = Client(build, "client", "1", server.base(), ca), rig.token()
+        client.ask("GET", "/items/a", token)
+        client.stop()
+        with contextlib.suppress(AssertionError):
+            rig.wait_until(lambda t=token: len(sensor.uses(sensor.ids([t]))) == 2, 1.5, "its uses")
+            return
+    rig.need(False, f"{build} is not probed")
+
+
 def builds(sensor, authority):
     for build in BUILDS:
         with rig.case(f"{build}: client and server"):
             server = Server(build, authority)
+            make_known(sensor, build, server, authority.ca)
             for version in ("1.1", "2"):
                 one_by_one(sensor, build, server, version, authority.ca)
             server.stop()
