@@ -402,6 +402,16 @@ class Sensor:
             time.sleep(0.3)
         return self.uses(ids)
 
+    def wait_settled(self, ids, seconds=15):
+        """For who can't know how many there will be: waits for the first use, then until a second brings no more."""
+        had, end = [], time.monotonic() + seconds
+        wait_until(lambda: self.uses(ids), seconds, "a first use")
+        while len(now := self.uses(ids)) > len(had):
+            need(time.monotonic() < end, f"uses still come after {seconds} s")
+            had = now
+            time.sleep(1)
+        return had
+
 
 def total(uses):
     return sum(u["count"] for u in uses)
