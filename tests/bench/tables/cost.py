@@ -71,7 +71,7 @@ class Measured:
         self.way, self.bench, self.names = way, bench, names
         self.sites = {name: ground.Site(bench, name, http2=way.http2) for name in names}
         self.totals = probes.Totals()
-        self.traced = {"cpu": 0.0, "mib": 0.0, "seen": 0, "lost": 0, "requests": 0}
+        self.traced = {"cpu": 0.0, "mib": 0.0, "seen": 0, "lost": 0, "requests": 0, "killed": []}
         self.made = 0
 
     def load(self, site):
@@ -159,6 +159,8 @@ def show_way(way, part):
     if b["requests"]:
         print(f"\n{way.protocol}: bpftrace itself: {b['cpu'] / b['requests'] * 1e5:.2f} s of CPU for 100,000 requests, {b['mib']:.0f} MiB; it "
               f"printed {b['seen']} of {2 * b['requests']} credentials (the first 200 bytes), {b['lost']} events lost.")
+    for why in b["killed"]:
+        print(f"  It was killed: {why}.")
     print(f"\n{way.protocol}: the sensor's own processes: {t['cpu'] / t['requests'] * 1e5:.2f} s of CPU for 100,000 "
           f"requests, {t['mib']:.1f} MiB at most in one process.")
     print(f"  Uses reported for {t['requests']} requests: {t['egress']} egress, {t['ingress']} ingress; "
