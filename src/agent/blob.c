@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/write.h"
 #include "tokens/class.h"
 #include "tokens/mint_rules.h"
 
@@ -38,23 +39,6 @@ static int params_check(const struct agent_params *p)
 		return -EINVAL;
 	if (!memchr(p->key_id, 0, sizeof(p->key_id)))
 		return -EINVAL;
-	return 0;
-}
-
-static int write_all(int fd, const void *bytes, size_t len)
-{
-	const char *p = bytes;
-
-	while (len) {
-		ssize_t n = write(fd, p, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		p += n;
-		len -= (size_t)n;
-	}
 	return 0;
 }
 

@@ -16,6 +16,7 @@
 #include <readers/siphash.h>
 
 #include "base/cleanup.h"
+#include "base/write.h"
 
 #define FINDINGS_VERSION 2
 #define BLOCK 4096
@@ -202,19 +203,6 @@ void findings_free(struct findings *findings)
 		return;
 	free(findings->rows);
 	free(findings);
-}
-
-static int write_all(int fd, const void *from, size_t len)
-{
-	for (const char *p = from; len;) {
-		ssize_t n = TEMP_FAILURE_RETRY(write(fd, p, len));
-
-		if (n < 0)
-			return -errno;
-		p += n;
-		len -= (size_t)n;
-	}
-	return 0;
 }
 
 static int write_table(struct findings *f, const char *path)

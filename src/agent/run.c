@@ -86,6 +86,7 @@ struct agent {
 	int epoll_fd, signal_fd, metrics_fd;
 	uint64_t now_ns;		/* CLOCK_MONOTONIC, once per turn of the loop */
 	uint64_t boot_ns;		/* CLOCK_BOOTTIME, likewise */
+	uint64_t real_ns;		/* CLOCK_REALTIME, likewise */
 	uint64_t rows_ns;		/* of the last rows_look() */
 	uint64_t handed_on, not_uses;	/* uses that reached the outputs; that turned out to be none */
 	uint64_t output_ns;		/* of the last outputs_tick() */
@@ -210,14 +211,8 @@ static void on_claims(void *ctx, const struct tt_ev_claims *ev)
 	facts_done(&facts);
 }
 
+/* A use, or repeats of one, with the status or with none to come. */
 static void on_paired(void *ctx, const struct tt_ev_use *ev, struct outcome outcome)
-{
-	struct agent *a = ctx;
-
-	process_submit(a->processes, ev, outcome, a->now_ns);
-}
-
-static void on_repeats(void *ctx, const struct tt_ev_use *ev, struct outcome outcome)
 {
 	struct agent *a = ctx;
 
@@ -556,9 +551,10 @@ static void look_at_clocks(struct agent *a)
 {
 	a->now_ns = clock_ns(CLOCK_MONOTONIC);
 	a->boot_ns = clock_ns(CLOCK_BOOTTIME);
-	convert_set_clock(a->convert, a->boot_ns, clock_ns(CLOCK_REALTIME));
-	inventory_set_clock(a->inventory, clock_ns(CLOCK_REALTIME));
-	cover_set_clock(a->cover, clock_ns(CLOCK_BOOTTIME), clock_ns(CLOCK_REALTIME));
+	a->real_ns = clock_ns(CLOCK_REALTIME);
+	convert_set_clock(a->convert, a->boot_ns, a->real_ns);
+	inventory_set_clock(a->inventory, a->real_ns);
+	cover_set_clock(a->cover, a->boot_ns, a->real_ns);
 }
 
 static int drain(struct agent *a)
@@ -599,7 +595,7 @@ static void tick(struct agent *a)
 	if (a->now_ns - a->output_ns < OUTPUT_TICK_NS)
 		return;
 	a->output_ns = a->now_ns;
-	drops_report(&a->drops, a->now_ns, clock_ns(CLOCK_REALTIME), 0, on_loss, a);
+	drops_report(&a->drops, a->now_ns, a->real_ns, 0, on_loss, a);
 	outputs_tick(&a->outputs, a->now_ns);
 	if (a->now_ns - a->saved_ns < FINDINGS_TICK_NS)
 		return;
@@ -672,7 +668,7 @@ static int finish(struct agent *a)
 	fold_flush(a->fold);
 	inventory_flush(a->inventory);
 	cover_flush(a->cover, a->now_ns);
-	drops_report(&a->drops, a->now_ns, clock_ns(CLOCK_REALTIME), 1, on_loss, a);
+	drops_report(&a->drops, a->now_ns, a->real_ns, 1, on_loss, a);
 	save_findings(a);
 	r = outputs_finish(&a->outputs, FINISH_LIMIT_MS);
 	settle(a);
@@ -775,7 +771,7 @@ static int start_as_root(struct agent *a)
 	r = ring_open(SPAWN_FD_RING, &ring_ops, a, &a->ring);
 	if (r < 0)
 		return cant("the ring can't be mapped", r);
-	r = rows_open(SPAWN_FD_ROWS, SPAWN_FD_MARKS, a->config.status_wait_ms * NS_PER_MS, on_repeats, a, &a->rows);
+	r = rows_open(SPAWN_FD_ROWS, SPAWN_FD_MARKS, a->config.status_wait_ms * NS_PER_MS, on_paired, a, &a->rows);
 	close(SPAWN_FD_ROWS);
 	close(SPAWN_FD_MARKS);
 	if (r < 0)

@@ -29,7 +29,8 @@ struct lru {
 int lru_init(struct lru *l);
 void lru_done(struct lru *l);	/* frees the table, not its members */
 
-/* Hash of len bytes, chained: begin with 0, pass the last result on for the next part. */
+/* Hash of len bytes, chained: begin with 0, pass the last result on for the next part. Keyed once there was a table;
+ * in a process that never makes one others can find two texts with one hash. */
 uint64_t lru_hash(uint64_t before, const void *bytes, size_t len);
 
 /* The members with this hash, one after the other; NULL at the end. */

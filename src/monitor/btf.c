@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/write.h"
 
 /* Newer than some systems' linux/btf.h. */
 #define KIND_FLOAT 16
@@ -490,11 +491,6 @@ static int put_types(struct extract *e)
 	return r;
 }
 
-static int put_all(int fd, const void *bytes, size_t len)
-{
-	return write(fd, bytes, len) == (ssize_t)len ? 0 : -EIO;
-}
-
 static int write_out(const struct extract *e, int to)
 {
 	const struct btf_header h = {
@@ -507,10 +503,10 @@ static int write_out(const struct extract *e, int to)
 	};
 	int r;
 
-	r = put_all(to, &h, sizeof(h));
+	r = write_all(to, &h, sizeof(h));
 	if (r == 0)
-		r = put_all(to, e->types.p, e->types.len);
-	return r < 0 ? r : put_all(to, e->strings.p, e->strings.len);
+		r = write_all(to, e->types.p, e->types.len);
+	return r < 0 ? r : write_all(to, e->strings.p, e->strings.len);
 }
 
 static int extract(struct extract *e, uint64_t size, size_t our_size, int to)

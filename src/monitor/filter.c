@@ -10,6 +10,7 @@
 
 #include "base/container.h"
 #include "base/log.h"
+#include "base/lru.h"
 #include "config/filters.h"
 #include "monitor/places.h"
 
@@ -190,15 +191,6 @@ int filter_serve(struct filter *f)
 
 /* ---- ahead of the questions ---- */
 
-static uint64_t key_of(const char *path)
-{
-	uint64_t key = 0xcbf29ce484222325ULL; /* FNV-1a */
-
-	for (; *path; path++)
-		key = (key ^ (unsigned char)*path) * 0x100000001b3ULL;
-	return key | TT_FILTER_TOLD;
-}
-
 static void tell_process(struct filter *f, uint32_t pid)
 {
 	struct tt_filter_proc proc = {0};
@@ -209,7 +201,7 @@ static void tell_process(struct filter *f, uint32_t pid)
 	if (procs_alive(f->procs, pid, &start_ns) < 0 || procs_executable(pid, path, sizeof(path)) < 0)
 		return;
 	proc.start_ns = start_ns;
-	proc.exe = key_of(path);
+	proc.exe = lru_hash(0, path, strlen(path)) | TT_FILTER_TOLD;
 	k = table_enter(f, &f->exes, proc.exe);
 	if (!k->path)
 		k->path = strdup(path);

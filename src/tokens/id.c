@@ -19,6 +19,7 @@
 #include <openssl/params.h>
 
 #include "base/cleanup.h"
+#include "base/write.h"
 #include "tokens/id.h"
 
 #define KEY_FILE_MAX 4096
@@ -183,21 +184,6 @@ static int make_parents(const char *path)
 		if (mkdir(copy, 0755) < 0 && errno != EEXIST)
 			return -errno;
 		*p = '/';
-	}
-	return 0;
-}
-
-static int write_all(int fd, const char *text, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, text, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		text += n;
-		len -= n;
 	}
 	return 0;
 }
