@@ -8,26 +8,26 @@
 static struct rig rig;
 static int fd[2];	/* client, server */
 
-static int setup(void **state)
+static inline int setup(void **state)
 {
 	rig_start(&rig);
 	return 0;
 }
 
-static int teardown(void **state)
+static inline int teardown(void **state)
 {
 	rig_stop(&rig);
 	return 0;
 }
 
-static int pair_up(void **state)
+static inline int pair_up(void **state)
 {
 	rig_clear(&rig);
 	rig_tcp(fd);
 	return 0;
 }
 
-static int pair_down(void **state)
+static inline int pair_down(void **state)
 {
 	close(fd[0]);
 	close(fd[1]);

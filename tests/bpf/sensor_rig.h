@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <fcntl.h>
+#include <link.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -147,6 +148,50 @@ static inline void rig_add(struct rig *r, const struct elf_hook *hook)
 	};
 
 	assert_int_equal(attach_add(r->attach, &function), 0);
+}
+
+/* All that was found in the file. */
+static inline void rig_attach(struct rig *r, int file, const struct elf_scan *scan)
+{
+	struct attach_count count;
+	struct stat st;
+
+	assert_int_equal(fstat(file, &st), 0);
+	assert_int_equal(attach_new(&r->attach), 0);
+	for (size_t i = 0; i < scan->count; i++)
+		rig_add(r, &scan->hooks[i]);
+	assert_int_equal(attach_place(r->attach, r->sensor, file, (uint64_t)st.st_size, &count), 0);
+	assert_int_equal(count.hooks, scan->count);
+	assert_int_equal(count.failed, 0);
+}
+
+static inline int rig_find(struct dl_phdr_info *info, size_t size, void *data)
+{
+	char *path = data;
+
+	if (!strstr(info->dlpi_name, path))
+		return 0;
+	snprintf(path, 256, "%s", info->dlpi_name);
+	return 1;
+}
+
+/* The library as it is mapped here, or this program if it has the library inside; all of it is of this kind. */
+static inline void rig_attach_library(struct rig *r, const char *library, enum tt_tls tls)
+{
+	struct elf_scan scan;
+	char path[256];
+	int file;
+
+	snprintf(path, sizeof(path), "%s", library);
+	if (!dl_iterate_phdr(rig_find, path))
+		snprintf(path, sizeof(path), "/proc/self/exe");
+	file = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(file >= 0);
+	assert_int_equal(elf_scan(file, &scan), TT_SCAN_HOOKS);
+	for (size_t i = 0; i < scan.count; i++)
+		assert_int_equal(scan.hooks[i].tls, tls);
+	rig_attach(r, file, &scan);
+	close(file);
 }
 
 /* With the probes at both places: all that is seen has to be the same. */

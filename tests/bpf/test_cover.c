@@ -243,7 +243,7 @@ static int setup(void **state)
 	memcpy(early_ssl, ssl, sizeof(ssl));
 	ssl[0] = ssl[1] = NULL;
 	rig_start_with(&rig, false);
-	tls_attach("libssl.so", TT_TLS_OPENSSL);
+	rig_attach_library(&rig, "libssl.so", TT_TLS_OPENSSL);
 	return 0;
 }
 
@@ -370,7 +370,7 @@ static void test_half_of_a_bulk(void **state)
 		assert_int_equal(row.plain[dir], half);
 		assert_int_equal(row.covered[dir], half);
 	}
-	tls_attach("libssl.so", TT_TLS_OPENSSL);
+	rig_attach_library(&rig, "libssl.so", TT_TLS_OPENSSL);
 }
 
 /* Many short messages are mostly overhead, and covered all the same. */
@@ -470,12 +470,11 @@ static void test_starttls(void **state)
 	static const char *const talk[] = { "220 mail.test ESMTP\r\n", "EHLO x\r\n", "250 STARTTLS\r\n",
 					    "STARTTLS\r\n", "220 go ahead\r\n" };
 	uint64_t before[2] = { 0, 0 };
-	int done[2] = { 0, 0 };
 	char buf[64];
 
 	rig_stop(&rig);
 	rig_start(&rig);	/* plain sockets too: they are read for HTTP at the same time */
-	tls_attach("libssl.so", TT_TLS_OPENSSL);
+	rig_attach_library(&rig, "libssl.so", TT_TLS_OPENSSL);
 	for (size_t i = 0; i < sizeof(talk) / sizeof(talk[0]); i++) {
 		size_t len = strlen(talk[i]);
 
@@ -485,15 +484,7 @@ static void test_starttls(void **state)
 		before[IN] += len;
 	}
 	assert_int_equal(mine()->sockets, 0);
-	for (int end = 0; end < 2; end++) {
-		assert_int_equal(fcntl(fd[end], F_SETFL, O_NONBLOCK), 0);
-		tls_begin(end);
-	}
-	for (int i = 0; i < TRIES && (!done[0] || !done[1]); i++) {
-		for (int end = 0; end < 2; end++)
-			done[end] = done[end] || tls_shake_hands(end);
-		wait_a_little(i);
-	}
+	tls_start();
 	put(END_CLIENT, REQUEST);
 	get(END_SERVER, strlen(REQUEST));
 	answer();

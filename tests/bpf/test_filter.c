@@ -6,13 +6,10 @@
 #include "pair_rig.h"
 
 #include <errno.h>
-#include <link.h>
 #include <pthread.h>
 #include <sys/wait.h>
 
-#include <openssl/ssl.h>
-#include <openssl/x509.h>
-
+#include "libssl_rig.h"
 #include "monitor/filter.h"
 
 #define TOKEN "ghp" "_0123456789abcdefghijABCDEFGHIJ012345"
@@ -303,53 +300,6 @@ static void test_both(void **state)
 
 /* ---- a call under way ---- */
 
-static int find_libssl(struct dl_phdr_info *info, size_t size, void *data)
-{
-	if (!strstr(info->dlpi_name, "libssl.so"))
-		return 0;
-	snprintf(data, 256, "%s", info->dlpi_name);
-	return 1;
-}
-
-static void attach_libssl(void)
-{
-	struct attach_count count;
-	struct elf_scan scan;
-	char path[256] = "";
-	struct stat st;
-	int file;
-
-	dl_iterate_phdr(find_libssl, path);
-	file = open(path, O_RDONLY | O_CLOEXEC);
-	assert_true(file >= 0);
-	assert_int_equal(fstat(file, &st), 0);
-	assert_int_equal(elf_scan(file, &scan), TT_SCAN_HOOKS);
-	assert_int_equal(attach_new(&rig.attach), 0);
-	for (size_t i = 0; i < scan.count; i++)
-		rig_add(&rig, &scan.hooks[i]);
-	assert_int_equal(attach_place(rig.attach, rig.sensor, file, (uint64_t)st.st_size, &count), 0);
-	assert_int_equal(count.hooks, scan.count);
-	close(file);
-}
-
-static SSL_CTX *make_server(void)
-{
-	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
-	EVP_PKEY *key = EVP_EC_gen("P-256");
-	X509 *cert = X509_new();
-
-	assert_non_null(key);
-	X509_gmtime_adj(X509_getm_notBefore(cert), 0);
-	X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
-	X509_set_pubkey(cert, key);
-	assert_true(X509_sign(cert, key, EVP_sha256()) > 0);
-	assert_int_equal(SSL_CTX_use_certificate(ctx, cert), 1);
-	assert_int_equal(SSL_CTX_use_PrivateKey(ctx, key), 1);
-	X509_free(cert);
-	EVP_PKEY_free(key);
-	return ctx;
-}
-
 static SSL *server;
 static volatile int got;
 
@@ -374,13 +324,14 @@ static void await_got(int n)
 /* A read that waits when its process is left alone gets its bytes later: they are not read. */
 static void test_call_under_way(void **state)
 {
-	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method()), *server_ctx = make_server();
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method()), *server_ctx = SSL_CTX_new(TLS_server_method());
 	SSL *client = SSL_new(ctx);
 	int len = strlen(REQUEST), sent = 0;
 	pthread_t thread;
 
 	got = 0;
-	attach_libssl();
+	libssl_certify(server_ctx);
+	rig_attach_library(&rig, "libssl.so", TT_TLS_OPENSSL);
 	server = SSL_new(server_ctx);
 	SSL_set_fd(server, fd[1]);
 	SSL_set_fd(client, fd[0]);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bpf/fold.bpf.h: repeats are no records but counts, and no request is counted twice or not at all. */
-#include "sensor_rig.h"
+#include "h2_rig.h"
 
 #include "agent/rows.h"
 #include "sinks/sink.h"
@@ -8,16 +8,11 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "h2_write.h"
-
 #define FEW_ROWS 256		/* a fourth of the connections: src/monitor/sizes.c */
 #define WAIT_NS 1000000000ULL	/* ROW_IDLE_NS, bpf/fold.bpf.h */
 #define OK "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 #define DENIED "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
 #define ENDS 2			/* of a connection: both are seen */
-
-static struct rig rig;
-static int fd[2];	/* client, server */
 
 /* What the agent's reader of the rows hands on, of this process. */
 static struct rows *rows;
@@ -65,7 +60,7 @@ static int fold_setup(void **state)
 	assert_int_equal(bind(listener, (struct sockaddr *)&a, sizeof(a)), 0);
 	assert_int_equal(listen(listener, 16), 0);
 	rig_fold = true;
-	rig_start(&rig);
+	setup(state);
 	open_rows();
 	return 0;
 }
@@ -81,8 +76,7 @@ static int fold_teardown(void **state)
 {
 	rows_free(rows);
 	close(listener);
-	rig_stop(&rig);
-	return 0;
+	return teardown(state);
 }
 
 static uint64_t now_ns(void)
@@ -103,13 +97,6 @@ static void collect(void)
 		rows_status(rows, &rig.row_status[i], now_ns());
 	rig.ends = rig.told = 0;
 	rows_look(rows, now_ns());
-}
-
-static int pair_down(void **state)
-{
-	close(fd[0]);
-	close(fd[1]);
-	return 0;
 }
 
 static int begin(void **state)
@@ -317,55 +304,20 @@ static void test_unasked_answer(void **state)
 
 /* ---- HTTP/2 ---- */
 
-static struct h2_buf out, block;
-
-static void carry(int side)
-{
-	static uint8_t buf[4096];
-
-	assert_true(out.len <= sizeof(buf));
-	assert_int_equal(write(fd[side], out.p, out.len), out.len);
-	assert_int_equal(recv(fd[!side], buf, out.len, MSG_WAITALL), out.len);
-	out.len = 0;
-}
-
-static void h2_open(void)
-{
-	h2w_preface(&out);
-	h2w_settings(&out);
-	carry(0);
-	h2w_settings(&out);
-	h2w_settings_ack(&out);
-	carry(1);
-}
-
 static void h2_request(uint32_t id, const char *bearer)
 {
-	block.len = 0;
-	h2w_indexed(&block, 2);		/* :method GET */
-	h2w_indexed(&block, 7);		/* :scheme https */
-	h2w_indexed(&block, 4);		/* :path / */
-	h2w_value(&block, H2W_PLAIN, 1, "api.test", true);
+	pseudo("/");
 	h2w_value(&block, H2W_PLAIN, 23, bearer, true);
-	h2w_headers(&out, id, block.p, block.len, (struct h2w_how){ .flags = H2W_END_STREAM });
-	carry(0);
-}
-
-static void h2_answer(uint32_t id)
-{
-	block.len = 0;
-	h2w_indexed(&block, 8);		/* :status 200 */
-	h2w_headers(&out, id, block.p, block.len, (struct h2w_how){ .flags = H2W_END_STREAM });
-	carry(1);
+	pass_block(0, id, last);
 }
 
 /* Streams that are answered, reset, above the one that GOAWAY names, and open when the connection ends. */
 static void test_streams(void **state)
 {
-	h2_open();
+	prefaces();
 	for (uint32_t id = 1; id <= 13; id += 2)
 		h2_request(id, "Bearer streams");
-	h2_answer(3);
+	answer_with(3, 8);
 	h2w_rst(&out, 5, 8);
 	carry(0);
 	collect();
@@ -377,7 +329,7 @@ static void test_streams(void **state)
 	collect();
 	assert_int_equal(got.count, 4 * ENDS);
 	assert_int_equal(got.by_status[0], 3 * ENDS);
-	h2_answer(7);
+	answer_with(7, 8);
 	pair_down(state);
 	collect_until(6 * ENDS);
 	assert_int_equal(got.by_status[200], 2 * ENDS);
@@ -393,10 +345,10 @@ static void test_many_streams(void **state)
 {
 	const int n = 100, looked_at = 64;
 
-	h2_open();
+	prefaces();
 	for (int i = 0; i <= n; i++)
 		h2_request((uint32_t)(1 + 2 * i), "Bearer many");
-	h2_answer(1);
+	answer_with(1, 8);
 	collect();
 	assert_int_equal(got.count, 0);
 	pair_down(state);
@@ -407,41 +359,59 @@ static void test_many_streams(void **state)
 	connect_pair(fd);
 }
 
+/* Of tests with more records than the rig has room for: how many there were, and what was lost before. */
+static struct { uint64_t uses, statuses, ends, lost; } told;
+
+static void tally_begin(void)
+{
+	memset(&told, 0, sizeof(told));
+	told.lost = rig_dropped(&rig, TT_DROP_ring_full);
+}
+
+static void tally(void)
+{
+	rig_collect(&rig);
+	told.uses += rig.uses;
+	told.statuses += rig.statuses;
+	told.ends += rig.ends;
+	rig.uses = rig.statuses = 0;
+	collect();
+}
+
 /* All that was asked is in records and rows, but for what found no room in the ring, where a machine is too busy for
  * who empties it. A use that was lost has no status; those of other programs may be among the lost. */
-static void assert_all(uint64_t seen, uint64_t want, uint64_t lost)
+static void assert_told(uint64_t requests)
 {
-	assert_true(seen <= want);
-	assert_true(seen + lost >= want);
+	uint64_t uses = told.uses + got.count, statuses = told.statuses + got.by_status[200];
+	uint64_t lost = rig_dropped(&rig, TT_DROP_ring_full) - told.lost;
+
+	assert_in_range(uses, 0, requests * ENDS);
+	assert_true(uses + lost >= requests * ENDS);
+	assert_in_range(statuses, 0, requests * ENDS);
+	assert_true(statuses + lost >= requests * ENDS);
 }
 
 /* A row that another use needs is told of with its counts; one that was just used stays. */
 static void test_pressure(void **state)
 {
-	uint64_t asked = 0, uses = 0, statuses = 0, ends = 0, lost = rig_dropped(&rig, TT_DROP_ring_full);
+	uint64_t asked = 0;
 	char token[64];
 
+	tally_begin();
 	for (int round = 0; round < 3; round++) {
 		for (int i = 0; i < 3 * FEW_ROWS; i++) {
 			snprintf(token, sizeof(token), "pressure-%d-%d", round, i);
 			for (int n = 0; n < 3; n++, asked++)
 				ask(token, "/p", OK);
-			rig_collect(&rig);
-			uses += rig.uses;
-			statuses += rig.statuses;
-			ends += rig.ends;
-			rig.uses = rig.statuses = 0;
-			collect();
+			tally();
 		}
 		usleep(WAIT_NS / 1000 + 100000);
 	}
 	collect();
 	assert_int_equal(rig.uses, 0);
-	assert_true(ends > FEW_ROWS / 2);
+	assert_true(told.ends > FEW_ROWS / 2);
 	assert_true(got.count > FEW_ROWS);	/* some were added up */
-	lost = rig_dropped(&rig, TT_DROP_ring_full) - lost;
-	assert_all(uses + got.count, asked * ENDS, lost);
-	assert_all(statuses + got.by_status[200], asked * ENDS, lost);
+	assert_told(asked);
 }
 
 /* While the ring is full no row is taken that has counted something; what becomes no record is counted. */
@@ -584,36 +554,24 @@ static void test_race(void **state)
 {
 	int pairs[THREADS][2];
 	pthread_t thread[THREADS];
-	uint64_t uses = 0, statuses = 0, ends = 0, lost = rig_dropped(&rig, TT_DROP_ring_full);
 
+	tally_begin();
 	atomic_store(&asked, 0);
 	for (size_t i = 0; i < THREADS; i++) {
 		connect_pair(pairs[i]);
 		assert_int_equal(pthread_create(&thread[i], NULL, race, pairs[i]), 0);
 	}
 	for (int i = 0; i < THREADS; ) {
-		rig_collect(&rig);
-		uses += rig.uses;
-		statuses += rig.statuses;
-		ends += rig.ends;
-		rig.uses = rig.statuses = 0;
-		collect();
+		tally();
 		i += pthread_tryjoin_np(thread[i], NULL) == 0;
 	}
-	for (int i = 0; i < 2; i++) {
-		rig_collect(&rig);
-		uses += rig.uses;
-		statuses += rig.statuses;
-		rig.uses = rig.statuses = 0;
-		collect();
-	}
+	tally();
+	tally();
 	print_message("%llu requests: %llu records, %llu ends of rows\n", (unsigned long long)asked,
-		      (unsigned long long)uses, (unsigned long long)ends);
+		      (unsigned long long)told.uses, (unsigned long long)told.ends);
 	assert_int_equal(asked, THREADS * ROUNDS);
 	assert_true(got.count > 0);
-	lost = rig_dropped(&rig, TT_DROP_ring_full) - lost;
-	assert_all(uses + got.count, asked * ENDS, lost);
-	assert_all(statuses + got.by_status[200], asked * ENDS, lost);
+	assert_told(asked);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, pair_down)

@@ -6,88 +6,12 @@
  */
 #include <sys/sendfile.h>
 
-#include "sensor_rig.h"
-
-#include "h2_write.h"
+#include "h2_rig.h"
 
 #define TOKEN "Zq7-first.Light_Token+0123456789/abcdefghijklmnop"
 #define BEARER "Bearer " TOKEN
 
-static struct rig rig;
-static struct h2_buf out, block;
-static int fd[2];	/* client, server */
-
-static int setup(void **state)
-{
-	rig_start(&rig);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	rig_stop(&rig);
-	return 0;
-}
-
-static int pair_up(void **state)
-{
-	rig_clear(&rig);
-	rig_tcp(fd);
-	out.len = block.len = 0;
-	return 0;
-}
-
-static int pair_down(void **state)
-{
-	close(fd[0]);
-	close(fd[1]);
-	return 0;
-}
-
-/* Sends what was written, in one call, and has the other end read it in one. */
-static void carry_whole(int side)
-{
-	static uint8_t buf[sizeof(out.p)];
-
-	assert_int_equal(send(fd[side], out.p, out.len, MSG_NOSIGNAL), out.len);
-	assert_int_equal(recv(fd[!side], buf, out.len, MSG_WAITALL), out.len);
-	out.len = 0;
-}
-
-static void prefaces(void)
-{
-	h2w_preface(&out);
-	h2w_settings(&out);
-	carry_whole(0);
-	h2w_settings(&out);
-	h2w_settings_ack(&out);
-	carry_whole(1);
-}
-
-static void pseudo(void)
-{
-	block.len = 0;
-	h2w_indexed(&block, 2);
-	h2w_indexed(&block, 7);
-	h2w_indexed(&block, 4);
-	h2w_value(&block, H2W_PLAIN, 1, "api.test", true);
-}
-
-static void ask_with(uint32_t id, struct h2w_how how)
-{
-	h2w_headers(&out, id, block.p, block.len, how);
-	carry_whole(0);
-}
-
-static const struct h2w_how plain, last = { .flags = H2W_END_STREAM };
-
-static void answer_with(uint32_t id, uint64_t index)
-{
-	block.len = 0;
-	h2w_indexed(&block, index);
-	h2w_headers(&out, id, block.p, block.len, last);
-	carry_whole(1);
-}
+static const struct h2w_how plain;
 
 /* Raw, coded, never indexed, by reference, in pieces; and HTTP/1: one id. */
 static void test_one_token_in_every_form(void **state)
@@ -95,23 +19,23 @@ static void test_one_token_in_every_form(void **state)
 	static const char http1[] = "GET / HTTP/1.1\r\nHost: api.test\r\nAuthorization: " BEARER "\r\n\r\n";
 
 	prefaces();
-	pseudo();
+	pseudo("/");
 	h2w_value(&block, H2W_ADD, 23, BEARER, false);
-	ask_with(1, last);
-	pseudo();
+	pass_block(0, 1, last);
+	pseudo("/");
 	h2w_value(&block, H2W_NEVER, 23, BEARER, true);
-	ask_with(3, last);
-	pseudo();
+	pass_block(0, 3, last);
+	pseudo("/");
 	h2w_indexed(&block, 62);
-	ask_with(5, last);
-	pseudo();
+	pass_block(0, 5, last);
+	pseudo("/");
 	h2w_field(&block, H2W_PLAIN, "authorization", BEARER, true);
-	ask_with(7, (struct h2w_how){ .first = 9, .next = 11 });
+	pass_block(0, 7, (struct h2w_how){ .first = 9, .next = 11 });
 	close(fd[0]);
 	close(fd[1]);
 	rig_tcp(fd);
 	h2w_bytes(&out, http1, strlen(http1));
-	carry_whole(0);
+	carry(0);
 	rig_await(&rig, 10, 0);
 	assert_int_equal(rig.uses, 10);
 	for (size_t i = 0; i < 10; i++) {
@@ -128,24 +52,24 @@ static void test_join_in_the_middle(void **state)
 
 	assert_int_equal(bpf_sensor_skip(rig.sensor, (uint32_t)getpid(), true), 0);
 	prefaces();
-	pseudo();
+	pseudo("/");
 	h2w_value(&block, H2W_ADD, 23, BEARER, true);
 	h2w_field(&block, H2W_ADD, "x-other", "1", true);
-	ask_with(1, last);
+	pass_block(0, 1, last);
 	answer_with(1, 8);
 	assert_int_equal(bpf_sensor_skip(rig.sensor, (uint32_t)getpid(), false), 0);
 	for (uint32_t id = 3; id < 7; id += 2) {
-		pseudo();
+		pseudo("/");
 		h2w_indexed(&block, 63);
-		ask_with(id, last);
+		pass_block(0, id, last);
 		answer_with(id, 8);
 	}
-	pseudo();
+	pseudo("/");
 	h2w_value(&block, H2W_ADD, 23, BEARER, true);	/* a literal makes it known */
-	ask_with(7, last);
-	pseudo();
+	pass_block(0, 7, last);
+	pseudo("/");
 	h2w_indexed(&block, 62);
-	ask_with(9, last);
+	pass_block(0, 9, last);
 	rig_await(&rig, 8, 4);
 	assert_int_equal(rig.uses, 8);
 	for (size_t i = 0; i < 4; i++) {
@@ -173,10 +97,10 @@ static void test_gap(void **state)
 	size_t len;
 
 	prefaces();
-	pseudo();
+	pseudo("/");
 	h2w_value(&block, H2W_ADD, 23, BEARER, true);
-	ask_with(1, last);
-	pseudo();
+	pass_block(0, 1, last);
+	pseudo("/");
 	h2w_field(&block, H2W_ADD, "x-api-key", "a-key-that-nobody-saw", true);
 	h2w_headers(&out, 3, block.p, block.len, last);
 	len = out.len;
@@ -187,9 +111,9 @@ static void test_gap(void **state)
 	fclose(f);
 	assert_int_equal(recv(fd[1], block.p, len, MSG_WAITALL), len);
 	out.len = 0;
-	pseudo();
+	pseudo("/");
 	h2w_indexed(&block, 63);	/* was the token, if the key in between was entered */
-	ask_with(5, last);
+	pass_block(0, 5, last);
 	rig_await(&rig, 5, 0);
 	for (size_t i = 0; i < rig.uses; i++) {
 		const struct tt_ev_use *u = &rig.use[i];
@@ -214,17 +138,17 @@ static void test_upgrade(void **state)
 					"Upgrade: h2c\r\n\r\n";
 
 	h2w_bytes(&out, ask1, strlen(ask1));
-	carry_whole(0);
+	carry(0);
 	h2w_bytes(&out, switching, strlen(switching));
 	h2w_settings(&out);
-	carry_whole(1);
+	carry(1);
 	h2w_preface(&out);
 	h2w_settings(&out);
-	carry_whole(0);
+	carry(0);
 	answer_with(1, 9);
-	pseudo();
+	pseudo("/");
 	h2w_value(&block, H2W_ADD, 23, BEARER, true);
-	ask_with(3, last);
+	pass_block(0, 3, last);
 	answer_with(3, 13);
 	rig_await(&rig, 4, 4);
 	assert_int_equal(rig.uses, 4);
@@ -243,16 +167,16 @@ static void test_upgrade(void **state)
 static void test_reset(void **state)
 {
 	prefaces();
-	pseudo();
+	pseudo("/");
 	h2w_value(&block, H2W_ADD, 23, BEARER, true);
-	ask_with(1, plain);
+	pass_block(0, 1, plain);
 	h2w_rst(&out, 1, 8);
-	carry_whole(0);
-	pseudo();
+	carry(0);
+	pseudo("/");
 	h2w_indexed(&block, 62);
-	ask_with(3, last);
+	pass_block(0, 3, last);
 	h2w_rst(&out, 3, 7);
-	carry_whole(1);
+	carry(1);
 	rig_await(&rig, 4, 4);
 	assert_int_equal(rig.uses, 4);
 	assert_int_equal(rig.statuses, 4);
@@ -277,7 +201,7 @@ static void test_memo_of_a_cut_string(void **state)
 	prefaces();
 	memcpy(cut, fd, sizeof(fd));
 	for (uint32_t id = 1; id < 41; id += 2) {
-		pseudo();
+		pseudo("/");
 		h2w_value(&block, H2W_PLAIN, 23, BEARER, true);
 		h2w_headers(&out, id, block.p, block.len, last);
 		len = out.len;
@@ -290,9 +214,9 @@ static void test_memo_of_a_cut_string(void **state)
 		/* no credential, and long enough to be remembered */
 		memcpy(fd, between, sizeof(fd));
 		out.len = 0;
-		pseudo();
+		pseudo("/");
 		h2w_value(&block, H2W_PLAIN, 32, none, true);
-		ask_with(id, last);
+		pass_block(0, id, last);
 		assert_int_equal(send(cut[0], rest, 20, MSG_NOSIGNAL), 20);
 		assert_int_equal(recv(cut[1], rest, 20, MSG_WAITALL), 20);
 	}
@@ -311,12 +235,12 @@ static void test_goaway(void **state)
 
 	prefaces();
 	for (uint32_t id = 1; id < 7; id += 2) {
-		pseudo();
+		pseudo("/");
 		h2w_value(&block, H2W_PLAIN, 23, BEARER, true);
-		ask_with(id, last);
+		pass_block(0, id, last);
 	}
 	h2w_goaway(&out, 1, 0);
-	carry_whole(1);
+	carry(1);
 	rig_await(&rig, 6, 4);
 	assert_int_equal(rig.uses, 6);
 	assert_int_equal(rig.statuses, 4);
@@ -376,7 +300,7 @@ static bool asked_behind(size_t pings, size_t others)
 	size_t len = pings * PING_LEN, sent = 0;
 
 	pair_down(NULL);
-	pair_up(NULL);
+	h2_up(NULL);
 	assert_int_equal(setsockopt(fd[0], SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room)), 0);
 	assert_int_equal(setsockopt(fd[1], SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)), 0);
 	prefaces();
@@ -386,7 +310,7 @@ static bool asked_behind(size_t pings, size_t others)
 	out.len = 0;
 	for (size_t i = 0; i < others; i++)
 		h2w_settings_ack(&out);
-	pseudo();
+	pseudo("/");
 	h2w_value(&block, H2W_NEVER, 23, BEARER, true);
 	h2w_frame(&out, H2W_HEADERS, H2W_END_STREAM, 1, block.p, block.len);
 	memcpy(whole + len, out.p, out.len);
@@ -443,17 +367,17 @@ static void test_sendfile_body(void **state)
 	for (uint32_t id = 1; id < 9; id += 2) {
 		off_t at = 0;
 
-		pseudo();
+		pseudo("/");
 		if (id == 1)
 			h2w_value(&block, H2W_ADD, 23, BEARER, true);
 		else
 			h2w_indexed(&block, 62);
-		ask_with(id, last);
+		pass_block(0, id, last);
 		block.len = 0;
 		h2w_indexed(&block, 8);
 		h2w_headers(&out, id, block.p, block.len, plain);
 		h2w_frame_head(&out, 5000, H2W_DATA, H2W_END_STREAM, id);
-		carry_whole(1);
+		carry(1);
 		assert_int_equal(sendfile(fd[1], fileno(f), &at, 5000), 5000);
 		assert_int_equal(recv(fd[0], buf, 5000, MSG_WAITALL), 5000);
 	}
@@ -476,7 +400,7 @@ static void test_byte_by_byte(void **state)
 		if (!side)
 			h2w_preface(&out);
 		h2w_settings(&out);
-		pseudo();
+		pseudo("/");
 		h2w_value(&block, H2W_ADD, 23, BEARER, true);
 		if (side) {
 			block.len = 0;
@@ -501,7 +425,7 @@ static void test_byte_by_byte(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_setup_teardown(f, pair_up, pair_down)
+#define T(f) cmocka_unit_test_setup_teardown(f, h2_up, pair_down)
 		T(test_one_token_in_every_form),
 		T(test_join_in_the_middle), T(test_gap), T(test_upgrade), T(test_reset),
 		T(test_memo_of_a_cut_string), T(test_goaway), T(test_sendfile_body), T(test_sendfile_of_others),

@@ -76,7 +76,7 @@ static long get_some(int end, char *bytes, size_t len)
 static int setup(void **state)
 {
 	rig_start_with(&rig, false);
-	tls_attach("libgnutls.so", TT_TLS_GNUTLS);
+	rig_attach_library(&rig, "libgnutls.so", TT_TLS_GNUTLS);
 	tls_make_certificate();
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(gnutls_certificate_allocate_credentials(&credentials[i]), 0);

@@ -86,7 +86,7 @@ static void configure(int end)
 static int setup(void **state)
 {
 	rig_start_with(&rig, false);
-	tls_attach("no libmbedtls.so here", TT_TLS_MBEDTLS);
+	rig_attach_library(&rig, "no libmbedtls.so here", TT_TLS_MBEDTLS);
 	tls_make_certificate();
 	mbedtls_entropy_init(&entropy);
 	mbedtls_ctr_drbg_init(&drbg);

@@ -8,8 +8,7 @@
 
 #include <dlfcn.h>
 
-#include <openssl/ssl.h>
-#include <openssl/x509.h>
+#include "libssl_rig.h"
 
 #define TOKEN "ghp" "_0123456789abcdefghijABCDEFGHIJ012345"
 #define HALF "GET /v1/first HTTP/1.1\r\nHost: first.test\r\nX-Rest: "
@@ -60,28 +59,12 @@ static void attach(const char *path, const void *base, const void *const *functi
 	close(fd);
 }
 
-static void make_certificate(SSL_CTX *ctx)
-{
-	EVP_PKEY *key = EVP_EC_gen("P-256");
-	X509 *cert = X509_new();
-
-	assert_non_null(key);
-	X509_gmtime_adj(X509_getm_notBefore(cert), 0);
-	X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
-	X509_set_pubkey(cert, key);
-	assert_true(X509_sign(cert, key, EVP_sha256()) > 0);
-	assert_int_equal(SSL_CTX_use_certificate(ctx, cert), 1);
-	assert_int_equal(SSL_CTX_use_PrivateKey(ctx, key), 1);
-	X509_free(cert);
-	EVP_PKEY_free(key);
-}
-
 static int setup(void **state)
 {
 	rig_start_with(&rig, false);
 	client_ctx = SSL_CTX_new(TLS_client_method());
 	server_ctx = SSL_CTX_new(TLS_server_method());
-	make_certificate(server_ctx);
+	libssl_certify(server_ctx);
 	return 0;
 }
 

@@ -139,7 +139,7 @@ static void make_database(void)
 static int setup(void **state)
 {
 	rig_start(&rig);
-	tls_attach("libnspr4.so", TT_TLS_NSS);
+	rig_attach_library(&rig, "libnspr4.so", TT_TLS_NSS);
 	make_database();
 	return 0;
 }
@@ -294,7 +294,7 @@ static void test_open_before(void **state)
 	get(END_SERVER, strlen(REQUEST));
 	answer();
 	rig_clear(&rig);
-	tls_attach("libnspr4.so", TT_TLS_NSS);
+	rig_attach_library(&rig, "libnspr4.so", TT_TLS_NSS);
 	check_exchange(TT_TLS_NSS);
 }
 

@@ -2,11 +2,9 @@
 /* bpf/tls_openssl.bpf.c: a real libssl, over sockets and over memory buffers. */
 #include "sensor_rig.h"
 
-#include <link.h>
-
 #include <openssl/err.h>
-#include <openssl/ssl.h>
-#include <openssl/x509.h>
+
+#include "libssl_rig.h"
 
 #define TOKEN "ghp" "_0123456789abcdefghijABCDEFGHIJ012345"
 #define REQUEST "POST /v1/orgs/1a2b3c4d5e6f7a8b9c0d/keys HTTP/1.1\r\nHost: api.test\r\nAuthorization: Bearer " TOKEN "\r\nContent-Length: 0\r\n\r\n"
@@ -17,60 +15,13 @@ static SSL_CTX *client_ctx, *server_ctx;
 static SSL *client, *server;
 static int fd[2] = { -1, -1 };
 
-/* The file of libssl in this process. */
-static int find_libssl(struct dl_phdr_info *info, size_t size, void *data)
-{
-	if (!strstr(info->dlpi_name, "libssl.so"))
-		return 0;
-	snprintf(data, 256, "%s", info->dlpi_name);
-	return 1;
-}
-
-static void attach_libssl(void)
-{
-	struct attach_count count;
-	struct elf_scan scan;
-	char path[256] = "";
-	struct stat st;
-	int file;
-
-	dl_iterate_phdr(find_libssl, path);
-	file = open(path, O_RDONLY | O_CLOEXEC);
-	assert_true(file >= 0);
-	assert_int_equal(fstat(file, &st), 0);
-	assert_int_equal(elf_scan(file, &scan), TT_SCAN_HOOKS);
-	assert_int_equal(attach_new(&rig.attach), 0);
-	for (size_t i = 0; i < scan.count; i++)
-		rig_add(&rig, &scan.hooks[i]);
-	assert_int_equal(attach_place(rig.attach, rig.sensor, file, (uint64_t)st.st_size, &count), 0);
-	assert_int_equal(count.hooks, scan.count);
-	assert_int_equal(count.failed, 0);
-	close(file);
-}
-
-static void make_certificate(SSL_CTX *ctx)
-{
-	EVP_PKEY *key = EVP_EC_gen("P-256");
-	X509 *cert = X509_new();
-
-	assert_non_null(key);
-	X509_gmtime_adj(X509_getm_notBefore(cert), 0);
-	X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
-	X509_set_pubkey(cert, key);
-	assert_true(X509_sign(cert, key, EVP_sha256()) > 0);
-	assert_int_equal(SSL_CTX_use_certificate(ctx, cert), 1);
-	assert_int_equal(SSL_CTX_use_PrivateKey(ctx, key), 1);
-	X509_free(cert);
-	EVP_PKEY_free(key);
-}
-
 static int setup(void **state)
 {
 	rig_start_with(&rig, false);
-	attach_libssl();
+	rig_attach_library(&rig, "libssl.so", TT_TLS_OPENSSL);
 	client_ctx = SSL_CTX_new(TLS_client_method());
 	server_ctx = SSL_CTX_new(TLS_server_method());
-	make_certificate(server_ctx);
+	libssl_certify(server_ctx);
 	return 0;
 }
 
@@ -306,7 +257,7 @@ static void carry(void)
 	carry_one(server_out, fd[1], fd[0], client_in);
 }
 
-static int over_memory(void **state)
+static void make_over_memory(void)
 {
 	rig_clear(&rig);
 	rig_tcp(fd);
@@ -318,6 +269,11 @@ static int over_memory(void **state)
 	server_out = BIO_new(BIO_s_mem());
 	SSL_set_bio(client, client_in, client_out);
 	SSL_set_bio(server, server_in, server_out);
+}
+
+static int over_memory(void **state)
+{
+	make_over_memory();
 	shake_hands(carry);
 	carry();
 	return 0;
@@ -403,16 +359,7 @@ static int over_memory_and_called_back(void **state)
 {
 	char byte;
 
-	rig_clear(&rig);
-	rig_tcp(fd);
-	client = SSL_new(client_ctx);
-	server = SSL_new(server_ctx);
-	client_in = BIO_new(BIO_s_mem());
-	client_out = BIO_new(BIO_s_mem());
-	server_in = BIO_new(BIO_s_mem());
-	server_out = BIO_new(BIO_s_mem());
-	SSL_set_bio(client, client_in, client_out);
-	SSL_set_bio(server, server_in, server_out);
+	make_over_memory();
 	SSL_set_connect_state(client);
 	SSL_set_accept_state(server);
 	SSL_set_info_callback(client, on_info);

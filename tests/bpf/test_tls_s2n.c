@@ -65,23 +65,15 @@ __asm__(".text\n"
 
 static void attach(void)
 {
-	struct attach_count count;
 	struct elf_scan scan;
-	struct stat st;
 	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 
-	assert_int_equal(fstat(fd, &st), 0);
 	assert_int_equal(elf_scan(fd, &scan), TT_SCAN_HOOKS);
 	assert_int_equal(scan.count, 2);
 	assert_int_equal(scan.refused, 0);
-	assert_int_equal(attach_new(&rig.attach), 0);
-	for (size_t i = 0; i < scan.count; i++) {
+	for (size_t i = 0; i < scan.count; i++)
 		assert_int_equal(scan.hooks[i].tls, TT_TLS_S2N);
-		rig_add(&rig, &scan.hooks[i]);
-	}
-	assert_int_equal(attach_place(rig.attach, rig.sensor, fd, (uint64_t)st.st_size, &count), 0);
-	assert_int_equal(count.hooks, 2);
-	assert_int_equal(count.failed, 0);
+	rig_attach(&rig, fd, &scan);
 	close(fd);
 }
 

@@ -58,7 +58,7 @@ static long get_some(int end, char *bytes, size_t len)
 static int setup(void **state)
 {
 	rig_start_with(&rig, false);
-	tls_attach("libwolfssl.so", TT_TLS_WOLFSSL);
+	rig_attach_library(&rig, "libwolfssl.so", TT_TLS_WOLFSSL);
 	tls_make_certificate();
 	assert_int_equal(wolfSSL_Init(), WOLFSSL_SUCCESS);
 	context[END_CLIENT] = wolfSSL_CTX_new(wolfSSLv23_client_method());

@@ -9,9 +9,6 @@
 
 #include "sensor_rig.h"
 
-#include <link.h>
-#include <stdlib.h>
-
 #define TOKEN "ghp" "_0123456789abcdefghijABCDEFGHIJ012345"
 #define REQUEST "POST /v1/orgs/1a2b3c4d5e6f7a8b9c0d/keys HTTP/1.1\r\nHost: api.test\r\nAuthorization: Bearer " TOKEN "\r\nContent-Length: 0\r\n\r\n"
 #define RESPONSE "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno"
@@ -37,43 +34,6 @@ static void wait_a_little(int tries)
 		usleep(500);
 }
 
-static int tls_find(struct dl_phdr_info *info, size_t size, void *data)
-{
-	char *path = data;
-
-	if (!strstr(info->dlpi_name, path))
-		return 0;
-	snprintf(path, 256, "%s", info->dlpi_name);
-	return 1;
-}
-
-/* The library as it is mapped here, or this program if it has the library inside. */
-static void tls_attach(const char *library, enum tt_tls tls)
-{
-	struct attach_count count;
-	struct elf_scan scan;
-	char path[256];
-	struct stat st;
-	int file;
-
-	snprintf(path, sizeof(path), "%s", library);
-	if (!dl_iterate_phdr(tls_find, path))
-		snprintf(path, sizeof(path), "/proc/self/exe");
-	file = open(path, O_RDONLY | O_CLOEXEC);
-	assert_true(file >= 0);
-	assert_int_equal(fstat(file, &st), 0);
-	assert_int_equal(elf_scan(file, &scan), TT_SCAN_HOOKS);
-	assert_int_equal(attach_new(&rig.attach), 0);
-	for (size_t i = 0; i < scan.count; i++) {
-		assert_int_equal(scan.hooks[i].tls, tls);
-		rig_add(&rig, &scan.hooks[i]);
-	}
-	assert_int_equal(attach_place(rig.attach, rig.sensor, file, (uint64_t)st.st_size, &count), 0);
-	assert_int_equal(count.hooks, scan.count);
-	assert_int_equal(count.failed, 0);
-	close(file);
-}
-
 static inline void tls_make_certificate(void)
 {
 	char dir[] = "/tmp/tt-tls-XXXXXX", command[512];
@@ -95,11 +55,11 @@ static inline void tls_remove_certificate(void)
 	rmdir(certificate);
 }
 
-static void tls_connect(void)
+/* TLS begins on the sockets there are. */
+static void tls_start(void)
 {
 	int done[2] = { 0, 0 };
 
-	rig_tcp(fd);
 	for (int end = 0; end < 2; end++) {
 		assert_int_equal(fcntl(fd[end], F_SETFL, O_NONBLOCK), 0);
 		tls_begin(end);
@@ -110,6 +70,12 @@ static void tls_connect(void)
 		wait_a_little(i);
 	}
 	assert_true(done[0] && done[1]);
+}
+
+static void tls_connect(void)
+{
+	rig_tcp(fd);
+	tls_start();
 }
 
 static int tls_open(void **state)
