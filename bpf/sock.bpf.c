@@ -60,54 +60,52 @@ struct {
 	__type(value, struct mmsg);
 } mmsgs SEC(".maps");
 
+/* READ(to, from) for each of these in a struct pt_regs; cs as it is there. */
+#if defined(__TARGET_ARCH_x86)
+#define REGS_READ(to, regs, READ)                                                                  \
+	do {                                                                                       \
+		READ((to)->nr, (regs)->orig_ax);                                                   \
+		READ((to)->a0, (regs)->di);                                                        \
+		READ((to)->a1, (regs)->si);                                                        \
+		READ((to)->a2, (regs)->dx);                                                        \
+		READ((to)->a3, (regs)->r10);                                                       \
+		READ((to)->cs, (regs)->cs);                                                        \
+		READ((to)->g, (regs)->GO_G);                                                       \
+	} while (0)
+#define REGS_CS(cs) (cs)
+#elif defined(__TARGET_ARCH_arm64)
+#define REGS_READ(to, regs, READ)                                                                  \
+	do {                                                                                       \
+		READ((to)->nr, (regs)->syscallno);                                                 \
+		READ((to)->a0, (regs)->orig_x0);                                                   \
+		READ((to)->a1, (regs)->user.regs[1]);                                              \
+		READ((to)->a2, (regs)->user.regs[2]);                                              \
+		READ((to)->a3, (regs)->user.regs[3]);                                              \
+		READ((to)->cs, (regs)->user.pstate);                                               \
+		READ((to)->g, (regs)->GO_G);                                                       \
+	} while (0)
+#define REGS_CS(cs) (!((cs) & PSTATE_MODE) ? USER_CS : (cs) & PSTATE_32BIT ? 1 : 0)
+#endif
+
+#define REG_TAKE(to, from) ((to) = (from))
+#define REG_COPY(to, from)                                                                         \
+	do {                                                                                       \
+		if (sizeof(from) < sizeof(to))                                                     \
+			(to) = 0;                                                                  \
+		bpf_probe_read_kernel(&(to), sizeof(from), &(from));                               \
+	} while (0)
+
 /* Of a pointer that the verifier knows: wherever there are sock_send and sock_recv. */
 static __always_inline void regs_take(struct call_regs *to, const struct pt_regs *regs)
 {
-#if defined(__TARGET_ARCH_x86)
-	to->nr = regs->orig_ax;
-	to->a0 = regs->di;
-	to->a1 = regs->si;
-	to->a2 = regs->dx;
-	to->a3 = regs->r10;
-	to->cs = regs->cs;
-#elif defined(__TARGET_ARCH_arm64)
-	__u64 mode = regs->user.pstate & PSTATE_MODE;
-
-	to->nr = regs->syscallno;
-	to->a0 = regs->orig_x0;
-	to->a1 = regs->user.regs[1];
-	to->a2 = regs->user.regs[2];
-	to->a3 = regs->user.regs[3];
-	to->cs = !mode ? USER_CS : mode & PSTATE_32BIT ? 1 : 0;
-#endif
-	to->g = regs->GO_G;
+	REGS_READ(to, regs, REG_TAKE);
+	to->cs = REGS_CS(to->cs);
 }
 
-static __always_inline void regs_read(struct call_regs *to, const struct pt_regs *regs)
+static __always_inline void regs_copy(struct call_regs *to, const struct pt_regs *regs)
 {
-#if defined(__TARGET_ARCH_x86)
-	bpf_probe_read_kernel(&to->nr, 8, &regs->orig_ax);
-	bpf_probe_read_kernel(&to->a0, 8, &regs->di);
-	bpf_probe_read_kernel(&to->a1, 8, &regs->si);
-	bpf_probe_read_kernel(&to->a2, 8, &regs->dx);
-	bpf_probe_read_kernel(&to->a3, 8, &regs->r10);
-	bpf_probe_read_kernel(&to->cs, 8, &regs->cs);
-	bpf_probe_read_kernel(&to->g, 8, &regs->GO_G);
-#elif defined(__TARGET_ARCH_arm64)
-	__u64 mode = 0;
-	__s32 nr = 0;
-
-	bpf_probe_read_kernel(&nr, 4, &regs->syscallno);
-	bpf_probe_read_kernel(&to->a0, 8, &regs->orig_x0);
-	bpf_probe_read_kernel(&to->a1, 8, &regs->user.regs[1]);
-	bpf_probe_read_kernel(&to->a2, 8, &regs->user.regs[2]);
-	bpf_probe_read_kernel(&to->a3, 8, &regs->user.regs[3]);
-	bpf_probe_read_kernel(&mode, 8, &regs->user.pstate);
-	bpf_probe_read_kernel(&to->g, 8, &regs->GO_G);
-	to->nr = nr;
-	mode &= PSTATE_MODE;
-	to->cs = !mode ? USER_CS : mode & PSTATE_32BIT ? 1 : 0;
-#endif
+	REGS_READ(to, regs, REG_COPY);
+	to->cs = REGS_CS(to->cs);
 }
 
 /* ---- the buffers of a call ---- */
@@ -672,7 +670,7 @@ int sys_exit(struct bpf_raw_tracepoint_args *ctx)
 
 	if (ret <= 0)
 		return 0;
-	regs_read(&regs, (void *)ctx->args[0]);
+	regs_copy(&regs, (void *)ctx->args[0]);
 	if (regs.nr == NR_WRITE || regs.nr == NR_SENDTO || regs.nr == NR_SENDMSG ||
 	    regs.nr == NR_WRITEV || regs.nr == NR_SENDMMSG || regs.nr == NR_SENDFILE)
 		dir = OUT;
