@@ -393,14 +393,23 @@ static __always_inline void body_start(struct scratch *s, __u32 slot, const stru
 		body_failed(s, TT_MINT_INCOMPLETE, TT_DROP_mint_no_room);
 }
 
+__weak __noinline int body_pump_round(__u32 slot)
+{
+	for (int i = 0; i < PUMP_ROUNDS; i++) {
+		if (body_pump(slot) != RUN_ON)
+			return RUN_STOP;
+	}
+	return RUN_ON;
+}
+
 /* As far as the stretch goes. Whether more steps than there may be were needed. */
 __weak __noinline int body_pumps(__u32 slot)
 {
-	int on = 1;
-
-	for (int n = 0; n < PUMPS_MAX && on; n++)
-		on = body_pump(slot) == RUN_ON;
-	return on;
+	for (int i = 0; i < PUMPS_MAX; i++) {
+		if (body_pump_round(slot) != RUN_ON)
+			return 0;
+	}
+	return 1;
 }
 
 __weak __noinline int body_span(__u32 slot, __u32 i)
@@ -436,12 +445,13 @@ __weak __noinline int body_span(__u32 slot, __u32 i)
 	return 0;
 }
 
-__weak __noinline int body_run(__u32 slot)
+/* Inlined: calls can't nest deeper. */
+static __always_inline void body_run(__u32 slot)
 {
 	struct scratch *s = scratch_get(slot);
 
 	if (!s)
-		return 0;
+		return;
 	s->unpacks = 0;
 	for (__u32 i = 0; i < SPANS_MAX; i++) {
 		if (i >= s->spans)
@@ -449,7 +459,6 @@ __weak __noinline int body_run(__u32 slot)
 		body_span(slot, i);
 	}
 	inflate_leave(slot, 0);
-	return 0;
 }
 
 #endif

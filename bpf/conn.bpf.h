@@ -78,15 +78,17 @@ struct {
 
 #define CONN_LOOKS 64
 
-/* Another CPU may have entered it just now, for the other direction: both ends of HTTP/2 begin at once. */
-static __always_inline struct conn *conn_entered(const struct conn_key *key)
+/* Another CPU may have entered it just now, for the other direction: both ends of HTTP/2 begin at once. Whether
+ * it has. Global: verified once. */
+__weak __noinline int conn_entered(__u64 object, __u32 tgid, __u32 tls)
 {
-	struct conn *c = bpf_map_lookup_elem(&conns, key);
+	struct conn_key key = { .object = object, .tgid = tgid, .tls = tls };
+	struct conn *c = bpf_map_lookup_elem(&conns, &key);
 
 #pragma nounroll
 	for (int i = 0; c && i < CONN_LOOKS; i++) {
 		if (*(volatile __u64 *)&c->id)
-			return c;
+			return 1;
 	}
 	return 0;
 }
@@ -95,19 +97,19 @@ static __always_inline struct conn *conn_new(const struct conn_key *key)
 {
 	struct conn *c, *empty;
 	__u32 zero = 0;
+	int entered;
 
 	empty = bpf_map_lookup_elem(&conn_empty, &zero);
 	if (!empty)
 		goto full;
-	if (bpf_map_update_elem(&conns, key, empty, BPF_NOEXIST)) {
-		c = conn_entered(key);
-		if (!c)
-			goto full;
-		return c;
-	}
+	entered = bpf_map_update_elem(&conns, key, empty, BPF_NOEXIST) == 0;
+	if (!entered && !conn_entered(key->object, key->tgid, key->tls))
+		goto full;
 	c = bpf_map_lookup_elem(&conns, key);
 	if (!c)
 		goto full;
+	if (!entered)
+		return c;
 	c->tls = key->tls;
 	c->id = tt_name_mix(tt_name_mix(bpf_ktime_get_boot_ns(), key->object), key->tgid);
 	return c;
@@ -118,25 +120,26 @@ full:
 
 #define STREAMS_ENDED 64	/* streams that are looked at when their connection ends: its last ones */
 
+/* Whether a response was waited for. Global, as its like: verified once, not for each step of their loops. */
+__weak __noinline int conn_end_stream(__u64 conn, __u32 stream)
+{
+	struct stream_key key = { .conn = conn, .stream = stream };
+	struct stream *row = bpf_map_lookup_elem(&streams, &key);
+
+	if (!row || (row->flags & STREAM_EARLY))
+		return 0;
+	if (row->row.row)
+		fold_answer(row->row.row, row->row.gen, 0, 0);
+	bpf_map_delete_elem(&streams, &key);
+	return 1;
+}
+
 /* Repeats that wait for a response that will not come: of HTTP/2 */
 __weak __noinline int conn_end_streams(__u64 conn, __u32 last, __u32 open)
 {
-	struct stream_key key = { .conn = conn, .stream = last };
-
 #pragma nounroll
-	for (__u32 i = 0; i < STREAMS_ENDED; i++, key.stream -= 2) {
-		struct stream *row;
-
-		if (!open)
-			break;
-		row = bpf_map_lookup_elem(&streams, &key);
-		if (!row || (row->flags & STREAM_EARLY))
-			continue;
-		open--;
-		if (row->row.row)
-			fold_answer(row->row.row, row->row.gen, 0, 0);
-		bpf_map_delete_elem(&streams, &key);
-	}
+	for (__u32 i = 0; i < STREAMS_ENDED && open; i++, last -= 2)
+		open -= conn_end_stream(conn, last);
 	return 0;
 }
 
@@ -154,20 +157,27 @@ static __always_inline void conn_end_rows(const struct conn *c)
 	}
 }
 
-/* Ends a connection: whoever waits for a status need not wait longer. */
-static __noinline void conn_end(const struct conn_key *key)
+__weak __noinline int conn_end_of(__u64 object, __u32 tgid, __u32 tls)
 {
-	struct conn *c = bpf_map_lookup_elem(&conns, key);
+	struct conn_key key = { .object = object, .tgid = tgid, .tls = tls };
+	struct conn *c = bpf_map_lookup_elem(&conns, &key);
 
 	if (!c)
-		return;
+		return 0;
 	if (c->answered != c->sent || c->unpaired)
 		emit_close(c, c->sent);
 	if (c->last_stream)
 		conn_end_streams(c->id, c->last_stream, c->sent - c->answered);
 	else
 		conn_end_rows(c);
-	bpf_map_delete_elem(&conns, key);
+	bpf_map_delete_elem(&conns, &key);
+	return 0;
+}
+
+/* Ends a connection: whoever waits for a status need not wait longer. */
+static __always_inline void conn_end(const struct conn_key *key)
+{
+	conn_end_of(key->object, key->tgid, key->tls);
 }
 
 /* The object or socket now stands for another connection. */

@@ -56,36 +56,43 @@ struct {
 
 /* ---- the path of what a process runs ---- */
 
-/* A place in the tree of names. */
+/* A place in the tree of names: struct vfsmount *, struct dentry *. */
 struct place {
-	struct vfsmount *mnt;
-	struct dentry *dentry;
+	__u64 mnt, dentry;
 };
 
-/* One step up, over a name or from a mount to where it is mounted. *ret_name: what was left, or NULL. 0: this
- * is the top. */
-static __always_inline int place_up(struct place *p, struct dentry **ret_name)
+/* The mount of what is one step above a place, over a name or from a mount to where it is mounted; 0: this is the
+ * top. Global, as what follows: verified once, not for each step. */
+__weak __noinline __u64 place_mnt_up(__u64 mnt, __u64 dentry)
 {
-	struct vfsmount *mnt = p->mnt;
-	struct dentry *here = p->dentry, *up;
-	struct mount *m, *below;
+	struct mount *m = (void *)mnt - bpf_core_field_offset(struct mount, mnt), *below;
 
-	*ret_name = 0;
-	if (here != BPF_CORE_READ(mnt, mnt_root)) {
-		up = BPF_CORE_READ(here, d_parent);
-		if (up == here)
-			return 0;	/* not under its mount's root: it is nowhere */
-		*ret_name = here;
-		p->dentry = up;
-		return 1;
-	}
-	m = (void *)mnt - bpf_core_field_offset(struct mount, mnt);
+	if (dentry != (__u64)BPF_CORE_READ((struct vfsmount *)mnt, mnt_root))
+		return mnt;
 	below = BPF_CORE_READ(m, mnt_parent);
-	if (below == m)
+	return below == m ? 0 : (__u64)below + bpf_core_field_offset(struct mount, mnt);
+}
+
+/* The name of that; up is its mount, or 0. 0: there is none, or the place isn't under its mount's root. */
+__weak __noinline __u64 place_name_up(__u64 mnt, __u64 dentry, __u64 up)
+{
+	__u64 parent;
+
+	if (!up)
 		return 0;
-	p->dentry = BPF_CORE_READ(m, mnt_mountpoint);
-	p->mnt = (void *)below + bpf_core_field_offset(struct mount, mnt);
-	return 1;
+	if (mnt != up)
+		return (__u64)BPF_CORE_READ((struct mount *)(mnt - bpf_core_field_offset(struct mount, mnt)),
+					    mnt_mountpoint);
+	parent = (__u64)BPF_CORE_READ((struct dentry *)dentry, d_parent);
+	return parent == dentry ? 0 : parent;
+}
+
+/* 0: there is none. */
+static __always_inline int place_up(const struct place *p, struct place *ret_up)
+{
+	ret_up->mnt = place_mnt_up(p->mnt, p->dentry);
+	ret_up->dentry = place_name_up(p->mnt, p->dentry, ret_up->mnt);
+	return ret_up->dentry != 0;
 }
 
 static __always_inline int place_of_exe(struct place *p)
@@ -95,50 +102,62 @@ static __always_inline int place_of_exe(struct place *p)
 
 	if (!exe)
 		return 0;
-	p->mnt = BPF_CORE_READ(exe, f_path.mnt);
-	p->dentry = BPF_CORE_READ(exe, f_path.dentry);
+	p->mnt = (__u64)BPF_CORE_READ(exe, f_path.mnt);
+	p->dentry = (__u64)BPF_CORE_READ(exe, f_path.dentry);
 	return p->mnt && p->dentry;
+}
+
+/* With the name that is left, if it is one. */
+__weak __noinline __u64 filter_key_name(__u64 key, __u64 mnt, __u64 dentry, __u64 mnt_up)
+{
+	if (mnt != mnt_up)
+		return key;
+	key = tt_name_mix(key, dentry);
+	return tt_name_mix(key, BPF_CORE_READ((struct dentry *)dentry, d_name.hash_len));
 }
 
 /* By where its names are in memory and what they are: neither alone would do, since memory is used again and
  * a name's hash is not of much use without its parent. 0: the path is too long, or there is none. */
-static __noinline __u64 filter_exe_key(void)
+__weak __noinline __u64 filter_exe_key(void)
 {
-	struct dentry *name;
+	struct place p, up;
 	__u64 key = 1;
-	struct place p;
 
 	if (!place_of_exe(&p))
 		return 0;
 	for (int i = 0; i < TT_FILTER_PARTS; i++) {
-		if (!place_up(&p, &name))
+		if (!place_up(&p, &up))
 			return (key & ~TT_FILTER_TOLD) | 1;
-		if (!name)
-			continue;
-		key = tt_name_mix(key, (__u64)name);
-		key = tt_name_mix(key, BPF_CORE_READ(name, d_name.hash_len));
+		key = filter_key_name(key, p.mnt, p.dentry, up.mnt);
+		p = up;
 	}
 	return 0;
+}
+
+/* The text of the name that is left, or 0. */
+__weak __noinline __u64 filter_name_text(__u64 mnt, __u64 dentry, __u64 mnt_up)
+{
+	return mnt == mnt_up ? (__u64)BPF_CORE_READ((struct dentry *)dentry, d_name.name) : 0;
 }
 
 /* The names of that path, from the last to the first; an empty one stands for a mount. 0: one is too long, or
  * there are too many. */
 static __noinline int filter_names(struct tt_filter_ask *ask)
 {
-	struct dentry *name;
-	const unsigned char *text;
-	struct place p;
+	struct place p, up;
+	__u64 text;
 
 	if (!place_of_exe(&p))
 		return 0;
 	for (int i = 0; i < TT_FILTER_PARTS; i++) {
-		if (!place_up(&p, &name)) {
+		if (!place_up(&p, &up)) {
 			ask->parts = i;
 			return 1;
 		}
-		text = name ? BPF_CORE_READ(name, d_name.name) : 0;
+		text = filter_name_text(p.mnt, p.dentry, up.mnt);
+		p = up;
 		ask->part[i][0] = 0;
-		if (text && bpf_probe_read_kernel_str(ask->part[i], TT_FILTER_NAME_LEN, text) ==
+		if (text && bpf_probe_read_kernel_str(ask->part[i], TT_FILTER_NAME_LEN, (void *)text) ==
 			    TT_FILTER_NAME_LEN)
 			return 0;
 	}
@@ -206,32 +225,18 @@ static __always_inline int filter_same(const struct tt_filter_proc *p, __u64 sta
 	return p->start_ns == start_ns;
 }
 
-static __always_inline __u64 filter_start(void)
-{
-	struct task_struct *task = (void *)bpf_get_current_task();
-
-	return BPF_CORE_READ(task, group_leader, start_boottime);
-}
-
-static __always_inline int filter_kernel(void)
-{
-	struct task_struct *task = (void *)bpf_get_current_task();
-
-	return (BPF_CORE_READ(task, flags) & PF_KTHREAD_BIT) != 0;
-}
-
 /* By what the process runs. Its verdict is kept with it, together with the configuration that it is of: one
  * word, since several threads may write it. */
 static __always_inline __u32 filter_exe(__u32 now)
 {
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32, verdict;
 	struct tt_filter_proc *p = bpf_map_lookup_elem(&filter_procs, &tgid);
-	__u64 start_ns = filter_start(), known;
+	__u64 start_ns = task_start_ns(), known;
 
 	if (!p || !filter_same(p, start_ns))
 		p = filter_enter(tgid, start_ns);
 	if (!p)		/* a thread of the kernel runs nothing, and has no buffers that could be read */
-		return filter_kernel() ? TT_FILTER_WATCH : TT_FILTER_UNKNOWN;
+		return task_is_kernel() ? TT_FILTER_WATCH : TT_FILTER_UNKNOWN;
 	known = *(volatile __u64 *)&p->known;
 	if (known >> 32 == now)
 		return (__u32)known;

@@ -11,8 +11,10 @@
 #include "http2.bpf.h"
 #include "known.bpf.h"
 
-#define PUMP_STEPS 256
-#define PUMPS_MAX 1024		/* times PUMP_STEPS: steps for one piece of input */
+/* Each loop is verified by itself, so that three of them cost little. */
+#define PUMP_STEPS 64
+#define PUMP_ROUNDS 64		/* of so many steps */
+#define PUMPS_MAX 64		/* of so many rounds: for one piece of input */
 
 /* ---- the loop ---- */
 
@@ -159,6 +161,15 @@ __weak __noinline int http_pump(__u32 slot)
 		else
 			r = s->reader == READ_CLAIMS ? claims_one(slot) : http_step(slot);
 		if (r != RUN_ON)
+			return RUN_STOP;
+	}
+	return RUN_ON;
+}
+
+__weak __noinline int http_pumps(__u32 slot)
+{
+	for (int i = 0; i < PUMP_ROUNDS; i++) {
+		if (http_pump(slot) != RUN_ON)
 			return RUN_STOP;
 	}
 	return RUN_ON;
@@ -545,7 +556,7 @@ __weak __noinline int http_piece(__u32 slot, __u32 i)
 	if (http_open(slot) != RUN_ON)
 		ended = 1;
 	for (int n = 0; n < PUMPS_MAX && !ended; n++)
-		ended = http_pump(slot) != RUN_ON;
+		ended = http_pumps(slot) != RUN_ON;
 	if (s->reader == READ_CLASS)
 		s->reader = s->asker;
 	if (s->reader == READ_CLAIMS)
@@ -563,9 +574,9 @@ __weak __noinline int http_piece(__u32 slot, __u32 i)
 
 /*
  * Reads all pieces of a call, which the caller has put into the slot with key and dir. The connection has
- * to exist. Returns how many stretches of bodies are to be read, too.
+ * to exist. Returns how many stretches of bodies are to be read, too. Inlined: calls can't nest deeper.
  */
-__weak __noinline int http_run(__u32 slot)
+static __always_inline __u32 http_run(__u32 slot)
 {
 	struct scratch *s = scratch_get(slot);
 

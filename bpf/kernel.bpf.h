@@ -20,6 +20,14 @@ static __always_inline __u32 task_flags(void)
 	return BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), flags);
 }
 
+#define PF_KTHREAD_BIT 0x200000	/* PF_KTHREAD, linux/sched.h */
+
+/* A thread of the kernel's own. */
+static __always_inline int task_is_kernel(void)
+{
+	return (task_flags() & PF_KTHREAD_BIT) != 0;
+}
+
 /* When its process began, CLOCK_BOOTTIME. */
 static __always_inline __u64 task_start_ns(void)
 {

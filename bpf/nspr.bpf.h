@@ -95,29 +95,46 @@ static __noinline __attribute__((unused)) int nspr_may_begin(const struct thread
 	return 0;
 }
 
+/* The next piece of so many bytes that are left, of which it takes some; whether it could be read. Global: verified
+ * once, not for each of them. */
+__weak __noinline int nspr_piece(__u32 slot, __u64 buf, __u64 left)
+{
+	struct scratch *s = scratch_get(slot);
+	struct nspr_iovec v;
+	__u64 n;
+
+	if (!s)
+		return 0;
+	n = s->pieces;
+	if (bpf_probe_read_user(&v, sizeof(v), (void *)(buf + n * sizeof(v))) || v.len < 0)
+		return 0;
+	H1_MASK(n, PIECES_MAX - 1);
+	s->piece[n].addr = v.base;
+	s->piece[n].len = v.len < left ? v.len : left;
+	s->pieces++;
+	return 1;
+}
+
 /* The pieces of PR_Writev(), which takes no more than these. */
 static __noinline __attribute__((unused)) void
-nspr_pieces(const struct thread *t, struct scratch *s)
+nspr_pieces(const struct thread *t, struct scratch *s, __u32 slot)
 {
-	__u64 left = s->piece[0].len;
-	struct nspr_iovec v;
-	__u32 n = 0;
+	__u64 left = s->piece[0].len, n;
 
-	for (; n < NSPR_IOVS_MAX && left && n < t->num; n++) {
-		if (bpf_probe_read_user(&v, sizeof(v), (void *)(t->buf + n * sizeof(v))) || v.len < 0)
+	s->pieces = 0;
+	for (int i = 0; i < NSPR_IOVS_MAX && left && i < t->num; i++) {
+		if (!nspr_piece(slot, t->buf, left))
 			break;
-		s->piece[n].addr = v.base;
-		s->piece[n].len = v.len < left ? v.len : left;
-		left -= s->piece[n].len;
+		left -= s->piece[i].len;
 	}
-	s->pieces = n;
 	if (!left)
 		return;
 	drop(TT_DROP_user_fault);
+	n = s->pieces;
 	H1_MASK(n, PIECES_MAX - 1);
 	s->piece[n].addr = 0;
 	s->piece[n].len = left;
-	s->pieces = n + 1;
+	s->pieces++;
 }
 
 #endif

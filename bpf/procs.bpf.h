@@ -5,7 +5,6 @@
 
 #include "watch.bpf.h"
 
-#define PF_KTHREAD_BIT 0x200000	/* PF_KTHREAD, linux/sched.h */
 
 /* No LRU table: what the monitor has not read yet must not go. */
 struct {
@@ -28,7 +27,7 @@ static __always_inline int cover_key(struct tt_cover_key *key)
 	key->start_ns = task_start_ns();
 	key->tgid = bpf_get_current_pid_tgid() >> 32;
 	key->pad_ = 0;
-	return !(task_flags() & PF_KTHREAD_BIT);
+	return !task_is_kernel();
 }
 
 #endif

@@ -10,14 +10,15 @@ static __always_inline int read_over(int slot, int missed)
 	struct scratch *s = scratch_get(slot);
 
 	if (s)
-		scratch_release(s);
+		scratch_release(s, slot);
 	return missed ? drop(TT_DROP_call_lost) : 0;
 }
 
 /* In most calls there is no body to be read. */
 static __always_inline int read_mine(void *ctx, void *reader)
 {
-	int slot = scratch_mine(), spans;
+	int slot = scratch_mine();
+	__u32 spans;
 
 	if (slot < 0)
 		return drop(TT_DROP_call_lost);

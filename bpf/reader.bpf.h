@@ -49,7 +49,7 @@ static __noinline int read_failed(__u32 slot)
 	c = bpf_map_lookup_elem(&conns, &s->key);
 	if (c)
 		http_gap(conn_dir(c, s->dir));
-	scratch_release(s);
+	scratch_release(s, slot);
 	return drop(TT_DROP_call_lost);
 }
 

@@ -229,10 +229,20 @@ static __always_inline int scratch_mine(void)
 
 #define WIPE_STEP 1024
 
-/* What was kept of JWTs. A loop over steps: one memset of it all would be too large for clang. */
-static __noinline int scratch_wipe_claims(struct claims *c)
+/* A step of what was kept of JWTs: one memset of it all would be too large for clang. Global: verified once. */
+__weak __noinline int scratch_wipe_step(__u32 slot, __u32 step)
 {
-	__u64 *words;
+	struct scratch *s = scratch_get(slot);
+	__u64 at = step * WIPE_STEP;
+
+	H1_MASK(at, TT_CLAIMS_TEXT_MAX - WIPE_STEP);
+	if (s)
+		__builtin_memset((__u64 *)(s->w.c.ev.text + at), 0, WIPE_STEP);
+	return 0;
+}
+
+static __noinline int scratch_wipe_claims(struct claims *c, __u32 slot)
+{
 	__u32 used;
 
 	claims_restart(c);
@@ -242,43 +252,41 @@ static __noinline int scratch_wipe_claims(struct claims *c)
 	__builtin_memset(c, 0, __builtin_offsetof(struct claims, ev.text));
 	asm volatile("" ::: "memory");
 	__builtin_memset(c->beyond, 0, sizeof(c->beyond));
-	words = (__u64 *)c->ev.text;
 #pragma nounroll
-	for (__u32 at = 0; at < TT_CLAIMS_TEXT_MAX; at += WIPE_STEP, words += WIPE_STEP / 8) {
-		if (at >= used)
-			break;
-		__builtin_memset(words, 0, WIPE_STEP);
-	}
+	for (__u32 step = 0; step < TT_CLAIMS_TEXT_MAX / WIPE_STEP && step * WIPE_STEP < used; step++)
+		scratch_wipe_step(slot, step);
 	return 0;
 }
 
 #define WIPE_BLOCK 128		/* divides both windows */
 
-/* A window of which so many bytes were written. */
-static __always_inline void scratch_wipe_window(__u8 *window, __u32 size, __u32 used)
+/* A window of which so many bytes were written. By words: clang wipes what it does not know to be aligned byte by byte. */
+static __always_inline void scratch_wipe_window(__u64 *window, __u32 size, __u32 used)
 {
 #pragma nounroll
-	for (__u32 at = 0; at < size; at += WIPE_BLOCK, window += WIPE_BLOCK) {
+	for (__u32 at = 0; at < size; at += WIPE_BLOCK, window += WIPE_BLOCK / 8) {
 		if (at >= used)
 			break;
 		__builtin_memset(window, 0, WIPE_BLOCK);
 	}
 }
 _Static_assert(H1_WINDOW % WIPE_BLOCK == 0 && H2_WINDOW % WIPE_BLOCK == 0, "scratch_wipe_window() goes by blocks");
+_Static_assert(__builtin_offsetof(struct scratch, w.buf) % 8 == 0 && __builtin_offsetof(struct scratch, x.in) % 8 == 0,
+	       "and by words");
 
 /* Nothing of a message stays behind; what lies behind a window is none of it. */
-static __always_inline void scratch_release(struct scratch *s)
+static __always_inline void scratch_release(struct scratch *s, __u32 slot)
 {
-	scratch_wipe_window(s->w.buf, H1_WINDOW, s->w.used);
+	scratch_wipe_window((__u64 *)s->w.buf, H1_WINDOW, s->w.used);
 	s->w.used = 0;
 	asm volatile("" ::: "memory");
 	__builtin_memset(s->w.h.carry, 0, sizeof(struct h1_head) - __builtin_offsetof(struct h1_head, carry));
 	__builtin_memset(&s->prefix, 0, sizeof(s->prefix));
 	__builtin_memset(&s->repeat.sip, 0, sizeof(s->repeat.sip));
 	__builtin_memset(&s->block.sip, 0, sizeof(s->block.sip));
-	scratch_wipe_claims(&s->w.c);
+	scratch_wipe_claims(&s->w.c, slot);
 	if (s->used_h2) {
-		scratch_wipe_window(s->x.in, H2_WINDOW, s->used_h2);
+		scratch_wipe_window((__u64 *)s->x.in, H2_WINDOW, s->used_h2);
 		asm volatile("" ::: "memory");
 		__builtin_memset(&s->x.sip, 0, sizeof(s->x.sip));
 		__builtin_memset(&s->x.b, 0, sizeof(s->x.b));

@@ -130,23 +130,31 @@ static __always_inline int buffers_msghdr(__u64 addr, struct buffers *b)
 	return 1;
 }
 
+/* So many bytes are in these buffers. Global: verified once, not for each way to go on. */
+__weak __noinline __u64 iovs_bytes(__u64 iov, __u64 iovs)
+{
+	struct user_iovec v;
+	__u64 total = 0;
+
+	for (int i = 0; i < IOVS_MAX; i++) {
+		if (i >= iovs || bpf_probe_read_user(&v, sizeof(v), (struct user_iovec *)iov + i))
+			break;
+		total += v.len;
+	}
+	return total;
+}
+
 /* The message of a sendmmsg call: counted along, and believed only if its size is what was sent. */
 static __always_inline int buffers_mmsg(__u64 vector, __u64 messages, __u64 sent, struct buffers *b)
 {
-	__u64 id = bpf_get_current_pid_tgid(), total = 0, index;
+	__u64 id = bpf_get_current_pid_tgid(), index;
 	struct mmsg *m = bpf_map_lookup_elem(&mmsgs, &id), first = { .vector = vector, .next = 1 };
-	struct user_iovec v;
 
 	index = m && m->vector == vector && m->next < messages ? m->next : 0;
 	first.next = index + 1;
 	bpf_map_update_elem(&mmsgs, &id, &first, BPF_ANY);
 	buffers_msghdr(vector + index * MMSGHDR_SIZE, b);
-	for (int i = 0; i < IOVS_MAX; i++) {
-		if (i >= b->iovs || bpf_probe_read_user(&v, sizeof(v), b->iov + i))
-			break;
-		total += v.len;
-	}
-	if (total != sent) {
+	if (iovs_bytes((__u64)b->iov, b->iovs) != sent) {
 		drop(TT_DROP_sendmmsg_unsure);
 		b->iov = 0;
 	}
@@ -495,9 +503,11 @@ static __noinline int nested_io(struct thread *t, struct sock *sk, __u64 len, __
 	return 1;
 }
 
-/* Something was sent outside of TLS calls. Whether any write still waits. */
-static __noinline int unsent_sent(__u64 thread, struct sock *sk, __u64 len)
+/* Something was sent outside of TLS calls. Whether any write still waits. Global, as what is sent may be any of
+ * several writes: what is verified behind this is then not verified for each. */
+__weak __noinline int unsent_sent(__u64 sock, __u64 len)
 {
+	__u64 thread = bpf_get_current_pid_tgid();
 	struct unsent *u = bpf_map_lookup_elem(&unsents, &thread);
 	__u64 now = bpf_ktime_get_boot_ns();
 	struct unsent_match m = {};
@@ -507,7 +517,7 @@ static __noinline int unsent_sent(__u64 thread, struct sock *sk, __u64 len)
 	if (!u)
 		return 0;
 	u->sends++;
-	if (sock_is_taken((__u64)sk))
+	if (sock_is_taken(sock))
 		return 1;	/* its connection is known: the writes of those do not wait here */
 	unsent_find(u, len, now, &m);
 	if (m.found)
@@ -518,17 +528,17 @@ static __noinline int unsent_sent(__u64 thread, struct sock *sk, __u64 len)
 	if (!c || c->sock)
 		return 1;
 	if (m.found) {
-		sock_tuple(sk, &tuple);
-		conn_link(&m.exact, c, (__u64)sk, &tuple);
+		sock_tuple((struct sock *)sock, &tuple);
+		conn_link(&m.exact, c, sock, &tuple);
 	} else if (!m.several && wire_fits(m.bytes, len)) {
-		sock_tuple(sk, &tuple);
-		conn_candidate(&m.only, (__u64)sk, &tuple, OUT);
+		sock_tuple((struct sock *)sock, &tuple);
+		conn_candidate(&m.only, sock, &tuple, OUT);
 	}
 	return 1;
 }
 
 /* Socket I/O of a thread that calls TLS libraries, outside such a call. */
-static __noinline void adjacent_io(struct thread *t, struct sock *sk, __u64 len, __u32 dir)
+static __always_inline void adjacent_io(struct thread *t, struct sock *sk, __u64 len, __u32 dir)
 {
 	t->offered = 0;
 	if (dir == IN) {
@@ -543,7 +553,7 @@ static __noinline void adjacent_io(struct thread *t, struct sock *sk, __u64 len,
 	if (t->cover_wrote)
 		cover_sent((__u64)sk, len);
 	if (t->unsent)
-		t->unsent = unsent_sent(bpf_get_current_pid_tgid(), sk, len);
+		t->unsent = unsent_sent((__u64)sk, len);
 }
 
 /* The row of whoever is in a TLS call here, or else the thread's, if it has one. Go code has a pointer

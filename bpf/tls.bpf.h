@@ -265,7 +265,7 @@ static __always_inline int call_slot(const struct conn_key *key, struct conn *c,
 	s->piece[0].addr = t->buf;
 	s->piece[0].len = bytes;
 	if (t->result == RESULT_VECTOR)
-		nspr_pieces(t, s);
+		nspr_pieces(t, s, slot);
 	else
 		s->asked = http_going(conn_dir(c, t->dir));
 	return slot;

@@ -166,50 +166,54 @@ static __noinline struct thread *go_ending(struct pt_regs *ctx)
 
 #define GO_UNSENT_MAX PIPELINE_MAX
 
-/* Repeats among them: of HTTP/1 */
-static __always_inline void go_unsent_row(struct conn *c, __u32 seq)
+/* Repeats among them: of HTTP/1. Global, as the next: verified once, not for each of them. */
+__weak __noinline int go_unsent_row(__u64 object, __u32 seq)
 {
+	struct conn_key key = { .object = object, .tgid = bpf_get_current_pid_tgid() >> 32, .tls = TT_TLS_GO };
 	__u64 at = seq & (PIPELINE_MAX - 1), row = seq & (ROWS_PENDING - 1);
+	struct conn *c = bpf_map_lookup_elem(&conns, &key);
 
-	if (!(c->pending[at] & PENDING_ROW))
-		return;
+	if (!c || !(c->pending[at] & PENDING_ROW))
+		return 0;
 	fold_answer(c->row[row].row, c->row[row].gen, ROW_UNSENT, 0);
 	c->pending[at] = 0;
+	return 0;
 }
 
 /* and of HTTP/2. */
-static __always_inline void go_unsent_stream(const struct conn *c, __u32 number)
+__weak __noinline int go_unsent_stream(__u64 conn, __u32 number)
 {
-	struct stream_key key = { .conn = c->id, .stream = number };
+	struct stream_key key = { .conn = conn, .stream = number };
 	struct stream *row = bpf_map_lookup_elem(&streams, &key);
 
 	if (!row || !row->row.row)
-		return;
+		return 0;
 	fold_answer(row->row.row, row->row.gen, ROW_UNSENT, 0);
 	bpf_map_delete_elem(&streams, &key);
+	return 0;
 }
 
-static __noinline void go_unsent_rows(struct conn *c, __u32 first, __u32 end)
+static __noinline void go_unsent_rows(__u64 object, __u64 conn, __u32 first, __u32 end)
 {
 #pragma nounroll
 	for (__u32 i = 0; i < GO_UNSENT_MAX; i++, first++) {
 		if (first == end)
 			break;
 		if (first & TT_SEQ_STREAM)
-			go_unsent_stream(c, first & ~TT_SEQ_STREAM);
+			go_unsent_stream(conn, first & ~TT_SEQ_STREAM);
 		else
-			go_unsent_row(c, first);
+			go_unsent_row(object, first);
 	}
 }
 
 /* The requests of a Write that failed before any byte left are no uses. */
-static __noinline void go_unsent(struct conn *c, __u32 first)
+static __noinline void go_unsent(const struct conn *c, __u64 object, __u32 first)
 {
 	struct tt_ev_status e = {};
 
 	if (go_next_seq(c) == first)
 		return;
-	go_unsent_rows(c, first, go_next_seq(c));
+	go_unsent_rows(object, c->id, first, go_next_seq(c));
 	emit_header(&e.h, TT_EV_STATUS, sizeof(e));
 	emit_conn(&e.h, c, first);
 	e.flags = TT_STATUS_UNSENT;
@@ -236,7 +240,7 @@ int go_return_in(struct pt_regs *ctx)
 	if (c)
 		*(t->dir == OUT ? &c->open[OUT] : &c->open[IN]) = 0;
 	if (c && t->taken && !bytes)
-		go_unsent(c, t->first);
+		go_unsent(c, t->object, t->first);
 	if (!bytes || bytes > t->num) {
 		if (t->wire_sock)
 			cover_ended(t);
