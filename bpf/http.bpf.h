@@ -117,6 +117,7 @@ __weak __noinline int http_step(__u32 slot)
 		return s->w.ask == H1_ASK_HEADER ? known_ask(slot) : RUN_ON;
 	case H1_NOTE:
 		s->repeat.from = 0;
+		s->block.from = 0;
 		return drop(s->w.reason);
 	case H1_FIELDS:
 		return repeat_ask(slot);

@@ -25,6 +25,18 @@ static int begin(void **state)
 	return 0;
 }
 
+/* The table's size comes first in a block, the smallest of those in between and the last (RFC 7541, 4.2). */
+static void pseudo_resized(uint64_t smallest, uint64_t size)
+{
+	block.len = 0;
+	h2w_int(&block, 0x20, 5, smallest);
+	h2w_int(&block, 0x20, 5, size);
+	h2w_indexed(&block, 2);
+	h2w_indexed(&block, 7);
+	h2w_indexed(&block, 4);
+	h2w_value(&block, H2W_PLAIN, 1, "api.test", true);
+}
+
 static void bearer(unsigned int how, const char *secret)
 {
 	char value[LONG + 8];
@@ -102,16 +114,37 @@ static void learn(const char *path, const char *secret)
 	assert_false(was_read());
 }
 
-static void tell(uint32_t id, uint16_t status)
+/* The block that was written, as the answer to what was asked last. */
+static void tell(uint16_t status)
 {
 	rig_clear(&rig);
-	pass_block(1, id, last);
+	pass_block(1, stream - 2, last);
 	rig_collect(&rig);
 	assert_int_equal(rig.statuses, 2);
 	for (size_t i = 0; i < 2; i++) {
 		assert_int_equal(rig.status[i].status, status);
-		assert_int_equal(rig.status[i].h.seq & 0xffffff, id);
+		assert_int_equal(rig.status[i].h.seq & 0xffffff, stream - 2);
 	}
+}
+
+static void server_fields(void)
+{
+	h2w_value(&block, H2W_ADD, 54, "nginx/1.22.1", true);
+	h2w_value(&block, H2W_ADD, 33, "Thu, 26 Nov 2026 12:00:00 GMT", true);
+}
+
+static void indexed_answer(uint64_t index)
+{
+	block.len = 0;
+	h2w_indexed(&block, index);
+	server_fields();
+}
+
+static void answer_that_says(const char *status, uint64_t name, const char *value)
+{
+	block.len = 0;
+	h2w_value(&block, H2W_PLAIN, 8, status, true);
+	h2w_value(&block, H2W_PLAIN, name, value, true);
 }
 
 /* ---- tests ---- */
@@ -151,6 +184,41 @@ static void test_one_byte(void **state)
 	ask("/a", a);
 }
 
+/* The last bits of a block, however many of its bytes are left for the last word. */
+static void test_last_byte(void **state)
+{
+	char a[LONG + 1], b[LONG + 1], path[] = "/a/a/a/a/a/a/a/a";
+
+	token(a, 0);
+	memcpy(b, a, sizeof(b));
+	b[LONG - 1] = a[LONG - 1] == 'a' ? 'c' : 'a';
+	for (size_t len = sizeof(path) - 1; len > 1; len--) {
+		path[len] = '\0';
+		learn(path, a);
+		ask(path, b);
+	}
+}
+
+/* A table whose size changes: what is entered later has its room. */
+static void test_size(void **state)
+{
+	static const uint64_t size[] = { 4096, 4096, 4096, 64, 4096 };
+	char a[LONG + 1];
+
+	token(a, 0);
+	for (size_t i = 0; i < sizeof(size) / sizeof(size[0]); i++) {
+		pseudo_resized(size[i], size[i]);
+		bearer(H2W_NEVER, a);
+		ask_with(last, "/", a);
+	}
+	pseudo("/");
+	bearer(H2W_ADD, a);
+	ask_with(last, "/", a);
+	pseudo("/");
+	h2w_indexed(&block, 62);
+	ask_with(last, "/", a);
+}
+
 /* The same bytes mean another thing when the table has changed. */
 static void test_table(void **state)
 {
@@ -188,13 +256,7 @@ static void test_table(void **state)
 		ask_with(last, "/a", NULL);
 	}
 	/* A table that was emptied has none. */
-	block.len = 0;
-	h2w_int(&block, 0x20, 5, 0);
-	h2w_int(&block, 0x20, 5, 4096);
-	h2w_indexed(&block, 2);
-	h2w_indexed(&block, 7);
-	h2w_indexed(&block, 4);
-	h2w_value(&block, H2W_PLAIN, 1, "api.test", true);
+	pseudo_resized(0, 4096);
 	bearer(H2W_ADD, a);
 	ask_with(last, "/", a);
 	pseudo("/a");
@@ -276,38 +338,65 @@ static void test_many(void **state)
 	assert_false(was_read());
 }
 
-/* Answers: the stream's own, whatever block says it; entries of a server that nobody refers to count. */
+/* Answers: the stream's own, whatever block says it. */
 static void test_answers(void **state)
 {
 	static const uint16_t index[] = { 8, 8, 8, 8, 13, 8, 14, 8, 8 };
 	static const uint16_t status[] = { 200, 200, 200, 200, 404, 200, 500, 200, 200 };
 	char a[LONG + 1];
-	uint32_t id;
 
-	learn("/a", token(a, 0));
+	token(a, 0);
 	for (size_t i = 0; i < sizeof(index) / sizeof(index[0]); i++) {
-		id = stream;
 		ask("/a", a);
-		block.len = 0;
-		h2w_indexed(&block, index[i]);
-		h2w_value(&block, H2W_ADD, 54, "nginx/1.22.1", true);
-		h2w_value(&block, H2W_ADD, 33, "Thu, 26 Nov 2026 12:00:00 GMT", true);
-		tell(id, status[i]);
+		indexed_answer(index[i]);
+		tell(status[i]);
 	}
-	/* Numbers went on with each of them: 201 is entered, and then far back. */
-	id = stream;
+}
+
+/* Entries of a server that nobody refers to count, also those of a block that is not read: what was entered
+ * before moves back. */
+static void test_numbers(void **state)
+{
+	char a[LONG + 1];
+
+	token(a, 0);
+	for (int i = 0; i < 3; i++) {
+		ask("/a", a);
+		indexed_answer(8);
+		tell(200);
+	}
 	ask("/a", a);
 	block.len = 0;
 	h2w_value(&block, H2W_ADD, 8, "201", true);
-	tell(id, 201);
-	for (int i = 0; i < 4; i++) {
-		id = stream;
+	tell(201);
+	for (uint64_t i = 0; i < 4; i++) {
+		ask("/a", a);
+		indexed_answer(8);
+		tell(200);
 		ask("/a", a);
 		block.len = 0;
-		h2w_indexed(&block, 62 + 2 * (uint64_t)i);
-		h2w_value(&block, H2W_ADD, 54, "nginx/1.22.1", true);
-		h2w_value(&block, H2W_ADD, 33, "Thu, 26 Nov 2026 12:00:00 GMT", true);
-		tell(id, 201);
+		h2w_indexed(&block, 64 + 2 * i);
+		tell(201);
+	}
+	assert_int_equal(kept(200), 2);
+}
+
+/* A status that is entered each time is the one at the newest place. */
+static void test_entered_status(void **state)
+{
+	char a[LONG + 1];
+
+	token(a, 0);
+	for (int i = 0; i < 5; i++) {
+		ask("/a", a);
+		block.len = 0;
+		h2w_value(&block, H2W_ADD, 8, "201", true);
+		server_fields();
+		tell(201);
+		ask("/a", a);
+		block.len = 0;
+		h2w_indexed(&block, 64);
+		tell(201);
 	}
 }
 
@@ -315,27 +404,57 @@ static void test_answers(void **state)
 static void test_saying(void **state)
 {
 	char a[LONG + 1];
-	uint32_t id;
 
-	learn("/a", token(a, 0));
+	token(a, 0);
 	for (int i = 0; i < 5; i++) {
-		id = stream;
 		ask("/a", a);
-		block.len = 0;
-		h2w_value(&block, H2W_PLAIN, 8, "401", true);
-		h2w_value(&block, H2W_PLAIN, 61, "Bearer error=\"invalid_token\", scope=\"a b\"", true);
-		tell(id, 401);
+		answer_that_says("401", 61, "Bearer error=\"invalid_token\", scope=\"a b\"");
+		tell(401);
 	}
 	assert_int_equal(kept(401), 0);
 	for (int i = 0; i < 3; i++) {
-		id = stream;
 		ask("/a", a);
-		block.len = 0;
-		h2w_value(&block, H2W_PLAIN, 8, "403", true);
-		h2w_value(&block, H2W_PLAIN, 54, "nginx/1.22.1, somewhere", true);
-		tell(id, 403);
+		answer_that_says("403", 54, "nginx/1.22.1, somewhere");
+		tell(403);
 	}
 	assert_int_equal(kept(403), 2);
+}
+
+/* It is not looked at where nobody waits for it, but is when somebody does. */
+static void test_saying_to_nobody(void **state)
+{
+	char a[LONG + 1];
+
+	for (int i = 0; i < 3; i++) {
+		pseudo("/a");
+		ask_with(last, "/a", NULL);
+		answer_that_says("401", 61, "Bearer error=\"insufficient_scope\", scope=\"c d\"");
+		pass_block(1, stream - 2, last);
+	}
+	assert_int_equal(kept(401), 2);
+	ask("/a", token(a, 0));
+	answer_that_says("401", 61, "Bearer error=\"insufficient_scope\", scope=\"c d\"");
+	tell(401);
+	assert_true(rig.status[0].text_len > 0);	/* the other end has no news then */
+}
+
+/* What is not reported is counted each time. */
+static void test_losses(void **state)
+{
+	for (int coded = 0; coded < 2; coded++) {
+		for (int i = 0; i < 5; i++) {
+			uint64_t before = rig_dropped(&rig, TT_DROP_empty_cred);
+
+			pseudo("/a");
+			if (coded)
+				h2w_value(&block, H2W_PLAIN, 23, "Bearer ", true);
+			else
+				h2w_indexed(&block, 23);
+			h2w_field(&block, H2W_PLAIN, "x-pad", "long enough to be kept", true);
+			ask_with(last, "/a", NULL);
+			assert_true(rig_dropped(&rig, TT_DROP_empty_cred) >= before + 2);
+		}
+	}
 }
 
 /* What is not the same each time is not tried for ever, but once in a while. */
@@ -369,8 +488,9 @@ static void test_forget(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_hit),	 T(test_one_byte), T(test_table),    T(test_frames), T(test_cut),
-		T(test_many),	 T(test_answers),  T(test_saying),   T(test_changing), T(test_forget),
+		T(test_hit),	 T(test_one_byte), T(test_last_byte), T(test_size), T(test_table), T(test_frames),
+		T(test_cut),	 T(test_many),	   T(test_answers), T(test_numbers), T(test_entered_status),
+		T(test_saying),	 T(test_saying_to_nobody), T(test_losses), T(test_changing), T(test_forget),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
