@@ -38,7 +38,7 @@ static __always_inline void block_key_of(const struct scratch *s, __u32 len, str
 
 static __always_inline __u64 block_check(const struct block *r, __u64 conn)
 {
-	return repeat_sum((const __u64 *)r, __builtin_offsetof(struct block, check) / 8, conn);
+	return compare_sum((const __u64 *)r, __builtin_offsetof(struct block, check) / 8, conn);
 }
 _Static_assert(__builtin_offsetof(struct block, check) % 8 == 0, "block_check() goes by words");
 
@@ -107,7 +107,7 @@ __weak __noinline int block_keep(__u32 slot)
 	__builtin_memset(r, 0, sizeof(*r));
 	if (old)
 		r->misses = old->misses + 1;
-	if (s->block.hashed && r->misses < REPEAT_MISSES)
+	if (s->block.hashed && r->misses < COMPARE_MISSES)
 		block_take(s, r);
 	r->check = block_check(r, key.conn);
 	/* Without it the next block is read: no loss. */
@@ -129,14 +129,12 @@ __weak __noinline int block_ask(__u32 slot)
 	s->block.from = 0;
 	s->block.hashed = 0;
 	s->block.size = s->x.f.left;
-	if (s->block.size < BLOCK_MIN || s->block.size > REPEAT_MAX)
+	if (s->block.size < BLOCK_MIN || s->block.size > COMPARE_MAX)
 		return RUN_ON;
 	block_key_of(s, s->block.size, &key);
 	r = bpf_map_lookup_elem(&block_repeats, &key);
-	if (r && r->misses >= REPEAT_MISSES) {
-		r->misses = r->misses < REPEAT_PAUSE ? r->misses + 1 : 0;
+	if (r && compare_pauses(&r->misses, COMPARE_MISSES))
 		return RUN_ON;
-	}
 	s->block.from = s->x.pos;
 	s->block.inserted = s->x.f.table.inserted;
 	if (!r)
@@ -144,10 +142,8 @@ __weak __noinline int block_ask(__u32 slot)
 	s->block.row = *r;
 	if (s->block.row.check != block_check(&s->block.row, key.conn))
 		return RUN_ON;
-	s->block.left = s->block.size;
-	siphash_init(&s->block.sip, conf_mask[0], conf_mask[1]);
 	/* What the fields are taken for depends on this, too. */
-	siphash_word(&s->block.sip, s->x.f.kind | (__u64)!!s->w.heads << 8 | (__u64)s->block.size << 32);
+	compare_begin(s, s->block.size, s->x.f.kind | !!s->w.heads << 8);
 	s->reader = READ_BLOCK;
 	return RUN_ON;
 }
@@ -204,7 +200,7 @@ __weak __noinline int block_same(__u32 slot)
 
 	if (!s)
 		return RUN_STOP;
-	siphash_final(&s->block.sip, s->block.hash);
+	nh_final(&s->nh, s->block.hash);
 	r = &s->block.row;
 	if (!r->whole || r->hash[0] != s->block.hash[0] || r->hash[1] != s->block.hash[1] ||
 	    (r->dynamic && (r->inserted != s->block.inserted || r->epoch != s->x.f.table.epoch)))
@@ -218,42 +214,21 @@ __weak __noinline int block_same(__u32 slot)
 	return block_give(s);
 }
 
-/* A step of the hash: what of the block is in the window. */
+/* A step of the hash. */
 __weak __noinline int block_hash(__u32 slot)
 {
 	struct scratch *s = scratch_get(slot);
-	__u32 left, have, words;
-	struct siphash h;
-	__u64 at;
+	__u32 have;
 
 	if (!s)
 		return RUN_STOP;
-	left = s->block.left;
 	have = h2_have(&s->x);
-	if (have < left && have < 8) {
+	if (have < s->nh_left && have < 8) {
 		if (h2_fill(slot) != RUN_ON)
 			return RUN_STOP;
 		have = s->x.fill;
 	}
-	h = s->block.sip;
-	words = (left < have ? left : have) / 8;
-	at = s->x.pos - s->x.base;
-	for (__u32 i = 0; i < REPEAT_WORDS; i++, at += 8) {
-		if (i >= words)
-			break;
-		H1_MASK(at, H2_WINDOW - 1);
-		repeat_word(&h, load_word(s->x.in + at));
-	}
-	s->x.pos += 8 * words;
-	left -= 8 * words;
-	have -= 8 * words;
-	if (left && left < 8 && have >= left) {
-		repeat_word(&h, h2_word(&s->x, 0) & ~0ULL >> (64 - 8 * left));
-		s->x.pos += left;
-		left = 0;
-	}
-	s->block.sip = h;
-	s->block.left = left;
+	s->x.pos += compare_window(s, s->x.in, H2_WINDOW, s->x.pos - s->x.base, have);
 	return RUN_ON;
 }
 
@@ -263,7 +238,7 @@ __weak __noinline int block_one(__u32 slot)
 
 	if (!s || block_hash(slot) != RUN_ON)
 		return RUN_STOP;
-	return s->block.left ? RUN_ON : block_same(slot);
+	return s->nh_left ? RUN_ON : block_same(slot);
 }
 
 #endif

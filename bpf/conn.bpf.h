@@ -19,45 +19,7 @@
 #define TLS_RECORD 16384	/* plaintext of one TLS record at most (RFC 8446, 5.1) */
 #define TLS_OVERHEAD_MIN 17	/* 5 header, 12 or more of tag and padding */
 #define TLS_OVERHEAD_MAX 1024	/* a Finished or session tickets may ride in front */
-#define SOCK_STREAM_TYPE 1	/* SOCK_STREAM, linux/net.h */
 enum { TCP_SYN_SENT_STATE = 2, TCP_SYN_RECV_STATE = 3, TCP_CLOSE_STATE = 7 };	/* net/tcp_states.h */
-
-/* ---- sockets ---- */
-
-static __always_inline int sock_is_stream(struct sock *sk)
-{
-	return BPF_CORE_READ(sk, sk_type) == SOCK_STREAM_TYPE;
-}
-
-static __always_inline int sock_is_known(struct sock *sk)
-{
-	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
-
-	return family == TT_AF_INET || family == TT_AF_INET6 || family == TT_AF_UNIX;
-}
-
-static __always_inline void sock_tuple(struct sock *sk, struct tt_tuple *t)
-{
-	__u16 port = 0;
-
-	__builtin_memset(t, 0, sizeof(*t));
-	t->family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	if (t->family == TT_AF_UNIX) {
-		/* No address; the inode tells this socket from a later one at the same place. */
-		*(__u64 *)t->local = BPF_CORE_READ(sk, sk_socket, file, f_inode, i_ino);
-		return;
-	}
-	BPF_CORE_READ_INTO(&port, sk, __sk_common.skc_dport);
-	t->remote_port = __builtin_bswap16(port);
-	t->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
-	if (t->family == TT_AF_INET) {
-		BPF_CORE_READ_INTO((__be32 *)t->local, sk, __sk_common.skc_rcv_saddr);
-		BPF_CORE_READ_INTO((__be32 *)t->remote, sk, __sk_common.skc_daddr);
-	} else {
-		BPF_CORE_READ_INTO((struct in6_addr *)t->local, sk, __sk_common.skc_v6_rcv_saddr);
-		BPF_CORE_READ_INTO((struct in6_addr *)t->remote, sk, __sk_common.skc_v6_daddr);
-	}
-}
 
 static __always_inline int tuple_same(const struct tt_tuple *a, const struct tt_tuple *b)
 {

@@ -109,14 +109,6 @@ static __always_inline void cover_own(struct cover_sock *k, const struct tt_cove
 
 /* ---- what was sent and received ---- */
 
-/* TCP's number of the byte behind all that this process has written or read. */
-static __always_inline __u32 cover_tcp_next(struct sock *sk, __u32 dir)
-{
-	struct tcp_sock *tp = (void *)sk;
-
-	return dir == OUT ? BPF_CORE_READ(tp, write_seq) : BPF_CORE_READ(tp, copied_seq);
-}
-
 /* How many of TCP's bytes are new: its own count has those that no event told of, and doesn't have
  * those that are only looked at. The peer's FIN has a number too, and may be taken along. */
 static __always_inline __u64 cover_tcp_bytes(struct cover_sock *k, struct sock *sk, __u32 now, __u64 len, __u32 dir)

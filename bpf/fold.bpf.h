@@ -27,13 +27,6 @@ volatile __u8 fold_off __weak = 0;	/* one record a call is wanted */
 
 /* ---- what makes a use distinct ---- */
 
-static __always_inline void fold_mix(struct scratch *s, __u64 word)
-{
-	s->fold_hash[0] = tt_name_mix(s->fold_hash[0], word);
-	s->fold_hash[1] = (s->fold_hash[1] ^ word ^ s->fold_hash[0] >> 29) * 0x9e3779b97f4a7c15ULL;
-	s->fold_hash[1] ^= s->fold_hash[1] >> 31;
-}
-
 /* Words of the record in the slot, from one byte up to another. */
 __weak __noinline int fold_step(__u32 slot, __u32 from, __u32 to)
 {
@@ -47,7 +40,7 @@ __weak __noinline int fold_step(__u32 slot, __u32 from, __u32 to)
 		if (at >= to || at + 8 > sizeof(s->use))
 			break;
 		__builtin_memcpy(&word, (__u8 *)&s->use + at, 8);
-		fold_mix(s, word);
+		lanes_mix(&s->fold, word);
 		at += 8;
 	}
 	return 0;
@@ -81,11 +74,11 @@ static __always_inline void fold_hash(struct scratch *s, __u32 slot)
 	struct tt_ev_use *e = &s->use;
 	__u16 port = e->dir == TT_DIR_EGRESS ? e->h.tuple.remote_port : e->h.tuple.local_port;
 
-	s->fold_hash[0] = conf_mask[3] ^ e->h.start_ns;
-	s->fold_hash[1] = conf_mask[0];
-	fold_mix(s, e->h.cgroup);
-	fold_mix(s, e->h.tgid | (__u64)e->h.uid << 32);
-	fold_mix(s, port | (__u64)e->h.tuple.family << 16 | (__u64)e->mcp_method_len << 32 |
+	s->fold.lane[0] = conf_mask[3] ^ e->h.start_ns;
+	s->fold.lane[1] = conf_mask[0];
+	lanes_mix(&s->fold, e->h.cgroup);
+	lanes_mix(&s->fold, e->h.tgid | (__u64)e->h.uid << 32);
+	lanes_mix(&s->fold, port | (__u64)e->h.tuple.family << 16 | (__u64)e->mcp_method_len << 32 |
 			    (__u64)e->mcp_name_len << 40 | (__u64)e->public_len << 48 | (__u64)e->public_cred << 56);
 	FOLD_SPAN(h.comm, TT_COMM_LEN);
 	FOLD_SPAN(h.tuple.local, 32);
@@ -138,29 +131,33 @@ static __always_inline void row_unlock(struct tt_row *r)
 	__sync_fetch_and_add(&r->takers, -1);
 }
 
-/* Adds the use in the slot. */
-static __always_inline int row_add(struct scratch *s, struct tt_row *r)
+/* One more use, of whoever is in the row. */
+static __always_inline void row_more(struct tt_row *r, __u16 port, __u64 now)
 {
-	__u32 gen = ROW_GEN(r);
-	__u16 port;
-
-	if (!gen || (gen & 1) || r->key[0] != s->fold_hash[0] || !row_enter(r, gen))
-		return 0;
-	if (r->key[0] != s->fold_hash[0] || r->key[1] != s->fold_hash[1]) {
-		row_leave(r);
-		return 0;
-	}
 	/* The agent reads them the other way round: it may find a change of which it has no use yet, not a use
 	 * whose change it missed. */
-	port = fold_port(&s->use);
 	if (r->port != port) {
 		r->ports++;
 		asm volatile("" ::: "memory");
 		r->port = port;
 	}
-	r->last_ns = s->use.h.time_ns;
+	r->last_ns = now;
 	__sync_fetch_and_add(&r->uses, 1);
 	row_leave(r);
+}
+
+/* Adds the use in the slot. */
+static __always_inline int row_add(struct scratch *s, struct tt_row *r)
+{
+	__u32 gen = ROW_GEN(r);
+
+	if (!gen || (gen & 1) || r->key[0] != s->fold.lane[0] || !row_enter(r, gen))
+		return 0;
+	if (r->key[0] != s->fold.lane[0] || r->key[1] != s->fold.lane[1]) {
+		row_leave(r);
+		return 0;
+	}
+	row_more(r, fold_port(&s->use), s->use.h.time_ns);
 	s->row.gen = gen;
 	return 1;
 }
@@ -216,8 +213,8 @@ static __always_inline void row_set(struct scratch *s, struct tt_row *r)
 	r->port = fold_port(&s->use);
 	r->pad_ = 0;
 	r->ports = 0;
-	r->key[0] = s->fold_hash[0];
-	r->key[1] = s->fold_hash[1];
+	r->key[0] = s->fold.lane[0];
+	r->key[1] = s->fold.lane[1];
 	r->last_ns = s->use.h.time_ns;
 	r->uses = 0;
 	r->unsent = 0;
@@ -265,7 +262,7 @@ __weak __noinline int fold_use(__u32 slot)
 	if (fold_off || !conf_rows_mask)
 		return 0;
 	fold_hash(s, slot);
-	first = s->fold_hash[0] & conf_rows_mask;
+	first = s->fold.lane[0] & conf_rows_mask;
 	now = s->use.h.time_ns;
 #pragma nounroll
 	for (__u32 i = 0; i < ROW_PROBES; i++) {

@@ -99,6 +99,7 @@ __weak __noinline int http_step(__u32 slot)
 
 	if (!s)
 		return RUN_STOP;
+	s->stepped = 1;
 	if (s->reader == READ_INNER && h2_inner_over(&s->w, &s->x))
 		return http_used_up(slot);
 	switch (h1_step(&s->w)) {
@@ -118,6 +119,7 @@ __weak __noinline int http_step(__u32 slot)
 	case H1_NOTE:
 		s->repeat.from = 0;
 		s->block.from = 0;
+		s->again.keep = 0;
 		return drop(s->w.reason);
 	case H1_FIELDS:
 		return repeat_ask(slot);
@@ -151,6 +153,8 @@ __weak __noinline int http_pump(__u32 slot)
 			r = h2_one(slot);
 		else if (s->reader == READ_H1)
 			r = http_step(slot);
+		else if (s->reader == READ_AGAIN)
+			r = again_one(slot);
 		else if (s->reader == READ_REPEAT)
 			r = repeat_one(slot);
 		else if (s->reader == READ_BLOCK)
@@ -260,6 +264,7 @@ __weak __noinline int http_unpark(__u32 slot)
 
 	if (!s)
 		return 0;
+	s->stepped = 1;
 	s->w.d.split = 0;
 	s->x.f.split = 0;
 	h = bpf_map_lookup_elem(&partials, &s->partial);
@@ -449,6 +454,7 @@ __weak __noinline int http_open(__u32 slot)
 	s->x.skim = 1;
 	claims_restart(&s->w.c);
 	s->x.bodies = c->minting;
+	s->again.keep = 0;
 	s->known.from = 0;
 	s->repeat.from = 0;
 	s->block.from = 0;
@@ -472,6 +478,8 @@ __weak __noinline int http_open(__u32 slot)
 			s->w.d.state = s->x.b.inner;
 		}
 	}
+	if (s->reader == READ_H1 && s->w.d.state == H1_S_START && s->w.d.kind != H1_UNKNOWN)
+		again_ask(s, c);
 	return s->w.d.state == H1_S_LOST ? RUN_STOP : RUN_ON;
 }
 

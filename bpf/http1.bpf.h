@@ -164,6 +164,8 @@ static __always_inline int http_response(struct scratch *s, struct conn *c, __u3
 	return (pending & PENDING_HEAD) || status == 204 || status == 304;
 }
 
+int again_keep(__u32 slot, __u32 rule);	/* again.bpf.h */
+
 __weak __noinline int http_head(__u32 slot)
 {
 	struct scratch *s = scratch_get(slot);
@@ -184,6 +186,8 @@ __weak __noinline int http_head(__u32 slot)
 	if (s->w.d.state < H1_S_UPGRADED)
 		h1_body(&s->w, no_body);
 	http_mint(s, c, rule);
+	if (s->again.keep)
+		again_keep(slot, rule);
 	return RUN_ON;
 }
 

@@ -32,23 +32,16 @@ struct {
 	__type(value, struct known);
 } knowns __weak SEC(".maps");
 
-static __always_inline void known_mix(struct known_hash *h, __u64 word)
-{
-	h->lane[0] = tt_name_mix(h->lane[0], word);
-	h->lane[1] = (h->lane[1] ^ word ^ h->lane[0] >> 29) * 0x9e3779b97f4a7c15ULL;
-	h->lane[1] ^= h->lane[1] >> 31;
-}
-
 static __always_inline __u64 known_check(const struct known *k, __u64 conn)
 {
-	struct known_hash h = { .lane = { conn, conf_mask[2] } };
+	struct lanes h = { .lane = { conn, conf_mask[2] } };
 
-	known_mix(&h, k->hash.lane[0]);
-	known_mix(&h, k->hash.lane[1]);
-	known_mix(&h, k->cred.token[0]);
-	known_mix(&h, k->cred.token[1]);
-	known_mix(&h, k->cred.length | (__u64)k->len << 32);
-	known_mix(&h, k->cred.class_id | (__u64)k->cred.carrier << 16 | (__u64)k->cred.scheme << 32 |
+	lanes_mix(&h, k->hash.lane[0]);
+	lanes_mix(&h, k->hash.lane[1]);
+	lanes_mix(&h, k->cred.token[0]);
+	lanes_mix(&h, k->cred.token[1]);
+	lanes_mix(&h, k->cred.length | (__u64)k->len << 32);
+	lanes_mix(&h, k->cred.class_id | (__u64)k->cred.carrier << 16 | (__u64)k->cred.scheme << 32 |
 			      (__u64)k->cred.flags << 40);
 	return h.lane[0] ^ h.lane[1];
 }
@@ -141,13 +134,7 @@ __weak __noinline int known_ask(__u32 slot)
 /* It is to be read after all. */
 static __always_inline int known_miss(struct scratch *s)
 {
-	s->w.pos = s->known.from - 1;
-	if (s->w.pos < s->w.base || s->w.pos >= s->w.base + s->w.fill) {
-		s->w.base = s->w.pos;
-		s->w.fill = 0;
-	}
-	s->reader = READ_H1;
-	return RUN_ON;
+	return compare_back(s, s->known.from - 1);
 }
 
 /* The last bytes of the value, and what follows: the line's end, and no continuation of it. */
@@ -156,9 +143,9 @@ static __always_inline int known_same(struct scratch *s, __u64 tail, __u64 behin
 	const struct known *k = &s->known.row;
 	__u8 next = behind >> 16;
 
-	known_mix(&s->known.hash, tail);
+	lanes_mix(&s->known.hash, tail);
 	return k->cred.length && (behind & 0xffff) == 0x0a0d && next != ' ' && next != '\t' &&
-	       s->known.hash.lane[0] == k->hash.lane[0] && s->known.hash.lane[1] == k->hash.lane[1];
+	       lanes_same(&s->known.hash, &k->hash);
 }
 
 __weak __noinline int known_hit(__u32 slot)
@@ -207,7 +194,7 @@ __weak __noinline int known_one(__u32 slot)
 	}
 	at = s->w.fill - at;
 	for (i = 0; i < KNOWN_WORDS && left >= 8 && at >= 8; i++, left -= 8, at -= 8)
-		known_mix(&s->known.hash, h1_word(&s->w, i));
+		lanes_mix(&s->known.hash, h1_word(&s->w, i));
 	s->known.at += 8 * i;
 	if (i)
 		return RUN_ON;

@@ -9,6 +9,7 @@
 #include "kernel.bpf.h"
 #include "readers/http2.h"
 #include "readers/mint_work.h"
+#include "readers/nh.h"
 
 #define PIPELINE_MAX 64		/* requests outstanding on a connection; power of two */
 
@@ -34,6 +35,38 @@ enum { OUT, IN };		/* index of conn.dir: bytes written, bytes read by this proce
 struct row_ref {
 	__u32 row;		/* its number plus 1; 0 = none */
 	__u32 gen;
+};
+
+/* A keyed hash of a few words. */
+struct lanes {
+	__u64 lane[2];
+};
+
+static __always_inline void lanes_mix(struct lanes *h, __u64 word)
+{
+	h->lane[0] = tt_name_mix(h->lane[0], word);
+	h->lane[1] = (h->lane[1] ^ word ^ h->lane[0] >> 29) * 0x9e3779b97f4a7c15ULL;
+	h->lane[1] ^= h->lane[1] >> 31;
+}
+
+static __always_inline int lanes_same(const struct lanes *a, const struct lanes *b)
+{
+	return a->lane[0] == b->lane[0] && a->lane[1] == b->lane[1];
+}
+
+/* again.bpf.h: the last head of a direction of HTTP/1, and what it came to. */
+struct again {
+	__u64 hash[2];
+	struct lanes who;	/* of a use: what makes it distinct and is not in the head */
+	__u64 token;		/* conn.token */
+	__u64 length;		/* struct h1_head's members of the same names */
+	struct row_ref row;	/* where the use was counted; none: there was no credential */
+	__u32 len;		/* bytes; 0 = nothing is known */
+	__u16 status;
+	__u8 flags;
+	__u8 whole;		/* 0: only len is known */
+	__u64 check;		/* of what is before it: rows of connections may be read while they are given to another */
+	__u64 misses;		/* heads in a row that were others */
 };
 
 /* A member is written by one direction only, since two threads may write and read at once: sent
@@ -63,11 +96,17 @@ struct conn {
 	__u32 offer[2];		/* the same, not acknowledged yet */
 	__u8 pending[PIPELINE_MAX];
 	struct row_ref row[ROWS_PENDING];
+	struct again again[2];
 };
 
 static __always_inline struct http1 *conn_dir(struct conn *c, __u32 dir)
 {
 	return dir == OUT ? &c->dir[OUT] : &c->dir[IN];
+}
+
+static __always_inline struct again *conn_again_of(struct conn *c, __u32 dir)
+{
+	return dir == OUT ? &c->again[OUT] : &c->again[IN];
 }
 
 static __always_inline struct http1 *conn_other_dir(struct conn *c, __u32 dir)

@@ -4,23 +4,13 @@
  * changes each second. So of each direction a hash of the last head's fields is kept, from behind the start
  * line to the empty line, with what was made of them: fields with the same hash say the same, and are
  * not read. Fields that differ cost the hash, and after a few in a row nothing.
- *
- * The hash is a SipHash under a key of this run, over 64 bytes at least. Nobody who sends heads can make
- * two with one hash; who reads the tables, and so has the key, learns of the bytes no more than a fingerprint
- * would tell.
  */
 #ifndef TT_REPEAT_BPF_H
 #define TT_REPEAT_BPF_H
 
-#include "head.bpf.h"
-#include "http1.bpf.h"
+#include "again.bpf.h"
 
 #define REPEAT_MIN 64
-#define REPEAT_MAX 16384
-#define REPEAT_MISSES 4		/* in a row: these fields change all the time, ... */
-#define REPEAT_PAUSE 64		/* ... and are looked at again after so many heads */
-#define REPEAT_WORDS (H1_WINDOW / 8)
-#define REPEAT_LANES 4		/* of the check, side by side: one would wait for its own products */
 
 struct repeat_key {
 	__u64 conn;
@@ -35,8 +25,6 @@ struct {
 	__type(value, struct repeat);
 } repeats __weak SEC(".maps");
 
-volatile __u16 known_epoch __weak = 0;
-
 static __always_inline void repeat_key_of(const struct scratch *s, struct repeat_key *key)
 {
 	key->conn = s->partial.conn;
@@ -44,23 +32,9 @@ static __always_inline void repeat_key_of(const struct scratch *s, struct repeat
 	key->epoch = known_epoch;
 }
 
-/* LRU rows may be read while they are given to another. */
-static __always_inline __u64 repeat_sum(const __u64 *word, int words, __u64 conn)
-{
-	__u64 sum[REPEAT_LANES] = { conn ^ conf_mask[3], conf_mask[0], conf_mask[1], conf_mask[2] };
-
-#pragma clang loop unroll(full)
-	for (int i = 0; i < words; i++) {
-		__u64 lane = sum[i % REPEAT_LANES];
-
-		sum[i % REPEAT_LANES] = (lane ^ word[i]) * 0x9e3779b97f4a7c15ULL + (lane >> 32);
-	}
-	return sum[0] ^ (sum[1] << 16 | sum[1] >> 48) ^ (sum[2] << 32 | sum[2] >> 32) ^ (sum[3] << 48 | sum[3] >> 16);
-}
-
 static __always_inline __u64 repeat_check(const struct repeat *r, __u64 conn)
 {
-	return repeat_sum((const __u64 *)r, __builtin_offsetof(struct repeat, check) / 8, conn);
+	return compare_sum((const __u64 *)r, __builtin_offsetof(struct repeat, check) / 8, conn);
 }
 _Static_assert(__builtin_offsetof(struct repeat, check) % 8 == 0, "repeat_check() goes by words");
 
@@ -107,7 +81,7 @@ __weak __noinline int repeat_keep(__u32 slot)
 	r = &s->repeat.row;
 	len = s->w.pos - s->repeat.from;
 	s->repeat.from = 0;
-	if (len < REPEAT_MIN || len > REPEAT_MAX || !repeat_fits(s))
+	if (len < REPEAT_MIN || len > COMPARE_MAX || !repeat_fits(s))
 		return RUN_ON;
 	repeat_key_of(s, &key);
 	old = bpf_map_lookup_elem(&repeats, &key);
@@ -115,7 +89,7 @@ __weak __noinline int repeat_keep(__u32 slot)
 	r->len = len;
 	if (old)
 		r->misses = old->misses + 1;
-	if (s->repeat.len == len && r->misses < REPEAT_MISSES)
+	if (s->repeat.len == len && r->misses < COMPARE_MISSES)
 		repeat_take(s, r);
 	r->check = repeat_check(r, key.conn);
 	/* Without it the next head is read: no loss. */
@@ -142,37 +116,20 @@ __weak __noinline int repeat_ask(__u32 slot)
 		return RUN_ON;
 	repeat_key_of(s, &key);
 	r = bpf_map_lookup_elem(&repeats, &key);
-	if (r && r->misses >= REPEAT_MISSES) {
-		r->misses = r->misses < REPEAT_PAUSE ? r->misses + 1 : 0;
+	if (r && compare_pauses(&r->misses, COMPARE_MISSES))
 		return RUN_ON;
-	}
 	s->repeat.from = s->w.pos;
 	if (!r)
 		return RUN_ON;
 	s->repeat.row = *r;
 	r = &s->repeat.row;
-	if (s->w.pos + r->len > s->w.total || r->len < REPEAT_MIN || r->len > REPEAT_MAX ||
+	if (s->w.pos + r->len > s->w.total || r->len < REPEAT_MIN || r->len > COMPARE_MAX ||
 	    r->check != repeat_check(r, key.conn))
 		return RUN_ON;
 	s->repeat.len = r->len;
-	s->repeat.left = r->len;
 	/* What the fields are taken for depends on this, too. */
-	siphash_init(&s->repeat.sip, conf_mask[0], conf_mask[1]);
-	siphash_word(&s->repeat.sip, h->flags | (__u64)h->use_flags << 8 | (__u64)s->w.d.kind << 16 |
-					     (__u64)!!s->w.heads << 24 | (__u64)r->len << 32);
+	compare_begin(s, r->len, h->flags | h->use_flags << 8 | s->w.d.kind << 16 | !!s->w.heads << 24);
 	s->reader = READ_REPEAT;
-	return RUN_ON;
-}
-
-/* It is to be read after all. */
-static __always_inline int repeat_miss(struct scratch *s)
-{
-	s->w.pos = s->repeat.from;
-	if (s->w.pos < s->w.base || s->w.pos >= s->w.base + s->w.fill) {
-		s->w.base = s->w.pos;
-		s->w.fill = 0;
-	}
-	s->reader = READ_H1;
 	return RUN_ON;
 }
 
@@ -184,6 +141,7 @@ static __always_inline int repeat_give(struct scratch *s)
 
 	s->reader = READ_H1;
 	s->repeat.from = 0;
+	s->again.keep |= s->again.keep ? AGAIN_FIELDS : 0;
 	h->length = r->length;
 	h->flags = r->flags;
 	h->use_flags = r->use_flags;
@@ -206,7 +164,7 @@ __weak __noinline int repeat_same(__u32 slot)
 
 	if (!s)
 		return 0;
-	siphash_final(&s->repeat.sip, s->repeat.hash);
+	nh_final(&s->nh, s->repeat.hash);
 	r = &s->repeat.row;
 	if (!r->whole || r->hash[0] != s->repeat.hash[0] || r->hash[1] != s->repeat.hash[1])
 		return 0;
@@ -219,65 +177,17 @@ __weak __noinline int repeat_same(__u32 slot)
 	return repeat_give(s);
 }
 
-/* One round for each word: as in SipHash-1-3, which is meant for comparing. */
-static __always_inline void repeat_word(struct siphash *h, __u64 word)
-{
-	h->v3 ^= word;
-	siphash_round(h);
-	h->v0 ^= word;
-}
-
-/* A step of the hash: what of the fields is in the window. */
-__weak __noinline int repeat_hash(__u32 slot)
-{
-	struct scratch *s = scratch_get(slot);
-	__u32 left, have, words;
-	struct siphash h;
-	__u64 word, at;
-
-	if (!s)
-		return RUN_STOP;
-	left = s->repeat.left;
-	have = s->w.fill - (s->w.pos - s->w.base);
-	if (have < left && have < 8) {
-		if (http_load(s) != RUN_ON)
-			return RUN_STOP;
-		have = s->w.fill;
-	}
-	h = s->repeat.sip;
-	words = (left < have ? left : have) / 8;
-	at = s->w.pos - s->w.base;
-	for (__u32 i = 0; i < REPEAT_WORDS; i++, at += 8) {
-		if (i >= words)
-			break;
-		H1_MASK(at, H1_WINDOW - 1);
-		repeat_word(&h, load_word(s->w.buf + at));
-	}
-	s->w.pos += 8 * words;
-	left -= 8 * words;
-	have -= 8 * words;
-	if (left && left < 8 && have >= left) {
-		word = h1_word(&s->w, 0) & ~0ULL >> (64 - 8 * left);
-		repeat_word(&h, word);
-		s->w.pos += left;
-		left = 0;
-	}
-	s->repeat.sip = h;
-	s->repeat.left = left;
-	return RUN_ON;
-}
-
 __weak __noinline int repeat_one(__u32 slot)
 {
 	struct scratch *s = scratch_get(slot);
 
 	if (!s)
 		return RUN_STOP;
-	if (repeat_hash(slot) != RUN_ON)
-		return repeat_miss(s);
-	if (s->repeat.left)
+	if (compare_step(slot) != RUN_ON)
+		return compare_back(s, s->repeat.from);
+	if (s->nh_left)
 		return RUN_ON;
-	return repeat_same(slot) ? http_head(slot) : repeat_miss(s);
+	return repeat_same(slot) ? http_head(slot) : compare_back(s, s->repeat.from);
 }
 
 #endif

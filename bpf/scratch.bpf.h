@@ -43,17 +43,14 @@ enum {
 	READ_CLAIMS,	/* on a JWT that one of them has met */
 	READ_CLASS,		/* none: what class is it? */
 	READ_KNOWN,		/* none: is it the last value again? */
+	READ_AGAIN,		/* none: is the head the last one again? */
 	READ_REPEAT,		/* none: are the fields those of the last head? */
 	READ_BLOCK,		/* none: is the header block one that was read? */
 };
 
-/* known.bpf.h: a value's hash; what a value with it is. */
-struct known_hash {
-	__u64 lane[2];
-};
-
+/* known.bpf.h: what a value with this hash is. */
 struct known {
-	struct known_hash hash;
+	struct lanes hash;
 	struct tt_cred cred;	/* length 0: only the value's length is known */
 	__u32 len;
 	__u32 misses;
@@ -66,9 +63,20 @@ struct known_work {
 	__u32 len, at;		/* of what is compared: 0 = nothing */
 	__u16 carrier;
 	__u16 creds;		/* in the head before it */
-	struct known_hash hash;
+	struct lanes hash;
 	struct known row;
 };
+
+/* again.bpf.h: the head being read. */
+struct again_work {
+	__u32 keep;		/* AGAIN_*; 0 = it is not to be kept */
+	__u32 len;		/* of what was compared: 0 = nothing */
+	__u64 hash[2];
+	struct again row;
+};
+
+#define AGAIN_KEEP 1		/* it begins where its piece does, and nothing had to be told of it */
+#define AGAIN_FIELDS 2		/* and its fields are those of the last one */
 
 /* repeat.bpf.h: the fields of a direction's last head, and what they said. */
 struct repeat {
@@ -87,9 +95,7 @@ struct repeat {
 /* The fields being read. */
 struct repeat_work {
 	__u32 from;		/* where they begin in the input; 0 = not to be kept */
-	__u32 len, left;	/* of what is compared: len 0 = nothing */
-	__u32 pad_;
-	struct siphash sip;
+	__u32 len;		/* of what is compared: 0 = nothing */
 	__u64 hash[2];
 	struct repeat row;
 };
@@ -118,11 +124,9 @@ struct block {
 /* The header block being read. */
 struct block_work {
 	__u32 from;		/* where it begins in the input; 0 = not to be kept */
-	__u32 size, left;	/* bytes, and those that are not hashed yet */
+	__u32 size;		/* bytes */
 	__u32 hashed;		/* hash is its hash */
 	__u32 inserted;		/* the table's next entry when it began */
-	__u32 pad_;
-	struct siphash sip;
 	__u64 hash[2];
 	struct block row;
 };
@@ -140,6 +144,7 @@ struct scratch {
 	__u32 after;		/* READ_CLAIMS: who goes on then */
 	__u32 used_h2;		/* so many bytes of a message are in x.in, and others in x; 0 = none */
 	__u32 asked;		/* the caller has seen that the piece is to be read */
+	__u32 stepped;		/* HTTP/1: a message's bytes may be in w.h, too */
 	__u32 users;		/* 0: free */
 	__u64 owner;		/* struct task_struct *, never followed; 0 = none yet */
 	struct piece piece[PIECES_MAX];
@@ -147,6 +152,9 @@ struct scratch {
 	__u32 tried;		/* rows of `tries` */
 	struct tt_class_val tries;
 	__u32 asker;		/* READ_* that goes on when the class is known */
+	struct nh nh;		/* of what is compared with what came before ... */
+	__u32 nh_left;		/* ... and how many bytes of that are not in it yet */
+	struct again_work again;
 	struct known_work known;
 	struct repeat_work repeat;
 	struct block_work block;
@@ -155,7 +163,7 @@ struct scratch {
 	struct tt_ev_said said;
 	__u64 said_token, said_hash;	/* of said.bpf.h */
 	struct row_ref row;	/* of the request at hand: fold.bpf.h */
-	__u64 fold_hash[2];
+	struct lanes fold;
 	__u32 spans;
 	__u32 mint_rule, mint_status;	/* for span_add() */
 	__u32 mint_set;
@@ -280,11 +288,14 @@ static __always_inline void scratch_release(struct scratch *s, __u32 slot)
 	scratch_wipe_window((__u64 *)s->w.buf, H1_WINDOW, s->w.used);
 	s->w.used = 0;
 	asm volatile("" ::: "memory");
-	__builtin_memset(s->w.h.carry, 0, sizeof(struct h1_head) - __builtin_offsetof(struct h1_head, carry));
-	__builtin_memset(&s->prefix, 0, sizeof(s->prefix));
-	__builtin_memset(&s->repeat.sip, 0, sizeof(s->repeat.sip));
-	__builtin_memset(&s->block.sip, 0, sizeof(s->block.sip));
-	scratch_wipe_claims(&s->w.c, slot);
+	__builtin_memset(&s->nh, 0, sizeof(s->nh));
+	if (s->stepped || s->used_h2) {
+		asm volatile("" ::: "memory");
+		__builtin_memset(s->w.h.carry, 0, sizeof(struct h1_head) - __builtin_offsetof(struct h1_head, carry));
+		__builtin_memset(&s->prefix, 0, sizeof(s->prefix));
+		scratch_wipe_claims(&s->w.c, slot);
+		s->stepped = 0;
+	}
 	if (s->used_h2) {
 		scratch_wipe_window((__u64 *)s->x.in, H2_WINDOW, s->used_h2);
 		asm volatile("" ::: "memory");

@@ -341,19 +341,16 @@ static __always_inline void bytes_missed(struct http1 *d, __u32 len)
  */
 static __noinline int tcp_in_step(struct conn *c, struct sock *sk, __u64 len, __u32 dir)
 {
-	struct tcp_sock *tp = (void *)sk;
-	__u32 now, before, known, missed;
+	__u32 now = sock_tcp_next(sk, dir), before, known, missed;
 
-	if (c->tuple.family == TT_AF_UNIX || BPF_CORE_READ(sk, sk_protocol) != PROTOCOL_TCP)
+	if (c->tuple.family == TT_AF_UNIX || SOCK_READ(sk, sk_protocol) != PROTOCOL_TCP)
 		return 1;
 	if (dir == OUT) {
-		now = BPF_CORE_READ(tp, write_seq);
 		before = c->tcp_next[OUT];
 		known = c->tcp_known[OUT];
 		c->tcp_next[OUT] = now;
 		c->tcp_known[OUT] = 1;
 	} else {
-		now = BPF_CORE_READ(tp, copied_seq);
 		before = c->tcp_next[IN];
 		known = c->tcp_known[IN];
 		c->tcp_next[IN] = now;
@@ -365,7 +362,7 @@ static __noinline int tcp_in_step(struct conn *c, struct sock *sk, __u64 len, __
 		return 0;
 	missed = now - before - (__u32)len;
 	/* The peer's FIN has a number too, and may be taken along with data. */
-	if (missed == 1 && dir == IN && (BPF_CORE_READ(sk, sk_shutdown) & RCV_SHUTDOWN_BIT))
+	if (missed == 1 && dir == IN && (SOCK_READ(sk, sk_shutdown) & RCV_SHUTDOWN_BIT))
 		return 1;
 	if (missed)
 		bytes_missed(conn_dir(c, dir), missed);
@@ -431,7 +428,7 @@ static __noinline int plain_io(struct sock *sk, __u64 len, __u32 dir, const stru
 	if (!c) {
 		/* The end of a closed socket has been announced already: nobody would end its row. */
 		if (!begins || !foreign() ||
-		    BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE_STATE)
+		    SOCK_READ(sk, __sk_common.skc_state) == TCP_CLOSE_STATE)
 			return NO_SLOT;
 		c = conn_new(&key);
 		if (!c)

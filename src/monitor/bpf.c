@@ -30,6 +30,7 @@
 #define COVER_BATCH 256 /* rows; fewer than that hash to one bucket */
 #define SLOTS_PER_CPU 4 /* working buffers: bpf/scratch.bpf.h */
 #define SLOTS_MAX 512 /* of more than 128 CPUs some share theirs */
+#define RANDOM_AT_ONCE 256	/* of getrandom(2): no signal interrupts so many bytes */
 #define WAKE_PART 4 /* the agent is woken when this part of the ring is filled */
 
 /* The keys that a table has: what is not among the new ones is taken out. */
@@ -98,6 +99,19 @@ static uint32_t slots(const struct bpf_sensor *sensor)
 	return n;
 }
 
+
+static int fill_random(void *to, size_t len)
+{
+	ssize_t n;
+
+	for (uint8_t *at = to; len; at += n, len -= (size_t)n) {
+		n = getrandom(at, len < RANDOM_AT_ONCE ? len : RANDOM_AT_ONCE, 0);
+		if (n <= 0)
+			return -EIO;
+	}
+	return 0;
+}
+
 static int fill_settings(struct bpf_sensor *sensor, const struct config *config,
 			 const uint8_t key[static KERNEL_KEY_LEN])
 {
@@ -108,8 +122,8 @@ static int fill_settings(struct bpf_sensor *sensor, const struct config *config,
 	conf->conf_kernel_key[0] = le64toh(words[0]);
 	conf->conf_kernel_key[1] = le64toh(words[1]);
 	explicit_bzero(words, sizeof(words));
-	if (getrandom((void *)conf->conf_mask, sizeof(conf->conf_mask), 0) !=
-	    sizeof(conf->conf_mask))
+	if (fill_random((void *)conf->conf_mask, sizeof(conf->conf_mask)) ||
+	    fill_random((void *)conf->conf_nh, sizeof(conf->conf_nh)))
 		return -EIO;
 	conf->conf_scratch_mask = slots(sensor) - 1;
 	conf->conf_rows_mask = bpf_map__max_entries(sensor->skel->maps.use_rows) - 1;

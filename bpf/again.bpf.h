@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * A client that asks for the same thing again sends the same head, byte for byte, and is often answered with the
+ * same one. So each direction of an HTTP/1 connection keeps a hash of its last head, and what it came to: the row
+ * that its use was counted in (fold.bpf.h), or a response's status. A head with the same hash costs no more than that.
+ *
+ * Kept is a head whose fields were recognised (repeat.bpf.h), of which nothing had to be told, whose use was a repeat
+ * already, and that asks for no token.
+ */
+#ifndef TT_AGAIN_BPF_H
+#define TT_AGAIN_BPF_H
+
+#include "compare.bpf.h"
+#include "http1.bpf.h"
+
+#define AGAIN_MIN 64
+#define AGAIN_MISSES 8		/* it takes a few heads until one is kept */
+
+static __always_inline __u64 again_check(const struct again *a, __u64 conn)
+{
+	return compare_sum((const __u64 *)a, __builtin_offsetof(struct again, check) / 8, conn);
+}
+_Static_assert(__builtin_offsetof(struct again, check) % 8 == 0, "again_check() goes by words");
+
+/* What tells uses apart and is not in their heads: the rest of fold_hash(). */
+static __always_inline void again_who(const struct conn *c, struct lanes *who)
+{
+	const __u64 *tuple = (const __u64 *)&c->tuple;
+	__u64 comm[TT_COMM_LEN / 8];
+
+	who->lane[0] = conf_mask[3] ^ task_start_ns();
+	who->lane[1] = conf_mask[0];
+	task_comm((__u8 *)comm);
+	lanes_mix(who, bpf_get_current_cgroup_id());
+	lanes_mix(who, bpf_get_current_pid_tgid() >> 32 | bpf_get_current_uid_gid() << 32);
+	for (int i = 0; i < TT_COMM_LEN / 8; i++)
+		lanes_mix(who, comm[i]);
+	for (int i = 0; i < sizeof(c->tuple) / 8; i++)
+		lanes_mix(who, tuple[i]);
+}
+_Static_assert(sizeof(struct tt_tuple) % 8 == 0 && TT_COMM_LEN % 8 == 0, "again_who() goes by words");
+
+/* ---- keeping ---- */
+
+/* Is all that this head came to in the row that it is given? Of a request: where it was counted, if it was. */
+static __always_inline int again_take(struct scratch *s, struct conn *c, struct again *a)
+{
+	struct h1_head *h = &s->w.h;
+	__u8 pending = c->pending[(c->sent - 1) & (PIPELINE_MAX - 1)];
+
+	a->hash[0] = s->again.hash[0];
+	a->hash[1] = s->again.hash[1];
+	a->length = h->length;
+	a->flags = h->flags;
+	a->whole = 1;
+	if (s->w.d.kind == H1_RESPONSES) {
+		a->status = h->status;
+		return a->status >= 200;
+	}
+	if (!h->creds)
+		return 1;
+	a->row = s->row;
+	a->token = c->token;
+	again_who(c, &a->who);
+	return pending & PENDING_ROW;
+}
+
+/* A head is over that was read. `rule`: its body is. */
+__weak __noinline int again_keep(__u32 slot, __u32 rule)
+{
+	struct scratch *s = scratch_get(slot);
+	struct again *a, *kept;
+	__u32 keep, len;
+	struct conn *c;
+
+	if (!s)
+		return 0;
+	keep = s->again.keep;
+	s->again.keep = 0;
+	c = bpf_map_lookup_elem(&conns, &s->key);
+	if (!c)
+		return 0;
+	kept = conn_again_of(c, s->dir);
+	a = &s->again.row;
+	__builtin_memset(a, 0, sizeof(*a));
+	len = s->w.pos;
+	a->len = len;
+	a->misses = kept->misses + 1;
+	if ((keep & AGAIN_FIELDS) && s->again.len == len && !rule && s->w.d.state < H1_S_UPGRADED &&
+	    !again_take(s, c, a))
+		a->whole = 0;
+	a->check = again_check(a, s->partial.conn);
+	*kept = *a;
+	return 0;
+}
+
+/* ---- recognising ---- */
+
+/* A piece begins, and a head with it. Is it perhaps the last one? */
+static __always_inline void again_ask(struct scratch *s, struct conn *c)
+{
+	struct again *a = conn_again_of(c, s->dir);
+
+	s->again.len = 0;
+	if (compare_pauses(&a->misses, AGAIN_MISSES))
+		return;
+	s->again.keep = AGAIN_KEEP;
+	s->again.row = *a;
+	a = &s->again.row;
+	if (a->len < AGAIN_MIN || a->len > COMPARE_MAX || a->len > s->w.total || a->check != again_check(a, c->id))
+		return;
+	s->again.len = a->len;
+	/* What the head is taken for depends on this, too. */
+	compare_begin(s, a->len, s->w.d.kind | !!s->w.heads << 8 | (__u32)known_epoch << 16);
+	s->reader = READ_AGAIN;
+}
+
+/* Counts the request where the last one was. 0: it has to be read. */
+static __always_inline int again_request(struct scratch *s, struct conn *c)
+{
+	const struct again *a = &s->again.row;
+	__u32 seq = c->sent, row = a->row.row - 1;
+	__u64 i = seq & (ROWS_PENDING - 1);
+	__u8 pending = a->flags & H1_F_METHOD_HEAD ? PENDING_HEAD : 0;
+	struct lanes who;
+	struct tt_row *r;
+
+	if (c->unpaired || c->early_status || (__s32)(seq - c->answered) >= ROWS_PENDING ||
+	    (a->flags & H1_F_CONNECT))
+		return 0;
+	if (a->row.row) {
+		again_who(c, &who);
+		r = row_get(row);
+		if (!r || fold_off || !lanes_same(&who, &a->who) || !row_enter(r, a->row.gen))
+			return 0;
+		row_more(r, s->dir == OUT ? c->tuple.local_port : c->tuple.remote_port, bpf_ktime_get_boot_ns());
+		c->row[i] = a->row;
+		c->token = a->token;
+		pending |= PENDING_CRED | PENDING_ROW;
+	}
+	c->pending[seq & (PIPELINE_MAX - 1)] = pending;
+	c->sent = seq + 1;
+	return 1;
+}
+
+/* It is the last head. 0: it has to be read all the same. */
+__weak __noinline int again_give(__u32 slot)
+{
+	struct scratch *s = scratch_get(slot);
+	const struct again *a;
+	struct h1_head *h;
+	struct conn *c;
+
+	if (!s)
+		return 0;
+	a = &s->again.row;
+	h = &s->w.h;
+	c = bpf_map_lookup_elem(&conns, &s->key);
+	if (!c || (s->w.d.kind == H1_REQUESTS && !again_request(s, c)))
+		return 0;
+	if (a->misses)
+		conn_again_of(c, s->dir)->misses = 0;
+	s->again.keep = 0;
+	s->reader = READ_H1;
+	h->flags = a->flags;
+	h->length = a->length;
+	h->status = a->status;
+	h->saying = 0;
+	h->creds = 0;
+	s->w.d.state = H1_S_HEAD_END;
+	s->w.d.spans = 0;
+	if (s->w.d.kind == H1_REQUESTS)
+		h1_body(&s->w, 0);
+	return 1;
+}
+
+/* A step of the hash. */
+__weak __noinline int again_one(__u32 slot)
+{
+	struct scratch *s = scratch_get(slot);
+	const struct again *a;
+
+	if (!s)
+		return RUN_STOP;
+	if (compare_step(slot) != RUN_ON)
+		return compare_back(s, 0);
+	if (s->nh_left)
+		return RUN_ON;
+	nh_final(&s->nh, s->again.hash);
+	a = &s->again.row;
+	if (!a->whole || a->hash[0] != s->again.hash[0] || a->hash[1] != s->again.hash[1] || !again_give(slot))
+		return compare_back(s, 0);
+	if (s->w.d.kind == H1_RESPONSES)
+		http_head(slot);
+	return s->w.pos < s->w.total ? RUN_ON : RUN_STOP;
+}
+
+#endif

@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bpf/again.bpf.h: a head that comes again whole is counted where the last one was, and any other one is read. */
+#include "pair_rig.h"
+
+#include <sys/prctl.h>
+
+#define HEAD_MAX 4096
+#define LONG 1500		/* more than a window */
+#define FEW_ROWS 256		/* a fourth of the connections: src/monitor/sizes.c */
+#define IDLE_NS 1000000000ULL	/* ROW_IDLE_NS, bpf/fold.bpf.h */
+#define LEARNED 4		/* heads until one is kept: a record, its repeat, and their fields */
+#define OK "HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 0\r\n\r\n"
+#define MADE "HTTP/1.1 201 OK\r\nServer: nginx\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 0\r\n\r\n"
+
+static char secret[LONG + 1];	/* of the test that runs, and no other */
+
+static void pass(int from, const char *bytes, size_t len)
+{
+	char buf[HEAD_MAX];
+
+	assert_int_equal(write(fd[from], bytes, len), len);
+	for (ssize_t n; len; len -= (size_t)n) {
+		n = read(fd[!from], buf, len < sizeof(buf) ? len : sizeof(buf));
+		assert_true(n > 0);
+	}
+}
+
+static const char *head_of(char *to, const char *line, const char *more)
+{
+	snprintf(to, HEAD_MAX, "%s HTTP/1.1\r\nHost: api.test\r\nAccept: */*\r\nAuthorization: Bearer %s\r\n%s\r\n", line, secret,
+		 more);
+	return to;
+}
+
+static void ask_head(const char *head, const char *answer)
+{
+	pass(0, head, strlen(head));
+	pass(1, answer, strlen(answer));
+}
+
+static void ask(const char *line, const char *answer)
+{
+	char head[HEAD_MAX];
+
+	ask_head(head_of(head, line, ""), answer);
+}
+
+/* ---- what was counted ---- */
+
+struct counted {
+	uint64_t uses, by_status[1000];
+};
+
+/* Repeats of this test's token with this path, of both ends together. */
+static struct counted counted(const char *path)
+{
+	int map = rig_map("use_rows");
+	struct counted c = { 0 };
+	static struct tt_row r;
+	uint64_t id[2];
+
+	rig_fingerprint(secret, id);
+	for (uint32_t i = 0; !bpf_map_lookup_elem(map, &i, &r); i++) {
+		if (!r.gen || r.use.cred[0].token[0] != id[0] || r.use.path_len != strlen(path) ||
+		    memcmp(r.use.path, path, strlen(path)))
+			continue;
+		c.uses += r.uses;
+		for (int n = 0; n < TT_ROW_STATUSES; n++)
+			if (r.status[n].status < 1000)
+				c.by_status[r.status[n].status] += r.status[n].count;
+	}
+	return c;
+}
+
+static void assert_counted(const char *path, uint64_t requests)
+{
+	assert_int_equal(counted(path).uses, 2 * requests);
+}
+
+/* Fields that are read leave a row there: bpf/repeat.bpf.h. In how many directions were some read since the last
+ * question? A request has two, and so has its answer. */
+static int was_read(void)
+{
+	struct { uint64_t conn; uint32_t dir, epoch; } key;
+	int map = rig_map("repeats"), n = 0;
+
+	while (!bpf_map_get_next_key(map, NULL, &key)) {
+		assert_int_equal(bpf_map_delete_elem(map, &key), 0);
+		n++;
+	}
+	return n;
+}
+
+/* From here on heads like these are known. */
+static void learn(const char *line)
+{
+	for (int i = 0; i < LEARNED; i++)
+		ask(line, OK);
+	was_read();
+}
+
+static int begin(void **state)
+{
+	static unsigned int number;
+
+	pair_up(state);
+	was_read();
+	for (size_t i = 0; i < LONG; i++)
+		secret[i] = (char)('a' + (i * 7 + i / 26 + (size_t)number) % 26);
+	secret[900 + number++] = '\0';
+	return 0;
+}
+
+/* ---- tests ---- */
+
+static void test_hit(void **state)
+{
+	struct counted c;
+
+	learn("GET /hit");
+	assert_counted("/hit", LEARNED - 1);
+	rig_clear(&rig);
+	for (int i = 0; i < 50; i++)
+		ask("GET /hit", OK);
+	assert_int_equal(was_read(), 0);
+	c = counted("/hit");
+	assert_int_equal(c.uses, 2 * (LEARNED - 1 + 50));
+	assert_int_equal(c.by_status[200], c.uses);
+	rig_collect(&rig);
+	assert_int_equal(rig.uses + rig.statuses, 0);
+}
+
+/* A head of a window and more; pieces of less than eight bytes at its end. */
+static void test_long(void **state)
+{
+	for (size_t len = 1480; len < 1490; len++) {
+		pair_down(state);
+		begin(state);
+		for (size_t i = strlen(secret); i < len; i++)
+			secret[i] = (char)('a' + i % 26);
+		secret[len] = '\0';
+		learn("GET /long");
+		ask("GET /long", OK);
+		assert_int_equal(was_read(), 0);
+		assert_counted("/long", LEARNED);
+	}
+}
+
+/* Another byte anywhere is seen. */
+static void test_one_byte(void **state)
+{
+	char head[HEAD_MAX], other[HEAD_MAX];
+
+	head_of(head, "GET /byte", "");
+	for (size_t i = 0; i < strlen(head) - 4; i += i < 60 ? 1 : 37) {
+		pair_down(state);
+		pair_up(state);
+		learn("GET /byte");
+		memcpy(other, head, sizeof(other));
+		if (!strchr("\r\n :", other[i]) && i >= 4)
+			other[i] = other[i] == 'Z' ? 'Y' : 'Z';
+		else
+			continue;
+		ask_head(other, OK);
+		assert_true(was_read() >= 2);
+	}
+}
+
+static void test_paths(void **state)
+{
+	learn("GET /paths");
+	ask("GET /pathS", OK);
+	ask("GET /pathS", OK);
+	ask("GET /paths", OK);
+	assert_counted("/paths", LEARNED);
+	assert_counted("/pathS", 1);
+	/* what is kept is the last one's again */
+	for (int i = 0; i < LEARNED; i++)
+		ask("GET /pathS", OK);
+	was_read();
+	ask("GET /pathS", OK);
+	assert_int_equal(was_read(), 0);
+	assert_counted("/pathS", 2 + LEARNED);
+}
+
+static void test_statuses(void **state)
+{
+	struct counted c;
+
+	learn("GET /status");
+	ask("GET /status", MADE);
+	assert_int_equal(was_read(), 2);
+	ask("GET /status", OK);
+	ask("GET /status", MADE);
+	c = counted("/status");
+	assert_int_equal(c.by_status[200], 2 * LEARNED);
+	assert_int_equal(c.by_status[201], 2 * 2);
+}
+
+/* The bodies are passed over as the heads say, and what comes behind them is a head again. */
+static void test_bodies(void **state)
+{
+	static const char body[] = "GET /no HTTP/1.1\r\n", answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nServer: nginx\r\n"
+								      "Content-Type: text/plain; charset=utf-8\r\n\r\nHTTP/";
+	char head[HEAD_MAX];
+
+	head_of(head, "POST /body", "Content-Length: 18\r\n");
+	for (int i = 0; i < 20; i++) {
+		if (i == 10)
+			was_read();
+		pass(0, head, strlen(head));
+		pass(0, body, strlen(body));
+		pass(1, answer, strlen(answer));
+	}
+	assert_int_equal(was_read(), 0);
+	assert_counted("/body", 19);
+	assert_counted("/no", 0);
+	assert_int_equal(counted("/body").by_status[200], 2 * 19);
+}
+
+/* Answers to HEAD have no body whatever they say. */
+static void test_head(void **state)
+{
+	static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 500\r\nServer: nginx\r\n"
+				     "Content-Type: text/plain; charset=utf-8\r\n\r\n";
+
+	for (int i = 0; i < 10; i++)
+		ask("HEAD /head", answer);
+	was_read();
+	ask("HEAD /head", answer);
+	assert_int_equal(was_read(), 0);
+	assert_int_equal(counted("/head").by_status[200], 2 * 10);
+}
+
+/* Several in one write, cut in the middle, and more than are followed in rows. */
+static void test_stretches(void **state)
+{
+	char head[HEAD_MAX], three[3 * HEAD_MAX];
+	size_t len;
+
+	learn("GET /stretch");
+	head_of(head, "GET /stretch", "");
+	len = strlen(head);
+	snprintf(three, sizeof(three), "%s%s%s", head, head, head);
+	pass(0, three, 3 * len);
+	for (int i = 0; i < 3; i++)
+		pass(1, OK, strlen(OK));
+	assert_counted("/stretch", LEARNED - 1 + 3);
+	pass(0, head, len / 2);
+	pass(0, head + len / 2, len - len / 2);
+	pass(1, OK, strlen(OK));
+	assert_counted("/stretch", LEARNED - 1 + 4);
+	rig_clear(&rig);
+	for (int i = 0; i < 6; i++)
+		pass(0, head, len);
+	for (int i = 0; i < 6; i++)
+		pass(1, OK, strlen(OK));
+	rig_await(&rig, 2 * 2, 2 * 2);
+	assert_int_equal(rig.uses, 2 * 2);	/* four wait in rows, the others as records */
+	assert_counted("/stretch", LEARNED - 1 + 8);
+	assert_int_equal(counted("/stretch").by_status[200], 2 * (LEARNED - 1 + 8));
+}
+
+/* Heads without a credential are known, too, and leave the others' answers alone. */
+static void test_without(void **state)
+{
+	static const char none[] = "GET /none HTTP/1.1\r\nHost: api.test\r\nAccept: */*\r\nUser-Agent: without any credential\r\n\r\n";
+	char head[HEAD_MAX];
+
+	for (int i = 0; i < LEARNED; i++)
+		ask_head(none, OK);
+	was_read();
+	ask_head(none, OK);
+	assert_int_equal(was_read(), 0);
+	rig_clear(&rig);
+	head_of(head, "GET /with", "");
+	for (int i = 0; i < 3; i++) {
+		pass(0, none, strlen(none));
+		pass(0, head, strlen(head));
+		pass(1, OK, strlen(OK));
+		pass(1, MADE, strlen(MADE));
+	}
+	assert_counted("/with", 2);
+	assert_int_equal(counted("/with").by_status[201], 2 * 2);
+	assert_int_equal(counted("/with").by_status[200], 0);
+}
+
+/* The process has another name: its uses are others. */
+static void test_who(void **state)
+{
+	char name[TT_COMM_LEN];
+
+	learn("GET /who");
+	assert_int_equal(prctl(PR_GET_NAME, name), 0);
+	assert_int_equal(prctl(PR_SET_NAME, "again-other"), 0);
+	rig_clear(&rig);
+	ask("GET /who", OK);
+	assert_int_equal(prctl(PR_SET_NAME, name), 0);
+	rig_await(&rig, 2, 2);
+	assert_int_equal(rig.uses, 2);
+	assert_string_equal((const char *)rig.use[0].h.comm, "again-other");
+	assert_counted("/who", LEARNED - 1);
+}
+
+/* Other classes, or another agent: all is read once more. */
+static void test_forget(void **state)
+{
+	learn("GET /forget");
+	bpf_sensor_forget(rig.sensor);
+	ask("GET /forget", OK);
+	assert_int_equal(was_read(), 4);
+	for (int i = 0; i < LEARNED; i++)
+		ask("GET /forget", OK);
+	was_read();
+	ask("GET /forget", OK);
+	assert_int_equal(was_read(), 0);
+	assert_counted("/forget", 2 * LEARNED + 1);
+}
+
+/* Heads that change all the time are not compared each time, and are counted all the same. */
+static void test_changing(void **state)
+{
+	learn("GET /c0");
+	for (int i = 0; i < 200; i++)
+		ask(i % 2 ? "GET /c0" : "GET /c1", OK);
+	assert_counted("/c0", LEARNED - 1 + 100);
+	assert_counted("/c1", 99);
+	for (int i = 0; i < 100; i++)
+		ask("GET /c0", OK);
+	was_read();
+	ask("GET /c0", OK);
+	assert_int_equal(was_read(), 0);
+	assert_counted("/c0", LEARNED - 1 + 201);
+}
+
+/* The row was given to others meanwhile: the next use begins anew, and is not counted among theirs. */
+static void test_row_gone(void **state)
+{
+	char line[64];
+	int known[2];
+
+	learn("GET /gone");
+	memcpy(known, fd, sizeof(known));
+	rig_tcp(fd);
+	usleep(IDLE_NS / 1000 + 100000);
+	for (int i = 0; i < 8 * FEW_ROWS && counted("/gone").uses; i++) {
+		snprintf(line, sizeof(line), "GET /other%d", i);
+		ask(line, OK);
+		rig_clear(&rig);
+	}
+	assert_counted("/gone", 0);
+	pair_down(state);
+	memcpy(fd, known, sizeof(known));
+	ask("GET /gone", OK);
+	rig_await(&rig, 2, 2);
+	assert_int_equal(rig.uses, 2);
+	rig_assert_text(rig.use[0].path, rig.use[0].path_len, "/gone");
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, begin, pair_down)
+
+static int fold_setup(void **state)
+{
+	rig_fold = true;
+	return setup(state);
+}
+
+static int few_setup(void **state)
+{
+	rig_connections = 4 * FEW_ROWS;
+	return fold_setup(state);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_hit),	   T(test_long),    T(test_one_byte), T(test_paths),  T(test_statuses), T(test_bodies),
+		T(test_head),	   T(test_stretches), T(test_without), T(test_who),   T(test_forget),   T(test_changing),
+	};
+	const struct CMUnitTest few[] = { T(test_row_gone) };
+
+	return cmocka_run_group_tests(tests, fold_setup, teardown) + cmocka_run_group_tests(few, few_setup, teardown);
+}
