@@ -154,9 +154,10 @@ rm /tmp/err
 	--set exclude.executables=/usr/bin/curl >/tmp/out 2>/tmp/err &
 sensor=$!
 await 200 ready_or_dead
-curl -s -o /dev/null --http1.1 --cacert /t/ca.crt -H "Authorization: Bearer $token" https://localhost:8443/left
-wget -q -O /dev/null --header "PRIVATE-TOKEN: $token" http://127.0.0.1:8080/items
+# A program's first calls may come before it is decided about.
 others_seen() {
+	curl -s -o /dev/null --http1.1 --cacert /t/ca.crt -H "Authorization: Bearer $token" https://localhost:8443/left
+	wget -q -O /dev/null --header "PRIVATE-TOKEN: $token" http://127.0.0.1:8080/items
 	[ "$(seen ingress openssl)" -ge 1 ] && [ "$(seen egress none)" -ge 1 ]
 }
 await 20 others_seen
