@@ -37,35 +37,36 @@ struct {
 
 /* ---- processes ---- */
 
-static __noinline struct tt_cover_row *cover_enter(const struct tt_cover_key *key)
+/* Global: verified once, not for each way to it. */
+__weak __noinline int cover_enter(__u64 start_ns, __u32 tgid)
 {
+	struct tt_cover_key key = { .start_ns = start_ns, .tgid = tgid };
 	static const struct tt_cover_row empty;
 	struct tt_cover_row *row;
 	struct tt_exec *exec;
-	__u32 tgid = key->tgid;
 
 	if (!foreign())
 		return 0;
-	bpf_map_update_elem(&cover_procs, key, &empty, BPF_NOEXIST);
-	row = bpf_map_lookup_elem(&cover_procs, key);
-	if (!row) {
-		drop(TT_DROP_cover_full);
-		return 0;
-	}
+	bpf_map_update_elem(&cover_procs, &key, &empty, BPF_NOEXIST);
+	row = bpf_map_lookup_elem(&cover_procs, &key);
+	if (!row)
+		return drop(TT_DROP_cover_full);
 	row->cgroup = bpf_get_current_cgroup_id();
 	row->uid = bpf_get_current_uid_gid();
 	task_comm(row->comm);
 	exec = bpf_map_lookup_elem(&execs, &tgid);
-	if (exec && exec->start_ns == key->start_ns)
+	if (exec && exec->start_ns == start_ns)
 		row->exec_ns = exec->exec_ns;
-	return row;
+	return 1;
 }
 
 static __always_inline struct tt_cover_row *cover_row(const struct tt_cover_key *key)
 {
 	struct tt_cover_row *row = bpf_map_lookup_elem(&cover_procs, key);
 
-	return row ? row : cover_enter(key);
+	if (row || !cover_enter(key->start_ns, key->tgid))
+		return row;
+	return bpf_map_lookup_elem(&cover_procs, key);
 }
 
 static __always_inline int cover_same(const struct tt_cover_key *a, const struct tt_cover_key *b)
