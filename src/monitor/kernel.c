@@ -11,6 +11,8 @@
 #include <link.h>
 #include <linux/bpf.h>
 #include <linux/perf_event.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -75,15 +77,46 @@ int kernel_try_btf(void)
 	return read(fd, magic, sizeof(magic)) == sizeof(magic) ? 0 : -EIO;
 }
 
+static void *close_it(void *fd)
+{
+	close((int)(intptr_t)fd);
+	return NULL;
+}
+
+/* The kernel waits for all that may still look when what was attached goes, some 50 ms each: a thread waits, while this
+ * one goes on. No signal is for it. */
+static void close_aside(int fd)
+{
+	sigset_t all, before;
+	pthread_t thread;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	if (pthread_create(&thread, NULL, close_it, (void *)(intptr_t)fd) == 0)
+		pthread_detach(thread);
+	else
+		close(fd);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+/* What an attempt to attach gave: a descriptor, or why not. */
+static int tried(int fd)
+{
+	if (fd < 0)
+		return fd;
+	close_aside(fd);
+	return 0;
+}
+
 int kernel_try_raw_tracepoint(const char *name)
 {
 	_cleanup_close_ int prog = load_nothing(BPF_PROG_TYPE_RAW_TRACEPOINT, 0);
-	_cleanup_close_ int link = -EBADF;
+	int link;
 
 	if (prog < 0)
 		return prog;
 	link = bpf_raw_tracepoint_open(name, prog);
-	return link < 0 ? -errno : 0;
+	return tried(link < 0 ? -errno : link);
 }
 
 /* Nobody calls it: a probe on it costs nothing and harms nobody. */
@@ -140,7 +173,6 @@ static int perf_open(struct perf_event_attr *attr, int pid, int cpu)
 int kernel_try_uprobe(void)
 {
 	struct perf_event_attr attr = {.size = sizeof(attr), .sample_period = 1};
-	_cleanup_close_ int fd = -EBADF;
 	uint32_t type;
 	int r;
 
@@ -150,8 +182,7 @@ int kernel_try_uprobe(void)
 	attr.type = type;
 	attr.uprobe_path = (uintptr_t) "/proc/self/exe";
 	attr.probe_offset = own_offset();
-	fd = perf_open(&attr, -1, 0);
-	return fd < 0 ? fd : 0;
+	return tried(perf_open(&attr, -1, 0));
 }
 
 int kernel_uprobe_multi(int program, int fd, const uint64_t *offsets, uint32_t count,
@@ -177,15 +208,13 @@ int kernel_try_uprobe_multi(void)
 {
 	_cleanup_close_ int prog = load_nothing(BPF_PROG_TYPE_KPROBE, KERNEL_UPROBE_MULTI);
 	_cleanup_close_ int self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-	_cleanup_close_ int link = -EBADF;
 	uint64_t offset = own_offset();
 
 	if (prog < 0)
 		return prog;
 	if (self < 0)
 		return -errno;
-	link = kernel_uprobe_multi(prog, self, &offset, 1, false);
-	return link < 0 ? link : 0;
+	return tried(kernel_uprobe_multi(prog, self, &offset, 1, false));
 }
 
 int kernel_try_perf_events(void)
