@@ -15,6 +15,7 @@
 
 #define AGAIN_MIN 64
 #define AGAIN_MISSES 8		/* it takes a few heads until one is kept */
+#define AGAIN_STEPS (COMPARE_MAX / H1_WINDOW + 2)
 
 static __always_inline __u64 again_check(const struct again *a, __u64 conn)
 {
@@ -96,23 +97,25 @@ __weak __noinline int again_keep(__u32 slot, __u32 rule)
 
 /* ---- recognising ---- */
 
-/* A piece begins, and a head with it. Is it perhaps the last one? */
-static __always_inline void again_ask(struct scratch *s, struct conn *c)
+/* Is the head that begins this piece perhaps the last one? Then its hash has begun. */
+static __always_inline int again_ask(struct scratch *s, struct conn *c)
 {
 	struct again *a = conn_again_of(c, s->dir);
 
-	s->again.len = 0;
 	if (compare_pauses(&a->misses, AGAIN_MISSES))
-		return;
+		return 0;
 	s->again.keep = AGAIN_KEEP;
 	s->again.row = *a;
 	a = &s->again.row;
 	if (a->len < AGAIN_MIN || a->len > COMPARE_MAX || a->len > s->w.total || a->check != again_check(a, c->id))
-		return;
+		return 0;
 	s->again.len = a->len;
+	s->w.base = 0;
+	s->w.fill = 0;
+	s->w.pos = 0;
 	/* What the head is taken for depends on this, too. */
-	compare_begin(s, a->len, s->w.d.kind | !!s->w.heads << 8 | (__u32)known_epoch << 16);
-	s->reader = READ_AGAIN;
+	compare_begin(s, a->len, conn_dir(c, s->dir)->kind | !!http_heads(c) << 8 | (__u32)known_epoch << 16);
+	return 1;
 }
 
 /* Counts the request where the last one was. 0: it has to be read. */
@@ -144,55 +147,58 @@ static __always_inline int again_request(struct scratch *s, struct conn *c)
 }
 
 /* It is the last head. 0: it has to be read all the same. */
-__weak __noinline int again_give(__u32 slot)
+static __always_inline int again_give(struct scratch *s, struct conn *c, __u32 slot)
 {
-	struct scratch *s = scratch_get(slot);
-	const struct again *a;
-	struct h1_head *h;
-	struct conn *c;
+	const struct again *a = &s->again.row;
+	struct h1_head *h = &s->w.h;
+	int no_body = 0;
 
-	if (!s)
+	s->w.d = *conn_dir(c, s->dir);
+	if (s->w.d.kind == H1_REQUESTS && !again_request(s, c))
 		return 0;
-	a = &s->again.row;
-	h = &s->w.h;
-	c = bpf_map_lookup_elem(&conns, &s->key);
-	if (!c || (s->w.d.kind == H1_REQUESTS && !again_request(s, c)))
-		return 0;
-	if (a->misses)
-		conn_again_of(c, s->dir)->misses = 0;
-	s->again.keep = 0;
-	s->reader = READ_H1;
 	h->flags = a->flags;
 	h->length = a->length;
 	h->status = a->status;
 	h->saying = 0;
-	h->creds = 0;
-	s->w.d.state = H1_S_HEAD_END;
-	s->w.d.spans = 0;
-	if (s->w.d.kind == H1_REQUESTS)
-		h1_body(&s->w, 0);
+	if (s->w.d.kind == H1_RESPONSES)
+		no_body = http_response(s, c, slot);
+	h1_body(&s->w, no_body);
+	http_mint(s, c, 0);
+	*conn_dir(c, s->dir) = s->w.d;
+	if (a->misses)
+		conn_again_of(c, s->dir)->misses = 0;
+	s->again.keep = 0;
+	s->addr += a->len;
+	s->w.total -= a->len;
 	return 1;
 }
 
-/* A step of the hash. */
-__weak __noinline int again_one(__u32 slot)
+/* A head begins with this piece. 1: it was the last one again, and what is left of the piece lies behind it. */
+__weak __noinline int again_piece(__u32 slot)
 {
 	struct scratch *s = scratch_get(slot);
 	const struct again *a;
+	struct conn *c;
 
 	if (!s)
-		return RUN_STOP;
-	if (compare_step(slot) != RUN_ON)
-		return compare_back(s, 0);
-	if (s->nh_left)
-		return RUN_ON;
+		return 0;
+	c = bpf_map_lookup_elem(&conns, &s->key);
+	if (!c || !again_ask(s, c))
+		return 0;
+#pragma nounroll
+	for (int i = 0; i < AGAIN_STEPS && s->nh_left; i++) {
+		if (compare_step(slot) != RUN_ON)
+			break;
+	}
+	if (s->nh_left) {
+		s->again.len = 0;
+		return 0;
+	}
 	nh_final(&s->nh, s->again.hash);
 	a = &s->again.row;
-	if (!a->whole || a->hash[0] != s->again.hash[0] || a->hash[1] != s->again.hash[1] || !again_give(slot))
-		return compare_back(s, 0);
-	if (s->w.d.kind == H1_RESPONSES)
-		http_head(slot);
-	return s->w.pos < s->w.total ? RUN_ON : RUN_STOP;
+	if (!a->whole || a->hash[0] != s->again.hash[0] || a->hash[1] != s->again.hash[1])
+		return 0;
+	return again_give(s, c, slot);
 }
 
 #endif

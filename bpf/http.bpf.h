@@ -153,8 +153,6 @@ __weak __noinline int http_pump(__u32 slot)
 			r = h2_one(slot);
 		else if (s->reader == READ_H1)
 			r = http_step(slot);
-		else if (s->reader == READ_AGAIN)
-			r = again_one(slot);
 		else if (s->reader == READ_REPEAT)
 			r = repeat_one(slot);
 		else if (s->reader == READ_BLOCK)
@@ -320,10 +318,12 @@ static __always_inline int http_idle(struct http1 *d, __u64 addr, __u64 len)
 	return http_passes(d, len) || (d->state == H1_S_LOST && !http_may_begin(addr, len));
 }
 
-/* For who has found that it is not idle: is that all that http_wanted() asks? */
-static __always_inline int http_going(const struct http1 *d)
+/* For who has found that it is not idle: what can be said of its bytes (ASKED_*) without http_wanted()? */
+static __always_inline __u32 http_asked(const struct http1 *d)
 {
-	return d->state != H1_S_LOST && d->kind != H1_UNKNOWN;
+	if (d->state == H1_S_LOST || d->kind == H1_UNKNOWN)
+		return ASKED_NOT;
+	return d->state == H1_S_START ? ASKED_HEAD : ASKED_READ;
 }
 
 /* Bytes that nobody can read are no loss if they are all body. */
@@ -454,7 +454,6 @@ __weak __noinline int http_open(__u32 slot)
 	s->x.skim = 1;
 	claims_restart(&s->w.c);
 	s->x.bodies = c->minting;
-	s->again.keep = 0;
 	s->known.from = 0;
 	s->repeat.from = 0;
 	s->block.from = 0;
@@ -478,8 +477,6 @@ __weak __noinline int http_open(__u32 slot)
 			s->w.d.state = s->x.b.inner;
 		}
 	}
-	if (s->reader == READ_H1 && s->w.d.state == H1_S_START && s->w.d.kind != H1_UNKNOWN)
-		again_ask(s, c);
 	return s->w.d.state == H1_S_LOST ? RUN_STOP : RUN_ON;
 }
 
@@ -560,6 +557,13 @@ __weak __noinline int http_piece(__u32 slot, __u32 i)
 	H1_MASK(at, PIECES_MAX - 1);
 	s->addr = s->piece[at].addr;
 	s->w.total = s->piece[at].len;
+	s->again.keep = 0;
+	s->again.len = 0;
+	if (s->asked == ASKED_HEAD && again_piece(slot)) {
+		if (!s->w.total)
+			return 0;
+		s->asked = ASKED_NOT;
+	}
 	if (!s->asked && !http_wanted(slot))
 		return 0;
 	if (http_open(slot) != RUN_ON)

@@ -33,7 +33,7 @@ static __always_inline struct scratch *read_slot(const struct conn_key *key, str
 	}
 	s->key = *key;
 	s->dir = dir;
-	s->asked = 0;
+	s->asked = ASKED_NOT;
 	*ret_slot = slot;
 	return s;
 }

@@ -43,9 +43,15 @@ enum {
 	READ_CLAIMS,	/* on a JWT that one of them has met */
 	READ_CLASS,		/* none: what class is it? */
 	READ_KNOWN,		/* none: is it the last value again? */
-	READ_AGAIN,		/* none: is the head the last one again? */
 	READ_REPEAT,		/* none: are the fields those of the last head? */
 	READ_BLOCK,		/* none: is the header block one that was read? */
+};
+
+/* What the caller has seen of the only piece: */
+enum {
+	ASKED_NOT,
+	ASKED_READ,		/* it is to be read */
+	ASKED_HEAD,		/* and begins with a head of HTTP/1 */
 };
 
 /* known.bpf.h: what a value with this hash is. */
@@ -143,7 +149,7 @@ struct scratch {
 	__u32 reader;		/* READ_* */
 	__u32 after;		/* READ_CLAIMS: who goes on then */
 	__u32 used_h2;		/* so many bytes of a message are in x.in, and others in x; 0 = none */
-	__u32 asked;		/* the caller has seen that the piece is to be read */
+	__u32 asked;		/* ASKED_* */
 	__u32 stepped;		/* HTTP/1: a message's bytes may be in w.h, too */
 	__u32 users;		/* 0: free */
 	__u64 owner;		/* struct task_struct *, never followed; 0 = none yet */

@@ -440,7 +440,7 @@ static __noinline int plain_io(struct sock *sk, __u64 len, __u32 dir, const stru
 	if (!s)
 		return NO_SLOT;
 	buffers_to_pieces(&b, s, slot);
-	s->asked = b.addr && http_going(conn_dir(c, dir));
+	s->asked = b.addr ? http_asked(conn_dir(c, dir)) : ASKED_NOT;
 	return slot;
 }
 

@@ -267,7 +267,7 @@ static __always_inline int call_slot(const struct conn_key *key, struct conn *c,
 	if (t->result == RESULT_VECTOR)
 		nspr_pieces(t, s, slot);
 	else
-		s->asked = http_going(conn_dir(c, t->dir));
+		s->asked = http_asked(conn_dir(c, t->dir));
 	return slot;
 }
 
