@@ -366,6 +366,33 @@ static void test_changing(void **state)
 	assert_counted("/c0", LEARNED - 1 + 201);
 }
 
+/* What could not be reported of a head is counted each time. */
+static void test_losses(void **state)
+{
+	uint64_t before;
+
+	meet("GET /loss?access_token=");
+	before = rig_dropped(&rig, TT_DROP_empty_cred);
+	for (int i = 0; i < 10; i++)
+		ask("GET /loss?access_token=", OK);
+	assert_true(rig_dropped(&rig, TT_DROP_empty_cred) >= before + 2 * 10);
+	assert_counted("/loss", 10);
+}
+
+/* After some heads that were others, a while passes until one is compared again. */
+static void test_pause(void **state)
+{
+	learn("GET /p0");
+	for (int i = 0; i < 10; i++)
+		ask(i % 2 ? "GET /p0" : "GET /p1", OK);
+	ask("GET /p1", OK);
+	was_read();
+	for (int i = 0; i < 20; i++)
+		ask("GET /p1", OK);
+	assert_int_equal(was_read(), 2);
+	assert_counted("/p1", 5 - 1 + 21);
+}
+
 /* The row was given to others meanwhile: the next use begins anew, and is not counted among theirs. */
 static void test_row_gone(void **state)
 {
@@ -408,6 +435,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_hit),	   T(test_long),    T(test_one_byte), T(test_paths),  T(test_statuses), T(test_bodies),
 		T(test_head),	   T(test_stretches), T(test_without), T(test_who),   T(test_forget),   T(test_changing),
+		T(test_losses),	   T(test_pause),
 	};
 	const struct CMUnitTest few[] = { T(test_row_gone) };
 
