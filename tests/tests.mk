@@ -85,7 +85,7 @@ test: all unit-tests
 check: deps
 	@$(MAKE) --no-print-directory -j$(JOBS) all unit-tests tools $(BPF_TESTS) $(FUZZERS)
 	@$(MAKE) --no-print-directory -j$(JOBS) SAN=address,undefined unit-tests
-	@tests/run.sh lint unit san fuzz bpf e2e kafka vm
+	@tests/run.sh lint unit san fuzz vm bpf e2e kafka
 
 # What takes longer to fetch and to run: Kubernetes, Vault, Keycloak.
 check-long:
