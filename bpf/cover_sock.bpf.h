@@ -13,7 +13,7 @@
 
 static __always_inline __u64 cover_inode(struct sock *sk)
 {
-	if (SOCK_READ(sk, __sk_common.skc_family) != TT_AF_UNIX)
+	if (BPF_CORE_READ(sk, __sk_common.skc_family) != TT_AF_UNIX)
 		return 0;
 	return BPF_CORE_READ(sk, sk_socket, file, f_inode, i_ino);
 }
@@ -39,7 +39,7 @@ static __always_inline void cover_count_by(const struct tt_cover_key *key, struc
 {
 	if (!cover_same(&k->owner, key))
 		cover_own(k, key, row);
-	if (!k->inode && SOCK_READ(sk, sk_protocol) == PROTOCOL_TCP)
+	if (!k->inode && BPF_CORE_READ(sk, sk_protocol) == PROTOCOL_TCP)
 		len = cover_tcp_bytes(k, sk, sock_tcp_next(sk, dir), len, dir);
 	cover_wire_add(k, row, len, dir);
 }
@@ -99,7 +99,7 @@ static __noinline struct cover_sock *cover_new(struct sock *sk)
 	struct cover_sock *k;
 
 	/* The end of a closed socket has been announced already: nobody would end its row. */
-	if (!foreign() || SOCK_READ(sk, __sk_common.skc_state) == TCP_CLOSE_STATE)
+	if (!foreign() || BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE_STATE)
 		return 0;
 	bpf_map_update_elem(&cover_socks, &sock, &empty, BPF_NOEXIST);
 	k = bpf_map_lookup_elem(&cover_socks, &sock);
@@ -169,7 +169,7 @@ static __noinline int cover_defer(struct thread *t, struct sock *sk, __u64 len, 
 	if (t->wire_sock || t->mixed)
 		return 0;
 	k = cover_find(sk);
-	if (!k || !k->tls || k->inode || SOCK_READ(sk, sk_protocol) != PROTOCOL_TCP)
+	if (!k || !k->tls || k->inode || BPF_CORE_READ(sk, sk_protocol) != PROTOCOL_TCP)
 		return 0;
 	t->wire_sock = (__u64)sk;
 	cover_wait(t, sk, len, dir);

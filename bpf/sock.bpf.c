@@ -343,7 +343,7 @@ static __noinline int tcp_in_step(struct conn *c, struct sock *sk, __u64 len, __
 {
 	__u32 now = sock_tcp_next(sk, dir), before, known, missed;
 
-	if (c->tuple.family == TT_AF_UNIX || SOCK_READ(sk, sk_protocol) != PROTOCOL_TCP)
+	if (c->tuple.family == TT_AF_UNIX || BPF_CORE_READ(sk, sk_protocol) != PROTOCOL_TCP)
 		return 1;
 	if (dir == OUT) {
 		before = c->tcp_next[OUT];
@@ -362,7 +362,7 @@ static __noinline int tcp_in_step(struct conn *c, struct sock *sk, __u64 len, __
 		return 0;
 	missed = now - before - (__u32)len;
 	/* The peer's FIN has a number too, and may be taken along with data. */
-	if (missed == 1 && dir == IN && (SOCK_READ(sk, sk_shutdown) & RCV_SHUTDOWN_BIT))
+	if (missed == 1 && dir == IN && (BPF_CORE_READ(sk, sk_shutdown) & RCV_SHUTDOWN_BIT))
 		return 1;
 	if (missed)
 		bytes_missed(conn_dir(c, dir), missed);
@@ -428,7 +428,7 @@ static __noinline int plain_io(struct sock *sk, __u64 len, __u32 dir, const stru
 	if (!c) {
 		/* The end of a closed socket has been announced already: nobody would end its row. */
 		if (!begins || !foreign() ||
-		    SOCK_READ(sk, __sk_common.skc_state) == TCP_CLOSE_STATE)
+		    BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE_STATE)
 			return NO_SLOT;
 		c = conn_new(&key);
 		if (!c)
