@@ -83,11 +83,12 @@ static void rig_on_mint(void *ctx, const struct tt_ev_mint *ev)
 		r->mint[r->mints++] = *ev;
 }
 
+/* Of all processes: who reads the rows waits for the end of what stood in one before. */
 static void rig_on_row(void *ctx, const struct tt_ev_row *ev)
 {
 	struct rig *r = ctx;
 
-	if (ev->was.use.h.tgid == (uint32_t)getpid() && r->ends < RIG_ROWS)
+	if (r->ends < RIG_ROWS)
 		r->ended[r->ends++] = *ev;
 }
 
