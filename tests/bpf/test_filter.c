@@ -16,11 +16,12 @@
 #define REQUEST "GET /v1/a HTTP/1.1\r\nHost: api.test\r\nAuthorization: Bearer " TOKEN "\r\n\r\n"
 
 static uint32_t number;
+static uint32_t asker;	/* whose questions count; 0 = this process */
 static struct { size_t exes, cgroups; struct tt_filter_ask exe, cgroup; } asked;
 
 static void on_ask(const struct tt_filter_ask *ask, void *arg)
 {
-	if (ask->tgid != (uint32_t)getpid())
+	if (ask->tgid != (asker ? asker : (uint32_t)getpid()))
 		return;
 	if (ask->kind == TT_FILTER_ASK_EXE) {
 		asked.exes++;
@@ -86,7 +87,7 @@ static int begin(void **state)
 	serve();
 	bpf_sensor_filter_forget(rig.sensor, TT_FILTER_ASK_EXE, asked.exe.id);
 	bpf_sensor_filter_clear(rig.sensor);
-	asked.exes = asked.cgroups = 0;
+	asked.exes = asked.cgroups = asker = 0;
 	return pair_up(state);
 }
 
@@ -153,6 +154,55 @@ static void test_forked(void **state)
 	assert_int_equal(bpf_sensor_filter_proc(rig.sensor, (uint32_t)child, &proc), 0);
 	assert_int_equal(proc.exe, asked.exe.id);
 	assert_int_equal((uint32_t)proc.known, TT_FILTER_LEAVE);
+}
+
+/* What is kept of a process by this id that began at another time was another one. */
+static void test_id_again(void **state)
+{
+	const struct tt_filter_proc before = { .exe = 8, .start_ns = 1 };
+
+	assert_int_equal(bpf_sensor_filter_enter(rig.sensor, (uint32_t)getpid(), &before), 0);
+	assert_int_equal(bpf_sensor_filter_put(rig.sensor, TT_FILTER_ASK_EXE, before.exe, next_side(), TT_FILTER_WATCH), 0);
+	turn_to(TT_FILTER_BY_EXE);
+	pass(REQUEST);
+	assert_int_equal(uses(), 0);
+	serve();
+	assert_int_equal(asked.exes, 1);
+	assert_int_not_equal(asked.exe.id, before.exe);
+	bpf_sensor_filter_forget(rig.sensor, TT_FILTER_ASK_EXE, before.exe);
+}
+
+/* Asked for when a program begins; a name that is too long is said to be. */
+static void test_names(void **state)
+{
+	static const struct { int len; bool cut; } names[] = { { 1, false }, { 126, false }, { 127, true }, { 255, true } };
+	char dir[] = "/tmp/tt_test_filter_XXXXXX", command[400], path[300], got[8192];
+	pid_t child;
+
+	assert_non_null(mkdtemp(dir));
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		begin(state);
+		snprintf(path, sizeof(path), "%s/%0*d", dir, names[i].len, 0);
+		snprintf(command, sizeof(command), "cp /bin/true %s", path);
+		assert_int_equal(system(command), 0);
+		turn_to(TT_FILTER_BY_EXE);
+		child = fork();
+		assert_true(child >= 0);
+		if (child == 0)
+			_exit(execl(path, path, NULL));
+		asker = (uint32_t)child;
+		assert_int_equal(waitpid(child, NULL, 0), child);
+		serve();
+		assert_int_equal(asked.exes, 1);
+		assert_int_equal(asked.exe.cut, names[i].cut);
+		join(&asked.exe, got, sizeof(got));
+		if (!names[i].cut)
+			assert_string_equal(got, path);
+		unlink(path);
+		pair_down(state);
+	}
+	rmdir(dir);
+	pair_up(state);
 }
 
 /* The reader of messages is not even called: without it, each call that it would be is a loss. */
@@ -494,7 +544,7 @@ int main(void)
 	};
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
-		T(test_asked_once), T(test_forked), T(test_nothing_is_read), T(test_change_over), T(test_in_the_middle),
+		T(test_asked_once), T(test_forked), T(test_id_again), T(test_names), T(test_nothing_is_read), T(test_change_over), T(test_in_the_middle),
 		T(test_cgroup), T(test_both), T(test_call_under_way),
 	};
 

@@ -452,6 +452,30 @@ static void assert_uses(uint64_t requests)
 	assert_true(told.uses + got.count + lost() >= requests * ENDS);
 }
 
+/* A row that waits for an answer is nobody else's, however long nobody used it. */
+static void test_waiting(void **state)
+{
+	char token[64];
+	int waits[2];
+
+	ask("waits", "/w", OK);
+	request("waits", "/w");
+	collect();
+	usleep(WAIT_NS / 1000 + 100000);
+	memcpy(waits, fd, sizeof(fd));
+	connect_pair(fd);
+	for (int i = 0; i < 4 * FEW_ROWS; i++) {
+		snprintf(token, sizeof(token), "presses-%d", i);
+		ask(token, "/w", OK);
+		collect();
+	}
+	pass(waits[1], waits[0], DENIED);
+	close(waits[0]);
+	close(waits[1]);
+	collect_until(ENDS);
+	assert_int_equal(got.by_status[403], ENDS);
+}
+
 /* A row that another use needs is told of with its counts; one that was just used stays. */
 static void test_pressure(void **state)
 {
@@ -642,7 +666,7 @@ int main(void)
 		T(test_per_call),	T(test_said),	   T(test_unasked_answer), T(test_streams),
 		T(test_many_streams),
 	};
-	const struct CMUnitTest few[] = { T(test_pressure), T(test_race), T(test_full_ring) };
+	const struct CMUnitTest few[] = { T(test_waiting), T(test_pressure), T(test_race), T(test_full_ring) };
 
 	return cmocka_run_group_tests_name("enough rows", tests, fold_setup, fold_teardown) +
 	       cmocka_run_group_tests_name("too few", few, few_setup, fold_teardown);

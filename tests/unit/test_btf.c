@@ -53,6 +53,8 @@ static struct btf *make_kernel(void)
 	btf__add_enum(b, "state", 4);
 	btf__add_enum_value(b, "RUNS", 3);
 	btf__add_enum_value(b, "SLEEPS", 5);
+	btf__add_struct(b, "renewed", 8);
+	btf__add_field(b, "flags", integer, 32, 0);
 	return b;
 }
 
@@ -72,6 +74,7 @@ static struct btf *make_ours(void)
 	btf__add_struct(b, "not_in_this_kernel", 4);
 	btf__add_enum(b, "state", 4);
 	btf__add_enum_value(b, "SLEEPS", 1);
+	btf__add_struct(b, "renewed___old", 4);	/* asked for by its flavor only */
 	return b;
 }
 
@@ -144,6 +147,7 @@ static void members_that_are_asked_for(void **state)
 	assert_int_equal(btf_kind(m), BTF_KIND_ARRAY);
 	assert_int_equal(btf_array(m)->nelems, 16);
 	assert_string_equal(btf__name_by_offset(b, btf__type_by_id(b, btf_array(m)->type)->name_off), "char");
+	assert_int_equal(member_of(b, type_of(b, "renewed", BTF_KIND_STRUCT), "flags")->offset, 32);
 	btf__free(b);
 }
 

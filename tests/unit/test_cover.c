@@ -339,6 +339,7 @@ static void short_lived(void **state)
 	talk(&m, 500, 0);
 	m.flags |= TT_COVER_ENDED;
 	send_process(&m);
+	answer(101, "/usr/bin/curl", "/");
 	pass(200 * MS);
 	assert_int_equal(tells, 1);
 	pass(S);
@@ -469,6 +470,21 @@ static void sums_and_limits(void **state)
 	assert_int_equal(tells, 20);
 }
 
+/* Each byte once, however often it is looked at. */
+static void sums_grow(void **state)
+{
+	struct tt_ipc_cover m = process(100);
+
+	send_file(7, TT_TLS_OPENSSL, TT_HOW_symbols, 0, 9);
+	for (uint64_t i = 1; i <= 3; i++) {
+		talk(&m, 1000, 600);
+		send_process(&m);
+		answer(100, "/usr/bin/x", "/a/b.service");
+		pass(S);
+		assert_int_equal(sum_of_workloads(), 1000 * i);
+	}
+}
+
 static void flush_tells_what_waits(void **state)
 {
 	struct tt_ipc_cover m = process(100);
@@ -518,6 +534,7 @@ int main(void)
 		TEST(version_from_another_file),
 		TEST(exec_is_another_program),
 		TEST(sums_and_limits),
+		TEST(sums_grow),
 		TEST(flush_tells_what_waits),
 		TEST(hostile_text),
 	};

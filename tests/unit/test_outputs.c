@@ -9,15 +9,18 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/outputs.h"
+#include "tokens/facts.h"
 
 #define METRICS_FD 1000	/* of nothing */
 
 enum kind { JSON, TABLE, STORE, KAFKA, METRICS, KINDS };
 
 struct fake {
-	int opened, freed, use, token, mint, loss, coverage, tick, finish;
+	int opened, freed, use, token, mint, loss, coverage, recall, tick, finish;
+	bool knows;
 	int refuse_open, answer;
 	uint64_t limit_ms, unwritten;
 	char path[64];
@@ -55,6 +58,14 @@ static int fake_coverage(void *sink, const struct coverage *c)
 	return 0;
 }
 
+static bool fake_recall(void *sink, struct token *t, struct facts *ret_facts)
+{
+	struct fake *f = sink;
+
+	f->recall++;
+	return f->knows;
+}
+
 static uint64_t fake_unwritten(const void *sink)
 {
 	return ((const struct fake *)sink)->unwritten;
@@ -73,6 +84,7 @@ static int fake_finish(void *sink, uint64_t limit_ms)
 
 	f->finish++;
 	f->limit_ms = limit_ms;
+	usleep(5000);
 	return f->answer;
 }
 
@@ -88,8 +100,10 @@ static int fake_mint(void *sink, const struct mint *m)
 }
 
 static const struct sink_ops ops = { "fake",	fake_use,    fake_token,  fake_mint, fake_loss,
-				     fake_coverage, NULL,	 fake_unwritten, fake_tick, fake_finish,
+				     fake_coverage, fake_recall, fake_unwritten, fake_tick, fake_finish,
 				     fake_free };
+static const struct sink_ops forgetful = { "forgetful", fake_use, fake_token, fake_mint, fake_loss, fake_coverage,
+					   NULL, NULL, fake_tick, fake_finish, fake_free };
 
 static int open_fake(enum kind kind, const char *path, struct sink *ret_sink)
 {
@@ -99,7 +113,7 @@ static int open_fake(enum kind kind, const char *path, struct sink *ret_sink)
 		return f->refuse_open;
 	f->opened++;
 	snprintf(f->path, sizeof(f->path), "%s", path);
-	*ret_sink = (struct sink){ &ops, f };
+	*ret_sink = (struct sink){ kind == METRICS ? &forgetful : &ops, f };
 	return 0;
 }
 
@@ -214,7 +228,10 @@ static void all_get_everything(void **state)
 	fakes[JSON].unwritten = 3;
 	fakes[STORE].unwritten = 7;
 	assert_int_equal(outputs_unwritten(&o), 7);
+	/* The first error is told, and who comes later has what the others left of the time. */
+	fakes[KAFKA].answer = -ENOSPC;
 	assert_int_equal(outputs_finish(&o, 1000), -EIO);
+	assert_true(fakes[METRICS].limit_ms <= 1000 - 15);
 	outputs_done(&o);
 	for (int i = 0; i < KINDS; i++) {
 		int want = i == TABLE ? 0 : 1;
@@ -229,6 +246,22 @@ static void all_get_everything(void **state)
 		assert_int_equal(fakes[i].freed, want);
 		assert_true(!want || (fakes[i].limit_ms > 0 && fakes[i].limit_ms <= 1000));
 	}
+}
+
+/* The first that knows it tells. */
+static void recalling(void **state)
+{
+	struct token t = { .uses = 1 };
+	struct facts facts = { 0 };
+
+	assert_int_equal(outputs_open(&o, &config, "n", metrics_fd), 0);
+	assert_false(outputs_recall(&o, &t, &facts));
+	assert_int_equal(fakes[KAFKA].recall, 1);
+	fakes[STORE].knows = true;
+	assert_true(outputs_recall(&o, &t, &facts));
+	assert_int_equal(fakes[STORE].recall, 2);
+	assert_int_equal(fakes[KAFKA].recall, 1);
+	outputs_done(&o);
 }
 
 static void settings_choose(void **state)
@@ -303,6 +336,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(all_get_everything),
+		TEST(recalling),
 		TEST(settings_choose),
 		TEST(status_without_table_goes_nowhere),
 		TEST(metrics_are_told),

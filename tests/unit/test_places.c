@@ -145,6 +145,7 @@ static void links_lead_nowhere_else(void **state)
 	char fifo[128];
 
 	make("run/runc/c0ffee/x", "");
+	make("etc/passwd", "of the node");
 	tell("/etc/passwd", "run/runc/c0ffee/state.json");
 	assert_int_equal(places_find(root, &question, &place, &bundle), 0);
 	assert_int_equal(bundle, -EBADF);

@@ -15,6 +15,7 @@
 #include "sinks/sink.h"
 
 static unsigned int uses, statuses, closes, claims, mints, rows;
+static uint8_t last_byte;	/* of the claims that came last */
 
 static void on_use(void *ctx, const struct tt_ev_use *ev)
 {
@@ -35,6 +36,7 @@ static void on_close(void *ctx, const struct tt_ev_status *ev)
 
 static void on_claims(void *ctx, const struct tt_ev_claims *ev)
 {
+	last_byte = ((const uint8_t *)ev)[ev->h.len - 1];
 	claims++;
 }
 
@@ -443,9 +445,11 @@ static void records_over_the_end(void **state)
 	struct tt_ev_use use = good_use();
 
 	for (unsigned int i = 0; i < 200; i++) {
+		((uint8_t *)&ev)[ev.h.len - 1] = (uint8_t)i;
 		write_record(&ev, ev.h.len, 0);
 		write_record(&use, sizeof(use), 0);
 		assert_int_equal(ring_drain(made.ring, 100), 2);
+		assert_int_equal(last_byte, (uint8_t)i);
 		assert_int_equal(made.taken, made.given);
 	}
 	assert_int_equal(claims, 200);
