@@ -68,7 +68,7 @@ build/tests/bpf/%: tests/bpf/%.c build/libtokentrail.a $(HDR) $(wildcard tests/b
 build/fuzz/fuzz_hpack: FUZZ_LIBS := -lnghttp2
 build/fuzz/fuzz_mint: FUZZ_LIBS := -ljansson
 build/fuzz/fuzz_inflate: FUZZ_LIBS := -lz
-build/fuzz/fuzz_jwt: FUZZ_LIBS := $(wildcard src/tokens/jwt*.c) src/tokens/facts.c src/tokens/id.c src/tokens/use.c -ljansson -lcrypto -lm
+build/fuzz/fuzz_jwt: FUZZ_LIBS := $(wildcard src/tokens/jwt*.c) src/tokens/facts.c src/tokens/id.c src/tokens/use.c src/base/write.c -ljansson -lcrypto -lm
 build/fuzz/fuzz_elf_place: FUZZ_LIBS := src/agent/elf_place.c src/agent/elf_prologue.c
 build/fuzz/fuzz_elf_place: src/agent/elf_place.c src/agent/elf_prologue.c
 build/fuzz/fuzz_elf_scan: FUZZ_LIBS := $(wildcard src/agent/elf_*.c) src/tokens/use.c -lelf
