@@ -34,4 +34,16 @@ static inline int pair_down(void **state)
 	return 0;
 }
 
+/* Writes so many bytes at one end and reads them at the other. */
+static inline void pair_pass(int from, const char *bytes, size_t len)
+{
+	char buf[4096];
+
+	assert_int_equal(write(fd[from], bytes, len), len);
+	for (ssize_t n; len; len -= (size_t)n) {
+		n = read(fd[!from], buf, len < sizeof(buf) ? len : sizeof(buf));
+		assert_true(n > 0);
+	}
+}
+
 #endif

@@ -14,17 +14,6 @@
 
 static char secret[LONG + 1];	/* of the test that runs, and no other */
 
-static void pass(int from, const char *bytes, size_t len)
-{
-	char buf[HEAD_MAX];
-
-	assert_int_equal(write(fd[from], bytes, len), len);
-	for (ssize_t n; len; len -= (size_t)n) {
-		n = read(fd[!from], buf, len < sizeof(buf) ? len : sizeof(buf));
-		assert_true(n > 0);
-	}
-}
-
 static const char *head_of(char *to, const char *line, const char *more)
 {
 	snprintf(to, HEAD_MAX, "%s HTTP/1.1\r\nHost: api.test\r\nAccept: */*\r\nAuthorization: Bearer %s\r\n%s\r\n", line, secret,
@@ -34,8 +23,8 @@ static const char *head_of(char *to, const char *line, const char *more)
 
 static void ask_head(const char *head, const char *answer)
 {
-	pass(0, head, strlen(head));
-	pass(1, answer, strlen(answer));
+	pair_pass(0, head, strlen(head));
+	pair_pass(1, answer, strlen(answer));
 }
 
 static void ask(const char *line, const char *answer)
@@ -241,9 +230,9 @@ static void test_bodies(void **state)
 	for (int i = 0; i < 20; i++) {
 		if (i == 10)
 			was_read();
-		pass(0, head, strlen(head));
-		pass(0, body, strlen(body));
-		pass(1, answer, strlen(answer));
+		pair_pass(0, head, strlen(head));
+		pair_pass(0, body, strlen(body));
+		pair_pass(1, answer, strlen(answer));
 	}
 	assert_int_equal(was_read(), 0);
 	assert_counted("/body", 19);
@@ -276,19 +265,19 @@ static void test_stretches(void **state)
 	head_of(head, "GET /stretch", "");
 	len = strlen(head);
 	snprintf(three, sizeof(three), "%s%s%s", head, head, head);
-	pass(0, three, 3 * len);
+	pair_pass(0, three, 3 * len);
 	for (int i = 0; i < 3; i++)
-		pass(1, OK, strlen(OK));
+		pair_pass(1, OK, strlen(OK));
 	assert_counted("/stretch", LEARNED - 1 + 3);
-	pass(0, head, len / 2);
-	pass(0, head + len / 2, len - len / 2);
-	pass(1, OK, strlen(OK));
+	pair_pass(0, head, len / 2);
+	pair_pass(0, head + len / 2, len - len / 2);
+	pair_pass(1, OK, strlen(OK));
 	assert_counted("/stretch", LEARNED - 1 + 4);
 	rig_clear(&rig);
 	for (int i = 0; i < 6; i++)
-		pass(0, head, len);
+		pair_pass(0, head, len);
 	for (int i = 0; i < 6; i++)
-		pass(1, OK, strlen(OK));
+		pair_pass(1, OK, strlen(OK));
 	assert_int_equal(own_uses(), 2 * 2);	/* four wait in rows, the others as records */
 	assert_counted("/stretch", LEARNED - 1 + 8);
 	assert_int_equal(counted("/stretch").by_status[200], 2 * (LEARNED - 1 + 8));
@@ -309,10 +298,10 @@ static void test_without(void **state)
 	rig_clear(&rig);
 	head_of(head, "GET /with", "");
 	for (int i = 0; i < 3; i++) {
-		pass(0, none, strlen(none));
-		pass(0, head, strlen(head));
-		pass(1, OK, strlen(OK));
-		pass(1, MADE, strlen(MADE));
+		pair_pass(0, none, strlen(none));
+		pair_pass(0, head, strlen(head));
+		pair_pass(1, OK, strlen(OK));
+		pair_pass(1, MADE, strlen(MADE));
 	}
 	assert_counted("/with", 2);
 	assert_int_equal(counted("/with").by_status[201], 2 * 2);

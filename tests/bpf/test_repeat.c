@@ -13,17 +13,6 @@ static const char *token(char *to, size_t len, char seed)
 	return to;
 }
 
-static void pass(int from, const char *bytes, size_t len)
-{
-	char buf[HEAD_MAX];
-
-	assert_int_equal(write(fd[from], bytes, len), len);
-	for (ssize_t n; len; len -= (size_t)n) {
-		n = read(fd[!from], buf, len < sizeof(buf) ? len : sizeof(buf));
-		assert_true(n > 0);
-	}
-}
-
 /* A request: both ends have to report it as a use of `want` (NULL: not at all). */
 static void ask(const char *line, const char *fields, const char *path, const char *want)
 {
@@ -31,7 +20,7 @@ static void ask(const char *line, const char *fields, const char *path, const ch
 	int len = snprintf(head, sizeof(head), "%s HTTP/1.1\r\n%s", line, fields);
 
 	rig_clear(&rig);
-	pass(0, head, (size_t)len);
+	pair_pass(0, head, (size_t)len);
 	rig_collect(&rig);
 	assert_int_equal(rig.uses, want ? 2 : 0);
 	for (size_t i = 0; i < rig.uses; i++) {
@@ -58,7 +47,7 @@ static void ask_bearer(const char *secret)
 static void tell(const char *head, uint16_t status)
 {
 	rig_clear(&rig);
-	pass(1, head, strlen(head));
+	pair_pass(1, head, strlen(head));
 	rig_collect(&rig);
 	assert_int_equal(rig.statuses, 2);
 	assert_int_equal(rig.status[0].status, status);
@@ -184,8 +173,8 @@ static void test_one_byte(void **state)
 	fields_of(fields, a);
 	memcpy(strstr(fields, "api.test"), "api.tesu", 8);
 	rig_clear(&rig);
-	pass(0, "GET /a HTTP/1.1\r\n", 17);
-	pass(0, fields, strlen(fields));
+	pair_pass(0, "GET /a HTTP/1.1\r\n", 17);
+	pair_pass(0, fields, strlen(fields));
 	rig_collect(&rig);
 	rig_assert_text(rig.use[0].host, rig.use[0].host_len, "api.tesu");
 }
@@ -204,7 +193,7 @@ static void test_bodies(void **state)
 		snprintf(fields, sizeof(fields), "Host: api.test\r\nX-API-Key: %s\r\n%s\r\n", a, framing[i]);
 		ask("POST /a", fields, "/a", a);
 		if (!strncmp(framing[i], "Content-Length", 14))
-			pass(0, "GET /x?api_key=1", (size_t)(framing[i][16] - '0'));
+			pair_pass(0, "GET /x?api_key=1", (size_t)(framing[i][16] - '0'));
 	}
 }
 
@@ -281,8 +270,8 @@ static void test_windows(void **state)
 	len = snprintf(head, sizeof(head), "GET /a HTTP/1.1\r\n%s", fields_of(fields, a));
 	for (int cut = 1; cut < len; cut += 5) {
 		rig_clear(&rig);
-		pass(0, head, (size_t)cut);
-		pass(0, head + cut, (size_t)(len - cut));
+		pair_pass(0, head, (size_t)cut);
+		pair_pass(0, head + cut, (size_t)(len - cut));
 		rig_collect(&rig);
 		assert_int_equal(rig.uses, 2);
 		rig_assert_token(&rig.use[0], a);
@@ -303,8 +292,8 @@ static void test_pipelined(void **state)
 		 fields);
 	len = strlen(heads);
 	rig_clear(&rig);
-	pass(0, heads, len - 2);
-	pass(0, heads + len - 2, 2);
+	pair_pass(0, heads, len - 2);
+	pair_pass(0, heads + len - 2, 2);
 	rig_collect(&rig);
 	assert_int_equal(rig.uses, 6);
 	for (size_t i = 0; i < 6; i++)
