@@ -8,7 +8,7 @@ cd "$(dirname "$(readlink -f "$0")")/../.." || exit 1
 CLANG=${CLANG:-clang} CC=${CC:-cc}
 OUT=build/fuzz
 FLAGS=(-std=gnu11 -O1 -g -D_GNU_SOURCE -Isrc -Iinclude -Ibpf -Ibuild/gen -fno-sanitize-recover=all)
-declare -A LIBS=([hpack]=-lnghttp2 [mint]=-ljansson [inflate]=-lz [jwt]="$(echo src/tokens/jwt*.c) src/tokens/facts.c src/tokens/id.c src/tokens/use.c -ljansson -lcrypto -lm" [elf_place]="src/agent/elf_place.c src/agent/elf_prologue.c" [elf_scan]="$(echo src/agent/elf_*.c) src/tokens/use.c -lelf")
+declare -A LIBS=([hpack]=-lnghttp2 [mint]=-ljansson [inflate]=-lz [jwt]="$(echo src/tokens/jwt*.c) src/tokens/facts.c src/tokens/id.c src/tokens/use.c src/base/write.c -ljansson -lcrypto -lm" [elf_place]="src/agent/elf_place.c src/agent/elf_prologue.c" [elf_scan]="$(echo src/agent/elf_*.c) src/tokens/use.c -lelf")
 
 replay() { # NAME: with the other compiler, and no fuzzer
 	local corpus=(tests/fuzz/corpus/"$1"/*) libs
