@@ -5,7 +5,7 @@ HTTP/1 and HTTP/2, while the agent is killed twice and started again. What is in
 lost are together all requests that were made, at both ends. (Uses that an agent took with it are counted whose
 ever they are: where other programs of the machine use tokens, too, the losses may be more than what is missing.)
 
-    exact.py [REQUESTS]     by default 200,000; make exact: 1,000,000
+    exact.py [REQUESTS]     by default 400,000; make exact: 1,000,000
 """
 import contextlib
 import http.client
@@ -94,7 +94,7 @@ def kill_twice(sensor, store, processes):
     """While there is load. The second one goes when it has written what was lost with the first."""
     agents = []
     for n in range(KILLS):
-        time.sleep(2)
+        time.sleep(1)
         rig.wait_until(lambda n=n: n == 0 or lost_with_agents(store), 60, "the first agent's losses in the store")
         rig.need(any(p.poll() is None for p in processes), "the load was over before the agent was killed")
         agents.append(sensor.agent)
@@ -114,7 +114,7 @@ def ask_without(nginx):
 
 def main():
     rig.need_root()
-    requests = int(sys.argv[1]) if len(sys.argv) > 1 else 200000
+    requests = int(sys.argv[1]) if len(sys.argv) > 1 else 400000
     work = rig.work_dir("exact")
     authority = rig.Authority(work)
     nginx, nginx2 = rig.Nginx(work, authority), rig.Nginx(work, authority, http2=True)
