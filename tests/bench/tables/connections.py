@@ -14,6 +14,7 @@ RATE = 2000         # of all together: as fast as it goes would have every conne
 KIB_EACH = 160      # of memory, both ends of a TLS connection, with room
 TABLE = 1 << 20     # limits.connections at most: each connection has two ends here
 FILES = 1024        # descriptors that a server has besides
+WARM = 6            # requests on each connection before: it is met by the first, and known by the others
 ROOM = 1.25         # of nginx's connections: it closes idle ones when a sixteenth is left
 
 
@@ -31,10 +32,10 @@ class Group:
         self.clients = [ground.Client(site, tls=tls, connections=each) for site in self.sites]
         self.count = each * parts
 
-    def every(self):
-        """A request on each connection."""
+    def warm(self):
+        """Some requests on each connection, in turn."""
         for client in self.clients:
-            client.begin(requests=self.count // len(self.clients))
+            client.begin(requests=WARM * (self.count // len(self.clients)))
         for client in self.clients:
             client.result()
 
@@ -59,21 +60,21 @@ def step(bench, parts, count, tls, authority):
     table = min(TABLE, 1 << max(15, (5 * count // 2).bit_length()))
     memory = (128 << 20) + (table << 12)
     limits = ("--set", f"limits.connections={table}", "--set", f"limits.memory={memory}")
-    group.every()
+    group.warm()
     losses = {}
 
     def one(name):
         if name == "none":
             return group.run(bench.amount())
         with probes.sensor(bench.work, *limits) as s:
-            group.every()
+            group.warm()
             got = group.run(bench.amount())
             losses.update(s.losses())
             return got
 
     got = meters.rounds(NAMES, bench.few(), one, f"connections, {count}")
     with meters.bpf_statistics(), probes.sensor(bench.work, *limits) as s:
-        group.every()
+        group.warm()
         before = meters.program_runs(s.monitor)
         requests = group.run(bench.amount())["requests"]
         ns = meters.per_request(meters.runs_between(before, meters.program_runs(s.monitor)), requests)

@@ -11,7 +11,7 @@ import rig  # pylint: disable=import-error
 STEPS = (10, 1000, 100000, 1000000)
 FEW = 10
 BATCH = 1000
-ON_THEIR_WAY = 10   # batches
+ON_THEIR_WAY = 4    # batches: the ring has room for twice as many
 RING = 16 << 20
 KEPT = 100000       # limits.tokens at least
 MEMORY = 256 << 20, 2048    # limits.memory, and what it is more for each token
@@ -27,7 +27,7 @@ def make_known(s, client, count):
     for at in range(0, count, BATCH):
         client.run(requests=min(BATCH, count - at), first=at, count=BATCH)
         ahead = at + BATCH - ON_THEIR_WAY * BATCH
-        if ahead > 0 and at % (5 * BATCH) == 0:
+        if ahead > 0 and at % (2 * BATCH) == 0:
             rig.wait_until(lambda ahead=ahead: stored(s) >= ahead, 120, "tokens on their way to the store")
     rig.wait_until(lambda: stored(s) >= count, 120, f"{count} tokens in the store")
 
