@@ -53,7 +53,6 @@ static __always_inline int again_take(struct scratch *s, struct conn *c, struct 
 	a->hash[1] = s->again.hash[1];
 	a->length = h->length;
 	a->flags = h->flags;
-	a->whole = 1;
 	if (s->w.d.kind == H1_RESPONSES) {
 		a->status = h->status;
 		return a->status >= 200;
@@ -63,7 +62,7 @@ static __always_inline int again_take(struct scratch *s, struct conn *c, struct 
 	a->row = s->row;
 	a->token = c->token;
 	again_who(c, &a->who);
-	return pending & PENDING_ROW;
+	return (pending & PENDING_ROW) != 0;
 }
 
 /* A head is over that was read. `rule`: its body is. */
@@ -87,9 +86,8 @@ __weak __noinline int again_keep(__u32 slot, __u32 rule)
 	len = s->w.pos;
 	a->len = len;
 	a->misses = kept->misses + 1;
-	if ((keep & AGAIN_FIELDS) && s->again.len == len && !rule && s->w.d.state < H1_S_UPGRADED &&
-	    !again_take(s, c, a))
-		a->whole = 0;
+	if ((keep & AGAIN_FIELDS) && s->again.len == len && !rule && s->w.d.state < H1_S_UPGRADED)
+		a->whole = again_take(s, c, a);
 	a->check = again_check(a, s->partial.conn);
 	*kept = *a;
 	return 0;
@@ -136,7 +134,7 @@ static __always_inline int again_request(struct scratch *s, struct conn *c)
 		r = row_get(row);
 		if (!r || fold_off || !lanes_same(&who, &a->who) || !row_enter(r, a->row.gen))
 			return 0;
-		row_more(r, s->dir == OUT ? c->tuple.local_port : c->tuple.remote_port, bpf_ktime_get_boot_ns());
+		row_more(r, tuple_client_port(&c->tuple, s->dir == OUT), bpf_ktime_get_boot_ns());
 		c->row[i] = a->row;
 		c->token = a->token;
 		pending |= PENDING_CRED | PENDING_ROW;

@@ -62,10 +62,15 @@ static __always_inline void fold_span(__u32 slot, __u32 from, __u32 len, __u32 m
 	}
 }
 
+static __always_inline __u16 tuple_client_port(const struct tt_tuple *t, int egress)
+{
+	return egress ? t->local_port : t->remote_port;
+}
+
 /* The client's port is not what makes a use another one. */
 static __always_inline __u16 fold_port(const struct tt_ev_use *e)
 {
-	return e->dir == TT_DIR_EGRESS ? e->h.tuple.local_port : e->h.tuple.remote_port;
+	return tuple_client_port(&e->h.tuple, e->dir == TT_DIR_EGRESS);
 }
 
 /* All that the agent tells uses by (src/agent/fold.c), as the record has it. */

@@ -99,7 +99,6 @@ static uint32_t slots(const struct bpf_sensor *sensor)
 	return n;
 }
 
-
 static int fill_random(void *to, size_t len)
 {
 	ssize_t n;

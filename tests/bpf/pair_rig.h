@@ -34,10 +34,10 @@ static inline int pair_down(void **state)
 	return 0;
 }
 
-/* Writes so many bytes at one end and reads them at the other. */
+/* Writes so many bytes at one end and reads them at the other, up to 32 KiB in one call. */
 static inline void pair_pass(int from, const char *bytes, size_t len)
 {
-	char buf[4096];
+	char buf[32768];
 
 	assert_int_equal(write(fd[from], bytes, len), len);
 	for (ssize_t n; len; len -= (size_t)n) {

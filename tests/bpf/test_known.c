@@ -13,17 +13,6 @@ static const char *token(char *to, size_t len, char seed)
 	return to;
 }
 
-static void pass(const char *bytes, size_t len)
-{
-	char buf[32768];
-
-	assert_int_equal(write(fd[0], bytes, len), len);
-	for (ssize_t n; len; len -= (size_t)n) {
-		n = read(fd[1], buf, len < sizeof(buf) ? len : sizeof(buf));
-		assert_true(n > 0);
-	}
-}
-
 /* One request with these lines; both ends must have reported `want` of it, and nothing else. */
 static void ask(const char *lines, const char *want)
 {
@@ -32,7 +21,7 @@ static void ask(const char *lines, const char *want)
 	int len = snprintf(head, sizeof(head), "GET /a HTTP/1.1\r\nHost: api.test\r\nX-N: %08d\r\n%s\r\n\r\n", n++, lines);
 
 	rig_clear(&rig);
-	pass(head, (size_t)len);
+	pair_pass(0, head, (size_t)len);
 	rig_collect(&rig);
 	assert_int_equal(rig.uses, 2);
 	for (size_t i = 0; i < 2; i++)
@@ -154,7 +143,7 @@ static void test_other_field(void **state)
 	rig_fingerprint(a, id);
 	snprintf(line, sizeof(line), "GET / HTTP/1.1\r\nAuthorization: Bearer %s\r\nX-Api-Key: abc\r\n\r\n", a);
 	rig_clear(&rig);
-	pass(line, strlen(line));
+	pair_pass(0, line, strlen(line));
 	rig_collect(&rig);
 	assert_int_equal(rig.uses, 2);
 	assert_int_equal(rig.use[0].creds, 2);
@@ -185,8 +174,8 @@ static void test_windows(void **state)
 	len = snprintf(head, sizeof(head), "GET / HTTP/1.1\r\nAuthorization: Bearer %s\r\n\r\n", a);
 	for (int cut = 15; cut < len; cut += 7) {
 		rig_clear(&rig);
-		pass(head, (size_t)cut);
-		pass(head + cut, (size_t)(len - cut));
+		pair_pass(0, head, (size_t)cut);
+		pair_pass(0, head + cut, (size_t)(len - cut));
 		rig_collect(&rig);
 		assert_int_equal(rig.uses, 2);
 		rig_assert_token(&rig.use[0], a);
