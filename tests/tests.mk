@@ -83,7 +83,7 @@ test: all unit-tests
 
 # Sanitizers and fuzzers are built before anything runs, so that a broken build shows at once.
 check: deps
-	@$(MAKE) --no-print-directory -j$(JOBS) all unit-tests tools $(BPF_TESTS) $(FUZZERS)
+	@$(MAKE) --no-print-directory -j$(JOBS) all unit-tests tools $(BENCH_TOOLS) $(BPF_TESTS) $(FUZZERS)
 	@$(MAKE) --no-print-directory -j$(JOBS) SAN=address,undefined unit-tests
 	@tests/run.sh lint unit san fuzz vm bpf e2e kafka
 
@@ -142,5 +142,5 @@ build/tests/bench/empty.bpf.o: tests/bench/empty.bpf.c
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) -target bpf -mcpu=v2 -O2 -g -Wall -Werror -D__TARGET_ARCH_$(ARCH) -c $< -o $@
 
-build/tests/bench/empty: tests/bench/empty.c build/tests/bench/empty.bpf.o
-	$(Q)$(CC) -std=gnu11 -O2 -g $(WARN) -Werror -D_GNU_SOURCE -o $@ $< -lbpf -lelf -lz
+build/tests/bench/empty: tests/bench/empty.c build/libtokentrail.a build/tests/bench/empty.bpf.o
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< build/libtokentrail.a $(LIBS)

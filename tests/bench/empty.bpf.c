@@ -6,6 +6,8 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 int empty_in(void *ctx);
 int empty_out(void *ctx);
+int empty_send(void *ctx);
+int empty_recv(void *ctx);
 
 SEC("uprobe")
 int empty_in(void *ctx)
@@ -15,6 +17,18 @@ int empty_in(void *ctx)
 
 SEC("uretprobe")
 int empty_out(void *ctx)
+{
+	return 0;
+}
+
+SEC("raw_tracepoint")
+int empty_send(void *ctx)
+{
+	return 0;
+}
+
+SEC("raw_tracepoint")
+int empty_recv(void *ctx)
 {
 	return 0;
 }

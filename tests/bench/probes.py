@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What stands on a site's library while it is measured: nothing, empty probes, bpftrace, the sensor."""
+"""What stands on a site's library while it is measured: nothing, empty probes, bpftrace, the sensor, or the
+floor: empty programs where the sensor has its own, below which nothing can be that stands there."""
 import contextlib
 import os
 import re
@@ -39,10 +40,10 @@ class Totals:
 
 
 @contextlib.contextmanager
-def empty(library):
-    p = rig.spawn([EMPTY, EMPTY + ".bpf.o", library], stdout=subprocess.PIPE, text=True)
+def empty(library, where):
+    p = rig.spawn([EMPTY, EMPTY + ".bpf.o", where, library], stdout=subprocess.PIPE, text=True)
     said = p.stdout.readline()
-    rig.need(said.startswith("ready"), "empty probes are not attached")
+    rig.need(said.startswith("ready"), f"empty probes are not attached ({where})")
     try:
         yield p
     finally:
@@ -73,8 +74,8 @@ def sensor(work, *more):
 
 def standing(name, site):
     """What a variant has on its site's library, where nothing has to be counted."""
-    if name == "empty":
-        return empty(site.library)
+    if name in ("empty", "floor"):
+        return empty(site.library, "symbols" if name == "empty" else "sites")
     return sensor(site.dir) if name == "sensor" else contextlib.nullcontext()
 
 

@@ -22,26 +22,6 @@ LOADGEN = os.path.join(rig.TOOLS, "loadgen")
 
 # ---- is anything left? ----
 
-def library_of(pid):
-    """(path, file offset, address, length) of the executable mapping of libssl."""
-    with open(f"/proc/{pid}/maps", encoding="utf-8") as f:
-        for line in f:
-            m = re.match(r"([0-9a-f]+)-([0-9a-f]+) r-xp ([0-9a-f]+) \S+ \d+ +(\S*libssl\S*)", line)
-            if m:
-                start, stop, offset = (int(x, 16) for x in m.groups()[:3])
-                return m.group(4), offset, start, stop - start
-    raise AssertionError(f"process {pid} has no libssl")
-
-
-def patched(pid):
-    """Places where the process's libssl differs from its file: breakpoints of uprobes."""
-    path, offset, start, length = library_of(pid)
-    with open(path, "rb") as f, open(f"/proc/{pid}/mem", "rb") as m:
-        f.seek(offset)
-        m.seek(start)
-        return [offset + i for i, (a, b) in enumerate(zip(f.read(length), m.read(length))) if a != b]
-
-
 def bpf_objects():
     """Ids of all BPF programs and links of the machine; others' stay, so compare before and after."""
     found = set()
@@ -69,7 +49,7 @@ def progs():
 
 def need_nothing_left(nginx, program_ids):
     """The kernel frees a program a moment after its last user is gone."""
-    rig.wait_until(lambda: not patched(nginx.workers[0]), 10, "no breakpoint in nginx's libssl")
+    rig.wait_until(lambda: not rig.patched(nginx.workers[0]), 10, "no breakpoint in nginx's libssl")
     rig.wait_until(lambda: not progs() & program_ids, 10, "the sensor's BPF programs are gone")
 
 
@@ -131,7 +111,7 @@ def started_and_stopped(work, nginx, authority):
             for i in range(ROUNDS):
                 sensor = rig.Sensor(work, state=state, key=key)
                 mine |= ours(sensor.monitor)
-                rig.need(i or patched(workers[0]), "the check for breakpoints sees those of a running sensor")
+                rig.need(i or rig.patched(workers[0]), "the check for breakpoints sees those of a running sensor")
                 time.sleep(0.2)
                 rig.need_equal(sensor.stop(), 0, f"status in round {i}")
     finally:
@@ -175,14 +155,14 @@ def switched(work, nginx, authority):
     try:
         with rig.case(f"{SWITCHES} times all probes out and in again under load"):
             for i in range(SWITCHES):
-                rig.need(patched(worker), f"breakpoints before the switch in round {i}")
+                rig.need(rig.patched(worker), f"breakpoints before the switch in round {i}")
                 switch(False)
-                rig.wait_until(lambda: not patched(worker), 10, "no breakpoint in nginx's libssl")
+                rig.wait_until(lambda: not rig.patched(worker), 10, "no breakpoint in nginx's libssl")
                 rig.wait_until(lambda: not uprobe_links(sensor.monitor), 10, "no link of a uprobe")
                 time.sleep(0.3)
-                rig.need_equal(patched(worker), [], "breakpoints of new processes' mappings")
+                rig.need_equal(rig.patched(worker), [], "breakpoints of new processes' mappings")
                 switch(True)
-                rig.wait_until(lambda: patched(worker), 20, "the breakpoints are back")
+                rig.wait_until(lambda: rig.patched(worker), 20, "the breakpoints are back")
     finally:
         counts = load.stop()
     with rig.case("no request was lost or failed by that"):
@@ -192,7 +172,7 @@ def switched(work, nginx, authority):
     with rig.case("uses are seen when the probes are back, and plain ones while they are out"):
         rig.wait_until(lambda: one_use_seen(sensor, nginx, authority, []), 30, "a use is seen")
         switch(False)
-        rig.wait_until(lambda: not patched(worker), 10, "no breakpoint in nginx's libssl")
+        rig.wait_until(lambda: not rig.patched(worker), 10, "no breakpoint in nginx's libssl")
         token = rig.token()
         for url in (f"https://localhost:{nginx.tls}/out", f"http://localhost:{nginx.plain}/out"):
             rig.run(["curl", "-sS", "--http1.1", "--cacert", authority.ca, "-H", f"Authorization: Bearer {token}",
@@ -229,7 +209,7 @@ def end_of_monitor(work, nginx, authority):
         with rig.case(f"after {sig.name} to the monitor: nothing attached, no agent, the store is whole"):
             sensor = rig.Sensor(work, state=state, key=key)
             mine, agent = ours(sensor.monitor), sensor.agent
-            rig.need(mine and patched(nginx.workers[0]), "probes are attached before the end")
+            rig.need(mine and rig.patched(nginx.workers[0]), "probes are attached before the end")
             kept.append(one_use(sensor, nginx, authority))
             time.sleep(2)   # the store's commit
             rig.need_equal(sensor.stop(sig), status, "status")

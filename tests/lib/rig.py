@@ -196,6 +196,26 @@ def status_of(pid):
         return dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
 
 
+def library_of(pid):
+    """(path, file offset, address, length) of the executable mapping of libssl."""
+    with open(f"/proc/{pid}/maps", encoding="utf-8") as f:
+        for line in f:
+            m = re.match(r"([0-9a-f]+)-([0-9a-f]+) r-xp ([0-9a-f]+) \S+ \d+ +(\S*libssl\S*)", line)
+            if m:
+                start, stop, offset = (int(x, 16) for x in m.groups()[:3])
+                return m.group(4), offset, start, stop - start
+    raise AssertionError(f"process {pid} has no libssl")
+
+
+def patched(pid):
+    """Places where the process's libssl differs from its file: breakpoints of uprobes."""
+    path, offset, start, length = library_of(pid)
+    with open(path, "rb") as f, open(f"/proc/{pid}/mem", "rb") as m:
+        f.seek(offset)
+        m.seek(start)
+        return [offset + i for i, (a, b) in enumerate(zip(f.read(length), m.read(length))) if a != b]
+
+
 def need_unprivileged(pid):
     """Own user, no group but its own, no capability of any kind and no way to one, filtered."""
     s = status_of(pid)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests a second and CPU for each, as fast as it goes: nothing, empty probes at entry and return of the
-functions' symbols, bpftrace's one-liner that prints the same headers, the whole sensor."""
+functions' symbols, bpftrace's one-liner that prints the same headers, the whole sensor, and the floor: empty
+programs wherever the sensor has its own."""
 import json
 import re
 
@@ -52,8 +53,11 @@ class Http2:
 
 
 WAYS = (Http1(), Http2())
-PAIRS = (("empty", "none"), ("bpftrace", "none"), ("sensor", "none"), ("sensor", "empty"), ("sensor", "bpftrace"),
-         ("sensor", "symbol"))
+PAIRS = (("empty", "none"), ("bpftrace", "none"), ("sensor", "none"), ("floor", "none"), ("sensor", "empty"), ("sensor", "bpftrace"),
+         ("sensor", "floor"), ("sensor", "symbol"))
+# How far the floor's runs a request may be from the sensor's: how many calls HTTP/2 takes depends on how fast both
+# ends are. tests/e2e/bench.py is exact.
+SAME_RUNS = 0.2
 
 
 def rate(m):
@@ -62,6 +66,10 @@ def rate(m):
 
 def cpu(m):
     return m["cpu_us"]
+
+
+def runs(programs):
+    return sum(p["runs"] for p in programs.values())
 
 
 class Measured:
@@ -83,9 +91,6 @@ class Measured:
 
     def one(self, name):
         site = self.sites[name]
-        if name == "empty":
-            with probes.empty(site.library):
-                return self.load(site)
         if name == "bpftrace":
             with probes.bpftrace(site.library, site.dir, self.traced):
                 got = self.load(site)
@@ -96,22 +101,32 @@ class Measured:
             place = "auto" if name == "sensor" else "symbol"
             with probes.counted_sensor(site, totals, lambda: self.made, "--set", f"sources.placement={place}"):
                 return self.load(site)
-        return self.load(site)
+        with probes.standing(name, site):
+            return self.load(site)
 
-    def programs(self):
-        """ns a run of each program of the sensor, kernel statistics on, and for how many requests."""
-        site = self.sites["sensor"]
-        with meters.bpf_statistics(), probes.sensor(site.dir) as s:
-            before = meters.program_runs(s.monitor)
+    def programs(self, name):
+        """ns a run of each program of the sensor or the floor, kernel statistics on, and for how many requests."""
+        site = self.sites[name]
+        with meters.bpf_statistics(), probes.standing(name, site) as standing:
+            pid = standing.monitor if name == "sensor" else standing.pid
+            before = meters.program_runs(pid)
             requests = self.load(site)["requests"]
-            return meters.runs_between(before, meters.program_runs(s.monitor)), requests
+            return meters.runs_between(before, meters.program_runs(pid)), requests
+
+    def floor_runs(self, wanted):
+        """A request. What is not where the sensor is would be no floor."""
+        programs, requests = self.programs("floor")
+        found = runs(programs) / requests
+        rig.need(abs(found / wanted - 1) <= SAME_RUNS, f"the floor's programs run {found:.2f} times a request, the sensor's {wanted:.2f} times")
+        return found
 
     def result(self):
         for site in self.sites.values():
             self.way.warm(site)
         got = meters.rounds(self.names, self.bench.rounds, self.one, f"cost, {self.way.protocol}")
         alone = not self.sites["none"].was_probed()
-        programs, requests = self.programs()
+        programs, requests = self.programs("sensor")
+        floor = self.floor_runs(runs(programs) / requests)
         for site in self.sites.values():
             site.stop()
         ratios = {f"{a} / {b}": {"requests_per_second": meters.ratio(got, a, b, rate),
@@ -119,12 +134,12 @@ class Measured:
                   for a, b in PAIRS if a in self.names and b in self.names}
         added = {name: meters.added(got, name, "none", cpu) for name in self.names if name != "none"}
         return {"ratios": ratios, "added_us": added, "sensor": self.totals.as_dict(), "bpftrace": self.traced, "each": got,
-                "programs": programs, "programs_requests": requests, "alone": alone}
+                "programs": programs, "programs_requests": requests, "floor_runs": floor, "alone": alone}
 
 
 def run(bench):
     why = probes.bpftrace_refuses(bench.work)
-    names = ["none", "empty", *([] if why else ["bpftrace"]), "sensor", *(["symbol"] if bench.symbols else [])]
+    names = ["none", "empty", *([] if why else ["bpftrace"]), "sensor", "floor", *(["symbol"] if bench.symbols else [])]
     result = {way.key: Measured(way, bench, names).result() for way in WAYS}
     return {**result, "no_bpftrace": why, "rounds": bench.rounds, "seconds": bench.seconds, "requests": bench.requests}
 
@@ -150,8 +165,7 @@ def show(result):
 
 
 def mean_ns(part):
-    runs = sum(p["runs"] for p in part["programs"].values())
-    return meters.per_request(part["programs"], 1) / max(runs, 1)
+    return meters.per_request(part["programs"], 1) / max(runs(part["programs"]), 1)
 
 
 def show_way(way, part):
@@ -170,10 +184,13 @@ def show_way(way, part):
     for name in sorted(programs, key=lambda n: -programs[n]["runs"] * programs[n]["ns"]):
         p = programs[name]
         print(f"    {name:16} {p['ns']:8.0f} ns a run, {p['runs']:7} runs, {p['runs'] * p['ns'] / counted:6.0f} ns a request")
-    print(f"    {'all':16} {mean_ns(part):8.0f} ns a run, {sum(p['runs'] for p in programs.values()):7} runs, "
+    print(f"    {'all':16} {mean_ns(part):8.0f} ns a run, {runs(programs):7} runs, "
           f"{meters.per_request(programs, counted):6.0f} ns a request\n")
     for text, good in verdicts(part):
         meters.verdict(text, good)
+    added, most = part["added_us"], part["ratios"]["floor / none"]["requests_per_second"]["median"]
+    print(f"  Of the {added['sensor']['median']:.1f} us that it adds, {added['floor']['median']:.1f} are the kernel's way to its programs and back "
+          f"({part['floor_runs']:.1f} times a request),\n  whatever they do: nothing that stands at these places has more than {most:.2f} of the bare rate.")
 
 
 def verdicts(part):
@@ -202,7 +219,8 @@ def figures(result):
         for name, r in part["ratios"].items():
             kept[f"{way.key}: requests/s, {name}"] = r["requests_per_second"]["median"]
             kept[f"{way.key}: CPU per request, {name}"] = r["cpu_per_request"]["median"]
-        kept[f"{way.key}: BPF runs a request"] = sum(p["runs"] for p in part["programs"].values()) / part["programs_requests"]
+        kept[f"{way.key}: BPF runs a request"] = runs(part["programs"]) / part["programs_requests"]
+        kept[f"{way.key}: of the CPU that the sensor adds, the floor"] = part["added_us"]["floor"]["median"] / part["added_us"]["sensor"]["median"]
         kept[f"{way.key}: sensor's MiB at the peak"] = part["sensor"]["mib"]
         kept[f"{way.key}: uses reported of 2 a request"] = \
             (part["sensor"]["egress"] + part["sensor"]["ingress"]) / part["sensor"]["requests"]
