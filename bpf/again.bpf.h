@@ -4,8 +4,8 @@
  * same one. So each direction of an HTTP/1 connection keeps a hash of its last head, and what it came to: the row
  * that its use was counted in (fold.bpf.h), or a response's status. A head with the same hash costs no more than that.
  *
- * Kept is a head whose fields were recognised (repeat.bpf.h), of which nothing had to be told, whose use was a repeat
- * already, and that asks for no token.
+ * Kept is a head whose fields say nothing that a row of theirs could not keep (repeat.bpf.h), of which nothing had to
+ * be told, whose use was a repeat already, and that asks for no token.
  */
 #ifndef TT_AGAIN_BPF_H
 #define TT_AGAIN_BPF_H
@@ -42,6 +42,11 @@ static __always_inline void again_who(const struct conn *c, struct lanes *who)
 _Static_assert(sizeof(struct tt_tuple) % 8 == 0 && TT_COMM_LEN % 8 == 0, "again_who() goes by words");
 
 /* ---- keeping ---- */
+
+static __always_inline void again_fields_fit(struct scratch *s)
+{
+	s->again.keep |= s->again.keep ? AGAIN_FIELDS : 0;
+}
 
 /* Is all that this head came to in the row that it is given? Of a request: where it was counted, if it was. */
 static __always_inline int again_take(struct scratch *s, struct conn *c, struct again *a)

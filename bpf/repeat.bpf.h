@@ -83,6 +83,7 @@ __weak __noinline int repeat_keep(__u32 slot)
 	s->repeat.from = 0;
 	if (len < REPEAT_MIN || len > COMPARE_MAX || !repeat_fits(s))
 		return RUN_ON;
+	again_fields_fit(s);
 	repeat_key_of(s, &key);
 	old = bpf_map_lookup_elem(&repeats, &key);
 	__builtin_memset(r, 0, sizeof(*r));
@@ -141,7 +142,7 @@ static __always_inline int repeat_give(struct scratch *s)
 
 	s->reader = READ_H1;
 	s->repeat.from = 0;
-	s->again.keep |= s->again.keep ? AGAIN_FIELDS : 0;
+	again_fields_fit(s);
 	h->length = r->length;
 	h->flags = r->flags;
 	h->use_flags = r->use_flags;

@@ -82,7 +82,7 @@ struct again_work {
 };
 
 #define AGAIN_KEEP 1		/* it begins where its piece does, and nothing had to be told of it */
-#define AGAIN_FIELDS 2		/* and its fields are those of the last one */
+#define AGAIN_FIELDS 2		/* and its fields say nothing else than who they are of and where it ends */
 
 /* repeat.bpf.h: the fields of a direction's last head, and what they said. */
 struct repeat {
