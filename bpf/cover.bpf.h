@@ -20,11 +20,13 @@ struct cover_sock {
 	struct cover_flow flow[2];
 	struct cover_look look[2];
 	__u64 inode;		/* of a UNIX socket, whose end is not announced; else 0 */
+	struct tt_tuple tuple;	/* since it is TLS */
 	__u32 next[2];		/* TCP's sequence number behind what was counted */
 	__u8 known[2];		/* next[] is */
+	__u8 tcp;
 	__u8 tls;		/* it is TLS for sure */
 	__u8 called;		/* bytes of a probed call went over it */
-	__u8 pad_[4];
+	__u8 pad_[3];
 };
 
 /* By struct sock *. What had to make room is met again in the middle. */

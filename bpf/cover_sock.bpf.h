@@ -39,7 +39,7 @@ static __always_inline void cover_count_by(const struct tt_cover_key *key, struc
 {
 	if (!cover_same(&k->owner, key))
 		cover_own(k, key, row);
-	if (!k->inode && BPF_CORE_READ(sk, sk_protocol) == PROTOCOL_TCP)
+	if (k->tcp)
 		len = cover_tcp_bytes(k, sk, sock_tcp_next(sk, dir), len, dir);
 	cover_wire_add(k, row, len, dir);
 }
@@ -83,6 +83,7 @@ static __noinline void cover_begin(struct cover_sock *k, struct sock *sk, __u64 
 	row = cover_row(&key);
 	if (!row)
 		return;
+	sock_tuple(sk, &k->tuple);
 	k->tls = 1;
 	row->flags |= flag;
 	if (!row->first_tls_ns)
@@ -103,8 +104,10 @@ static __noinline struct cover_sock *cover_new(struct sock *sk)
 		return 0;
 	bpf_map_update_elem(&cover_socks, &sock, &empty, BPF_NOEXIST);
 	k = bpf_map_lookup_elem(&cover_socks, &sock);
-	if (k)
-		k->inode = cover_inode(sk);
+	if (!k)
+		return 0;
+	k->inode = cover_inode(sk);
+	k->tcp = !k->inode && BPF_CORE_READ(sk, sk_protocol) == PROTOCOL_TCP;
 	return k;
 }
 
@@ -164,14 +167,17 @@ __weak __noinline int cover_uring(__u64 inside_enter)
 /* The first bytes of a call on its socket: may they be counted with all the others when it ends? */
 static __noinline int cover_defer(struct thread *t, struct sock *sk, __u64 len, __u32 dir)
 {
+	__u64 sock = (__u64)sk;
 	struct cover_sock *k;
 
 	if (t->wire_sock || t->mixed)
 		return 0;
-	k = cover_find(sk);
-	if (!k || !k->tls || k->inode || BPF_CORE_READ(sk, sk_protocol) != PROTOCOL_TCP)
+	k = bpf_map_lookup_elem(&cover_socks, &sock);
+	if (!k || !k->tls || !k->tcp)
 		return 0;
-	t->wire_sock = (__u64)sk;
+	t->sock = sock;
+	t->tuple = k->tuple;
+	t->wire_sock = sock;
 	cover_wait(t, sk, len, dir);
 	return 1;
 }

@@ -458,14 +458,20 @@ static __always_inline int call_simple(const struct call_regs *regs)
 	return regs->nr != NR_IO_URING_ENTER && regs->cs && !call_peeks(regs);
 }
 
-/* More socket I/O of a TLS call whose bytes are counted when it ends. */
-static __always_inline int nested_more(struct thread *t, struct sock *sk, __u64 len, __u32 dir,
-				       const struct call_regs *regs)
+/*
+ * Socket I/O of a TLS call on a socket that is known to speak TLS, as nearly all is: counted when the call ends, and
+ * of the socket nothing is read but TCP's count. 0: more has to be looked at.
+ */
+static __always_inline int nested_known(struct thread *t, struct sock *sk, __u64 len, __u32 dir,
+					const struct call_regs *regs)
 {
-	if (t->wire_sock != (__u64)sk || !call_simple(regs))
+	if (!call_simple(regs))
+		return 0;
+	if (t->wire_sock == (__u64)sk)
+		cover_wait(t, sk, len, dir);
+	else if (t->sock || t->tls == TT_TLS_NSS || filter_now || !cover_defer(t, sk, len, dir))
 		return 0;
 	nested_bytes(t, len, dir);
-	cover_wait(t, sk, len, dir);
 	return 1;
 }
 
@@ -585,12 +591,12 @@ static __noinline int sock_io(struct sock *sk, __s64 len, __u32 dir, const struc
 	struct thread *t;
 	__u32 known;
 
-	if (len <= 0 || len > 0x7fffffff || !sock_is_stream(sk))
+	if (len <= 0 || len > 0x7fffffff)
 		return NO_SLOT;
 	t = thread_here(regs->g);
-	if (t && t->in_call && nested_more(t, sk, len, dir, regs))
+	if (t && t->in_call && nested_known(t, sk, len, dir, regs))
 		return NO_SLOT;
-	if (!sock_is_known(sk))
+	if (!sock_is_stream(sk) || !sock_is_known(sk))
 		return NO_SLOT;
 	if (filter_now && !watched()) {
 		sock_left(sk);
