@@ -11,53 +11,51 @@ enum { RUN_ON, RUN_STOP };
 
 /* ---- input ---- */
 
-#define RUN_FAULT 2	/* of http_load(): the program's bytes can't be read */
+#define RUN_FAULT 2	/* the program's bytes can't be read */
+
+_Static_assert(H1_WINDOW == H2_WINDOW, "window_read() is for both");
+
+/* Reads what comes next, or as much as fits, into a window. *used: at most so many bytes of that were ever written. */
+static __always_inline int window_read(__u8 *window, __u64 from, __u32 left, __u32 *ret_fill, __u32 *used)
+{
+	__u32 n = left;
+
+	if (n > H1_WINDOW)
+		n = H1_WINDOW;
+	*ret_fill = n;
+	if (*used < n)
+		*used = n;
+	H1_MASK(n, 2 * H1_WINDOW - 1);
+	if (n > H1_WINDOW)
+		return RUN_STOP;
+	if (!bpf_probe_read_user(window, n, (void *)from))
+		return RUN_ON;
+	drop(TT_DROP_user_fault);
+	return RUN_FAULT;
+}
 
 /* Loads the next window, of a head or a body. */
 static __always_inline int http_load(struct scratch *s)
 {
-	__u32 n;
-
 	if (s->w.pos >= s->w.total)
 		return RUN_STOP;
-	n = s->w.total - s->w.pos;
-	if (n > H1_WINDOW)
-		n = H1_WINDOW;
 	s->w.base = s->w.pos;
-	s->w.fill = n;
-	if (s->w.used < n)
-		s->w.used = n;
-	H1_MASK(n, 2 * H1_WINDOW - 1);
-	if (n > H1_WINDOW)
-		return RUN_STOP;
-	if (!bpf_probe_read_user(s->w.buf, n, (void *)(s->addr + s->w.pos)))
-		return RUN_ON;
-	drop(TT_DROP_user_fault);
-	return RUN_FAULT;
+	return window_read(s->w.buf, s->addr + s->w.pos, s->w.total - s->w.pos, &s->w.fill, &s->w.used);
 }
 
 /* The same of HTTP/2. */
 __weak __noinline int h2_fill(__u32 slot)
 {
 	struct scratch *s = scratch_get(slot);
-	__u32 n;
+	int r;
 
 	if (!s || s->x.pos >= s->x.total)
 		return RUN_STOP;
-	n = s->x.total - s->x.pos;
-	if (n > H2_WINDOW)
-		n = H2_WINDOW;
 	s->x.base = s->x.pos;
-	s->x.fill = n;
-	if (s->used_h2 < n)
-		s->used_h2 = n;
-	H1_MASK(n, 2 * H2_WINDOW - 1);
-	if (n > H2_WINDOW)
-		return RUN_STOP;
-	if (!bpf_probe_read_user(s->x.in, n, (void *)(s->addr + s->x.pos)))
-		return RUN_ON;
+	r = window_read(s->x.in, s->addr + s->x.pos, s->x.total - s->x.pos, &s->x.fill, &s->used_h2);
+	if (r != RUN_FAULT)
+		return r;
 	s->w.d.state = H1_S_LOST;
-	drop(TT_DROP_user_fault);
 	return RUN_STOP;
 }
 
