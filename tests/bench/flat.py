@@ -57,7 +57,7 @@ class Series:
             return "not ok", "no samples"
         times, values = self.half()
         if self.times[-1] - self.times[0] < 2 * self.settle:
-            return "skip", f"a run of {self.times[-1] - self.times[0]:.0f} s tells nothing: it takes {self.settle:.0f} s to settle"
+            return "skip", f"a run of {self.times[-1] - self.times[0]:.0f} s is too short to tell, {2 * self.settle:.0f} s are not"
         if len(values) < 5:
             return "not ok", f"{len(values)} samples in the second half"
         if self.floor:

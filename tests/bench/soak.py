@@ -78,13 +78,16 @@ class Load:
         self.work = bench.work
         self.one, self.two = ground.Site(bench, "http1"), ground.Site(bench, "http2", http2=True)
         self.files, self.made, self.libssl = [], 0, ground.libssl()
-        # A handshake for every other request; plain connections. Their tokens are new ones all the time.
+        # A handshake for every other request; plain connections: with new tokens all the time. Connections that are
+        # kept, with one token that comes again.
         self.clients = [ground.Client(self.one, each=2, connections=8, made=(1, 40)),
-                        ground.Client(self.one, tls=False, each=3, connections=8, made=(2, 40))]
+                        ground.Client(self.one, tls=False, each=3, connections=8, made=(2, 40)),
+                        ground.Client(self.one, connections=8)]
         self.next = [0] * (len(self.clients) + 1)
         self.churns = [Churn("short programs", 0.05, self.programs), Churn("curl", 1.0, self.curl), Churn("python", 2.0, self.python),
                        Churn("new files", 3.0, self.new_file),
                        Churn("TLS, HTTP/1.1", 0.0, lambda: self.requests(0)), Churn("plain, HTTP/1.1", 0.0, lambda: self.requests(1)),
+                       Churn("repeats, HTTP/1.1", 0.0, lambda: self.requests(2)),
                        Churn("TLS, HTTP/2", 0.0, self.requests_http2)]
 
     def programs(self):
@@ -241,9 +244,10 @@ def judge(watch, minutes):
             if word == "skip":
                 raise rig.Skip(why)
             rig.need_equal(word, "ok", why)
-    report = {"minutes": minutes, "settings": SETTINGS, "slowest_sample_seconds": round(watch.slowest, 2),
-              "series": {s.name: s.as_dict() for s in watch.series.values()}}
-    return report
+    losses = rig.stored_losses(os.path.join(watch.sensor.state, "store.db"))
+    print(f"# losses, with limits as small as these: {losses or 'none'}")
+    return {"minutes": minutes, "settings": SETTINGS, "slowest_sample_seconds": round(watch.slowest, 2), "losses": losses,
+            "series": {s.name: s.as_dict() for s in watch.series.values()}}
 
 
 def main():

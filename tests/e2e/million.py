@@ -107,11 +107,6 @@ def cpu_seconds(pid):
         return sum(map(int, f.read().rpartition(")")[2].split()[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
-def losses(store):
-    with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as db:
-        return dict(db.execute("SELECT reason, count FROM loss"))
-
-
 def rows(store):
     """Of each token what its row says and what its uses add up to."""
     with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as db:
@@ -143,7 +138,7 @@ def check_burst(store, tokens, burst):
     """At full speed nobody waits for the sensor."""
     with rig.case("uses in the store and counted losses are all requests, at full speed too"):
         there = sum(sum(tokens.get(t, (0, 0))[:2]) for t in burst)
-        missing, lost = DIRECTIONS * len(burst) - there, losses(store)
+        missing, lost = DIRECTIONS * len(burst) - there, rig.stored_losses(store)
         counted = sum(lost.get(reason, 0) for reason in ON_THE_WAY)
         print(f"    at full speed: {there} of {DIRECTIONS * len(burst)} uses, losses: {lost}")
         rig.need(0 <= missing <= counted, f"{missing} uses are missing, {counted} are counted: {lost}")
@@ -182,7 +177,7 @@ def main():
     check_burst(store, found, ids[count:])
     with rig.case("what was forgotten in memory is counted"):
         least = count + again + sum(t in found for t in ids[count:]) - kept
-        rig.need(losses(store).get("tokens_full", 0) >= least, f"tokens_full of {least}: {losses(store)}")
+        rig.need(rig.stored_losses(store).get("tokens_full", 0) >= least, f"tokens_full of {least}: {rig.stored_losses(store)}")
     rig.finish()
 
 

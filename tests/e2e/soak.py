@@ -15,6 +15,7 @@ import flat  # noqa: E402  pylint: disable=wrong-import-position,import-error
 
 SOAK = os.path.join(HERE, "..", "bench", "soak.py")
 RISEN = ("execs", "entries", "threads")     # maps that a churn fills, however short it is
+REPEATED = ("knowns", "told")   # and that have a token which comes again, at once
 
 
 def series(value, seconds=3600, every=5, **how):
@@ -65,6 +66,8 @@ def half_a_minute():
             rig.need(found[name]["second_half"]["max"] > 0, f"{name} is 0")
         flat_maps = [name for name in RISEN if found[f"map {name}"]["samples"][-1][1] <= found[f"map {name}"]["samples"][0][1]]
         rig.need(not flat_maps, f"these maps had no more entries at the end: {flat_maps}")
+        empty = [name for name in REPEATED if not found[f"map {name}"]["samples"][-1][1]]
+        rig.need(not empty, f"these maps have no token that came again: {empty}")
 
 
 def main():

@@ -14,6 +14,7 @@ import secrets
 import shutil
 import signal
 import socket
+import sqlite3
 import string
 import subprocess
 import sys
@@ -435,6 +436,12 @@ class Sensor:
 
 def total(uses):
     return sum(u["count"] for u in uses)
+
+
+def stored_losses(store):
+    """Counts of what was not reported, by reason, as the store has them."""
+    with contextlib.closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=30)) as db:
+        return dict(db.execute("SELECT reason, count FROM loss"))
 
 
 def new_key(path):

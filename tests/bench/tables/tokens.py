@@ -61,8 +61,7 @@ def step(bench, count):
                 requests = one(name)["requests"]
                 ns[name] = meters.per_request(meters.runs_between(before, meters.program_runs(s.monitor)), requests)
         mib = s.peak_mib()
-        with sqlite3.connect(f"file:{os.path.join(s.state, 'store.db')}?mode=ro", uri=True, timeout=30) as db:
-            losses = dict(db.execute("SELECT reason, count FROM loss"))
+        losses = rig.stored_losses(os.path.join(s.state, "store.db"))
     bare.append(client.run(seconds=bench.amount(), count=FEW))
     client.end()
     site.stop()
