@@ -167,12 +167,14 @@ static __always_inline int again_give(struct scratch *s, struct conn *c, __u32 s
 		no_body = http_response(s, c, slot);
 	h1_body(&s->w, no_body);
 	http_mint(s, c, 0);
+	s->addr += a->len;
+	s->w.total -= a->len;
+	if (s->w.total && http_passes(&s->w.d, s->w.total))
+		s->w.total = 0;
 	*conn_dir(c, s->dir) = s->w.d;
 	if (a->misses)
 		conn_again_of(c, s->dir)->misses = 0;
 	s->again.keep = 0;
-	s->addr += a->len;
-	s->w.total -= a->len;
 	return 1;
 }
 

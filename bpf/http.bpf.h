@@ -284,21 +284,6 @@ __weak __noinline int http_unpark(__u32 slot)
 
 /* ---- a call ---- */
 
-/* A body that goes on, or a direction nobody reads any more, costs no byte read. Whether that was
- * all of the call. */
-static __always_inline int http_passes(struct http1 *d, __u64 len)
-{
-	if (d->spans)
-		return 0;
-	if (d->state == H1_S_UNTIL_CLOSE || d->state == H1_S_OPAQUE)
-		return 1;
-	if ((d->state != H1_S_BODY && d->state != H1_S_CHUNK_DATA && d->state != H1_S_H2) ||
-	    d->left <= len)
-		return 0;
-	d->left -= len;
-	return 1;
-}
-
 /* May these first bytes of a call begin a message? */
 static __always_inline int http_may_begin(__u64 addr, __u64 len)
 {
@@ -331,13 +316,7 @@ static __always_inline int http_is_body(struct http1 *d, __u64 len)
 {
 	if (http_passes(d, len))
 		return 1;
-	if (d->left != len)
-		return 0;
-	if (d->state == H1_S_BODY)
-		d->state = H1_S_START;
-	else if (d->state == H1_S_CHUNK_DATA)
-		d->state = H1_S_CHUNK_END;
-	else if (d->state != H1_S_H2)
+	if (d->state != H1_S_H2 || d->left != len)
 		return 0;
 	d->left = 0;
 	return 1;

@@ -6,6 +6,25 @@
 #include "mint.bpf.h"
 #include "said.bpf.h"
 
+/* The bytes of a body, or of a direction nobody reads any more, cost no byte read. Whether these are no more than
+ * that. */
+static __always_inline int http_passes(struct http1 *d, __u64 len)
+{
+	if (d->spans)
+		return 0;
+	if (d->state == H1_S_UNTIL_CLOSE || d->state == H1_S_OPAQUE)
+		return 1;
+	if ((d->state != H1_S_BODY && d->state != H1_S_CHUNK_DATA && d->state != H1_S_H2) || d->left < len)
+		return 0;
+	if (d->left == len) {
+		if (d->state == H1_S_H2)
+			return 0;	/* its frame may end the stream */
+		d->state = d->state == H1_S_BODY ? H1_S_START : H1_S_CHUNK_END;
+	}
+	d->left -= len;
+	return 1;
+}
+
 /* Is the use in the slot a repeat that a row can count? A response must lead to it. */
 static __always_inline int http_fold(struct scratch *s, struct conn *c, __u32 slot, __u32 seq)
 {
