@@ -530,6 +530,26 @@ static void test_chunked_body_like_a_head(void **state)
 	}
 }
 
+/* Chunks that end with their call: what comes behind is no head yet. */
+static void test_chunks_of_a_call(void **state)
+{
+	static const char *const parts[] = {
+		"POST /upload HTTP/1.1\r\nAuthorization: token " TOKEN "\r\nTransfer-Encoding: chunked\r\n\r\n2f\r\n",
+		"GET /body HTTP/1.1\r\nAuthorization: Bearer x\r\n\r\n", "\r\n2f\r\n",
+		"GET /body HTTP/1.1\r\nAuthorization: Bearer x\r\n\r\n", "\r\n0\r\n\r\n",
+	};
+	const size_t count = sizeof(parts) / sizeof(parts[0]);
+
+	for (size_t i = 0; i < 3 * count; i++) {
+		put(fd[0], parts[i % count]);
+		get(fd[1], strlen(parts[i % count]));
+	}
+	rig_collect(&rig);
+	assert_int_equal(rig.uses, 6);
+	for (size_t i = 0; i < 6; i++)
+		rig_assert_text(rig.use[i].path, rig.use[i].path_len, "/upload");
+}
+
 /* A call whose bytes don't get to the reader is counted, keeps no slot, and the next message is read. */
 static void test_no_reader(void **state)
 {
@@ -560,7 +580,7 @@ int main(void)
 		T(test_sendfile_body), T(test_byte_by_byte),	T(test_large_head),
 		T(test_split_behind_large_body), T(test_pipelining),    T(test_unix_socket),	T(test_close),
 		T(test_not_http),      T(test_bad_head),	T(test_tunnel),
-		T(test_chunked_body_like_a_head), T(test_spliced_body), T(test_spliced_head),
+		T(test_chunked_body_like_a_head), T(test_chunks_of_a_call), T(test_spliced_body), T(test_spliced_head),
 		T(test_peek),	       T(test_fin_along),	T(test_read_after_close),
 		T(test_no_reader),
 	};
