@@ -41,6 +41,20 @@ static __always_inline void again_who(const struct conn *c, struct lanes *who)
 }
 _Static_assert(sizeof(struct tt_tuple) % 8 == 0 && TT_COMM_LEN % 8 == 0, "again_who() goes by words");
 
+/* Counts a request whose like was counted there, by whoever that was. 0: there it can't be. */
+static __always_inline int again_count(const struct conn *c, __u32 dir, const struct row_ref *ref,
+				       const struct lanes *by)
+{
+	struct tt_row *r = row_get(ref->row - 1);
+	struct lanes who;
+
+	again_who(c, &who);
+	if (!r || fold_off || !lanes_same(&who, by) || !row_enter(r, ref->gen))
+		return 0;
+	row_more(r, tuple_client_port(&c->tuple, dir == OUT), bpf_ktime_get_boot_ns());
+	return 1;
+}
+
 /* ---- keeping ---- */
 
 static __always_inline void again_fields_fit(struct scratch *s)
@@ -125,21 +139,16 @@ static __always_inline int again_ask(struct scratch *s, struct conn *c)
 static __always_inline int again_request(struct scratch *s, struct conn *c)
 {
 	const struct again *a = &s->again.row;
-	__u32 seq = c->sent, row = a->row.row - 1;
+	__u32 seq = c->sent;
 	__u64 i = seq & (ROWS_PENDING - 1);
 	__u8 pending = a->flags & H1_F_METHOD_HEAD ? PENDING_HEAD : 0;
-	struct lanes who;
-	struct tt_row *r;
 
 	if (c->unpaired || c->early_status || (__s32)(seq - c->answered) >= ROWS_PENDING ||
 	    (a->flags & H1_F_CONNECT))
 		return 0;
 	if (a->row.row) {
-		again_who(c, &who);
-		r = row_get(row);
-		if (!r || fold_off || !lanes_same(&who, &a->who) || !row_enter(r, a->row.gen))
+		if (!again_count(c, s->dir, &a->row, &a->who))
 			return 0;
-		row_more(r, tuple_client_port(&c->tuple, s->dir == OUT), bpf_ktime_get_boot_ns());
 		c->row[i] = a->row;
 		c->token = a->token;
 		pending |= PENDING_CRED | PENDING_ROW;

@@ -5,11 +5,15 @@
  * it is not read. Of each direction one block of each length is kept, so that a few that take turns have their rows.
  *
  * A block that enters something into a table that is kept, or from which something had to be told, is read each time.
+ *
+ * As in again.bpf.h, a request whose use was a repeat is counted in the same row at once, and of one without a
+ * credential nothing is left to do: neither has its head looked at.
  */
 #ifndef TT_BLOCK_BPF_H
 #define TT_BLOCK_BPF_H
 
 #include "repeat.bpf.h"
+#include "stream.bpf.h"
 
 #define BLOCK_MIN 24		/* shorter ones are read as quickly; of an answer that has a status and a date there are 40 */
 
@@ -40,7 +44,13 @@ static __always_inline __u64 block_check(const struct block *r, __u64 conn)
 {
 	return compare_sum((const __u64 *)r, __builtin_offsetof(struct block, check) / 8, conn);
 }
-_Static_assert(__builtin_offsetof(struct block, check) % 8 == 0, "block_check() goes by words");
+
+static __always_inline __u64 block_head_check(const struct block *r, __u64 conn)
+{
+	return compare_sum((const __u64 *)&r->head, __builtin_offsetof(struct block_head, check) / 8, conn ^ r->hash[0]);
+}
+_Static_assert(__builtin_offsetof(struct block, check) % 8 == 0 && __builtin_offsetof(struct block, head) % 8 == 0 &&
+	       __builtin_offsetof(struct block_head, check) % 8 == 0, "block_check() goes by words");
 
 /* ---- keeping ---- */
 
@@ -58,10 +68,24 @@ static __always_inline int block_fits(const struct scratch *s)
 	       !h->mcp_name_len && h->host_len <= TT_HOST_LEN && h->path_len <= TT_PATH_LEN;
 }
 
+static __always_inline void block_take_head(const struct h1_head *h, struct block_head *r)
+{
+	r->flags = h->flags;
+	r->use_flags = h->use_flags;
+	r->creds = h->creds;
+	r->method_len = h->method_len;
+	r->path_len = h->path_len;
+	r->host_len = h->host_len;
+	__builtin_memcpy(r->method, h->method, TT_METHOD_LEN);
+	__builtin_memcpy(r->host, h->host, TT_HOST_LEN);
+	__builtin_memcpy(r->cred, h->cred, sizeof(r->cred));
+	/* Only the valid bytes: behind them may lie those of a hidden segment. */
+	bpf_probe_read_kernel(r->path, h->path_len < TT_PATH_LEN ? h->path_len : TT_PATH_LEN, h->path);
+}
+
 static __always_inline void block_take(struct scratch *s, struct block *r)
 {
 	const struct h2_block *b = &s->x.b;
-	struct h1_head *h = &s->w.h;
 
 	r->hash[0] = s->block.hash[0];
 	r->hash[1] = s->block.hash[1];
@@ -76,17 +100,8 @@ static __always_inline void block_take(struct scratch *s, struct block *r)
 	r->whole = 1;
 	if (s->x.f.kind == H1_RESPONSES)
 		return;
-	r->flags = h->flags;
-	r->use_flags = h->use_flags;
-	r->creds = h->creds;
-	r->method_len = h->method_len;
-	r->path_len = h->path_len;
-	r->host_len = h->host_len;
-	__builtin_memcpy(r->method, h->method, TT_METHOD_LEN);
-	__builtin_memcpy(r->host, h->host, TT_HOST_LEN);
-	__builtin_memcpy(r->cred, h->cred, sizeof(r->cred));
-	/* Only the valid bytes: behind them may lie those of a hidden segment. */
-	bpf_probe_read_kernel(r->path, h->path_len < TT_PATH_LEN ? h->path_len : TT_PATH_LEN, h->path);
+	block_take_head(&s->w.h, &r->head);
+	r->head.check = block_head_check(r, s->partial.conn);
 }
 
 /* A block is over that was read. */
@@ -115,6 +130,38 @@ __weak __noinline int block_keep(__u32 slot)
 	return RUN_ON;
 }
 
+/* A request whose block was recognised came to this. */
+__weak __noinline int block_came_to(__u32 slot, __u32 what)
+{
+	struct scratch *s = scratch_get(slot);
+	struct block_key key = {};
+	struct block *r, *kept;
+	struct conn *c;
+
+	if (!s)
+		return 0;
+	block_key_of(s, s->block.size, &key);
+	c = bpf_map_lookup_elem(&conns, &s->key);
+	kept = bpf_map_lookup_elem(&block_repeats, &key);
+	if (!c || !kept)
+		return 0;
+	r = &s->block.row;
+	r->came_to = what;
+	if (what == BLOCK_ROW) {
+		again_who(c, &r->who);
+		r->token = said_token(&s->use);
+		r->row = s->row;
+	}
+	r->check = block_check(r, key.conn);
+	/* In its place: if it is another one's by now, the check tells him. */
+	kept->came_to = r->came_to;
+	kept->who = r->who;
+	kept->token = r->token;
+	kept->row = r->row;
+	kept->check = r->check;
+	return 0;
+}
+
 /* ---- recognising ---- */
 
 /* A header block lies whole in front of the reader. Is it perhaps one that was read? */
@@ -139,11 +186,11 @@ __weak __noinline int block_ask(__u32 slot)
 	s->block.inserted = s->x.f.table.inserted;
 	if (!r)
 		return RUN_ON;
-	s->block.row = *r;
+	__builtin_memcpy(&s->block.row, r, __builtin_offsetof(struct block, head));
 	if (s->block.row.check != block_check(&s->block.row, key.conn))
 		return RUN_ON;
-	/* What the fields are taken for depends on this, too. */
-	compare_begin(s, s->block.size, s->x.f.kind | !!s->w.heads << 8);
+	/* What a response's fields are taken for depends on this, too. */
+	compare_begin(s, s->block.size, s->x.f.kind | (s->x.f.kind == H1_RESPONSES && s->w.heads) << 8);
 	s->reader = READ_BLOCK;
 	return RUN_ON;
 }
@@ -161,23 +208,38 @@ static __always_inline int block_miss(struct scratch *s)
 	return RUN_ON;
 }
 
-/* Takes what the block says from the row. */
-static __always_inline int block_give(struct scratch *s)
+/* Counts the request where the last one was. 0: its head is needed. */
+static __always_inline int block_count(struct scratch *s)
 {
 	const struct block *r = &s->block.row;
+	struct stream_key key = {};
+	struct conn *c;
+
+	if (s->x.f.kind == H1_RESPONSES || r->came_to == BLOCK_HEAD)
+		return 0;
+	c = h2_stream_of(s, &key);
+	if (!c)
+		return 0;
+	if (r->came_to == BLOCK_ROW) {
+		if (!again_count(c, s->dir, &r->row, &r->who))
+			return 0;
+		s->row = r->row;
+		s->x.b.flags = r->block_flags;
+		h2_await(s, c, &key, r->token);
+	}
+	h2_asked(c, &key);
+	return 1;
+}
+
+/* What the head of a request said. 0: that is not known any more. */
+static __always_inline int block_give_head(struct scratch *s, const struct block *kept)
+{
+	struct block_head *r = &s->block.row.head;
 	struct h1_head *h = &s->w.h;
 
-	s->reader = READ_H2;
-	s->block.from = 0;
-	s->x.f.left = 0;
-	s->x.f.state = H2_S_BLOCK_END;
-	s->x.f.table.inserted += r->inserts;
-	s->x.b.status = r->status;
-	s->x.b.seen = r->seen;
-	s->x.b.grpc = r->grpc;
-	s->x.b.flags = r->block_flags;
-	if (s->x.f.kind == H1_RESPONSES)
-		return RUN_ON;
+	*r = kept->head;
+	if (r->check != block_head_check(&s->block.row, s->partial.conn))
+		return 0;
 	h->flags = r->flags;
 	h->use_flags = r->use_flags;
 	h->creds = r->creds;
@@ -188,6 +250,26 @@ static __always_inline int block_give(struct scratch *s)
 	__builtin_memcpy(h->path, r->path, TT_PATH_LEN);
 	__builtin_memcpy(h->host, r->host, TT_HOST_LEN);
 	__builtin_memcpy(h->cred, r->cred, sizeof(r->cred));
+	s->block.known = 1;
+	return 1;
+}
+
+/* The reader goes on behind the block, of which the row says all. `told`: nothing is left to do for it. */
+static __always_inline int block_over(struct scratch *s, int told)
+{
+	const struct block *r = &s->block.row;
+
+	s->reader = READ_H2;
+	s->block.from = 0;
+	s->x.f.left = 0;
+	s->x.f.table.inserted += r->inserts;
+	s->x.b.status = r->status;
+	s->x.b.seen = r->seen;
+	s->x.b.grpc = r->grpc;
+	s->x.b.flags = r->block_flags;
+	h2_block_end(&s->w, &s->x);
+	if (told)
+		h2_skip(&s->x);
 	return RUN_ON;
 }
 
@@ -196,7 +278,8 @@ __weak __noinline int block_same(__u32 slot)
 {
 	struct scratch *s = scratch_get(slot);
 	struct block_key key = {};
-	struct block *r;
+	struct block *r, *kept;
+	int told, wants_head;
 
 	if (!s)
 		return RUN_STOP;
@@ -205,13 +288,17 @@ __weak __noinline int block_same(__u32 slot)
 	if (!r->whole || r->hash[0] != s->block.hash[0] || r->hash[1] != s->block.hash[1] ||
 	    (r->dynamic && (r->inserted != s->block.inserted || r->epoch != s->x.f.table.epoch)))
 		return block_miss(s);
-	if (r->misses) {
+	told = block_count(s);
+	wants_head = !told && s->x.f.kind != H1_RESPONSES;
+	if (wants_head || r->misses) {
 		block_key_of(s, s->block.size, &key);
-		r = bpf_map_lookup_elem(&block_repeats, &key);
-		if (r)
-			r->misses = 0;
+		kept = bpf_map_lookup_elem(&block_repeats, &key);
+		if (kept)
+			kept->misses = 0;
+		if (wants_head && (!kept || !block_give_head(s, kept)))
+			return block_miss(s);
 	}
-	return block_give(s);
+	return block_over(s, told);
 }
 
 /* A step of the hash. */

@@ -436,6 +436,7 @@ __weak __noinline int http_open(__u32 slot)
 	s->known.from = 0;
 	s->repeat.from = 0;
 	s->block.from = 0;
+	s->block.known = 0;
 	s->partial.conn = c->id;
 	s->partial.dir = s->dir;
 	s->reader = READ_H1;

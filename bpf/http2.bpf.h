@@ -175,18 +175,7 @@ static __always_inline int h2_memo_put(struct scratch *s)
 
 /* ---- streams ---- */
 
-static __always_inline void h2_answer(struct scratch *s, struct conn *c, const struct stream_key *key,
-				      struct stream *row, __u32 status, __u32 grpc)
-{
-	if (row->row.row)
-		fold_answer(row->row.row, row->row.gen, status, grpc);
-	else
-		emit_answer(&s->status, c, row->seq, status, grpc);
-	c->answered++;
-	bpf_map_delete_elem(&streams, key);
-}
-
-/* The same with what the head in the slot says. */
+/* h2_answer() with what the head in the slot says. */
 static __always_inline void h2_answer_head(struct scratch *s, struct conn *c, const struct stream_key *key,
 					   struct stream *row, __u32 slot, __u32 status)
 {
@@ -195,37 +184,6 @@ static __always_inline void h2_answer_head(struct scratch *s, struct conn *c, co
 	said_answer(slot, row->seq, status, s->x.b.grpc);
 	c->answered++;
 	bpf_map_delete_elem(&streams, key);
-}
-
-/* A use was reported, or added to a row: its response is awaited, or was here first. */
-static __always_inline void h2_await(struct scratch *s, struct conn *c, const struct stream_key *key)
-{
-	struct stream first = { .seq = TT_SEQ_STREAM | key->stream, .token = said_token(&s->use), .row = s->row }, *row;
-
-	c->sent++;
-	if (s->x.b.flags & H2_B_GRPC)
-		first.flags = STREAM_GRPC;
-	if (!bpf_map_update_elem(&streams, key, &first, BPF_NOEXIST))
-		return;
-	row = bpf_map_lookup_elem(&streams, key);
-	if (!row || !(row->flags & STREAM_EARLY))
-		return;
-	row->row = s->row;
-	if (row->flags & STREAM_DONE)
-		h2_answer(s, c, key, row, row->status, row->grpc);
-	else
-		row->flags = STREAM_GRPC;	/* its trailers are still to come */
-}
-
-/* The connection of the head in this slot, and its stream. */
-static __always_inline struct conn *h2_stream_of(const struct scratch *s, struct stream_key *key)
-{
-	struct conn *c = bpf_map_lookup_elem(&conns, &s->key);
-
-	if (c)
-		key->conn = c->id;
-	key->stream = s->x.f.stream;
-	return c;
 }
 
 /* A request for a token, or the answer to one (rule 0: to be found). */
@@ -250,10 +208,12 @@ __weak __noinline int h2_request(__u32 slot)
 	struct scratch *s = scratch_get(slot);
 	struct stream_key key = {};
 	struct conn *c;
-	int rule;
+	int rule, known;
 
 	if (!s)
 		return RUN_STOP;
+	known = s->block.known;
+	s->block.known = 0;
 	c = h2_stream_of(s, &key);
 	if (!c)
 		return RUN_STOP;
@@ -268,11 +228,13 @@ __weak __noinline int h2_request(__u32 slot)
 		s->use.mint = rule;
 		s->row.row = 0;
 		if ((!rule && fold_use(slot)) || !emit(&s->use, sizeof(s->use)))
-			h2_await(s, c, &key);
+			h2_await(s, c, &key, said_token(&s->use));
 	}
-	/* Last, for who reads the responses meanwhile: what is not above it has been seen to. */
-	if (key.stream > c->last_stream)
-		c->last_stream = key.stream;
+	h2_asked(c, &key);
+	if (known && !s->w.h.creds && !rule)
+		block_came_to(slot, BLOCK_NONE);
+	else if (known && !rule && s->row.row)
+		block_came_to(slot, BLOCK_ROW);
 	return RUN_ON;
 }
 

@@ -106,7 +106,19 @@ struct repeat_work {
 	struct repeat row;
 };
 
-/* block.bpf.h: a header block, and what it said. */
+/* What the header block of a request said: struct h1_head's members of the same names. */
+struct block_head {
+	__u8 flags, use_flags, creds;
+	__u8 method_len, path_len, host_len;
+	__u8 pad_[2];
+	struct tt_cred cred[TT_CREDS_MAX];
+	__u8 method[TT_METHOD_LEN];
+	__u8 path[TT_PATH_LEN];
+	__u8 host[TT_HOST_LEN];
+	__u64 check;		/* of what is before it, and whose it is */
+};
+
+/* block.bpf.h: a header block, and what it came to. */
 struct block {
 	__u64 hash[2];
 	__u64 epoch;		/* of the dynamic table ... */
@@ -116,15 +128,20 @@ struct block {
 	__u16 seen;
 	__u8 dynamic, grpc, block_flags;
 	__u8 whole;		/* 0: only that there was one */
-	__u8 flags, use_flags, creds;	/* struct h1_head's */
-	__u8 method_len, path_len, host_len;
-	__u8 pad_[2];
-	struct tt_cred cred[TT_CREDS_MAX];
-	__u8 method[TT_METHOD_LEN];
-	__u8 path[TT_PATH_LEN];
-	__u8 host[TT_HOST_LEN];
+	__u8 came_to;		/* BLOCK_*: for a request */
+	__u8 pad_[7];
+	struct lanes who;	/* BLOCK_ROW: as in struct again */
+	__u64 token;
+	struct row_ref row;
 	__u64 check;		/* of what is before it, as in struct known */
 	__u64 misses;
+	struct block_head head;
+};
+
+enum {
+	BLOCK_HEAD,		/* a use, if its head says so */
+	BLOCK_NONE,		/* nothing: there was no credential */
+	BLOCK_ROW,		/* one use more in a row */
 };
 
 /* The header block being read. */
@@ -133,6 +150,8 @@ struct block_work {
 	__u32 size;		/* bytes */
 	__u32 hashed;		/* hash is its hash */
 	__u32 inserted;		/* the table's next entry when it began */
+	__u32 known;		/* a request's head was given: what it comes to is of interest */
+	__u32 pad_;
 	__u64 hash[2];
 	struct block row;
 };

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bpf/again.bpf.h: a head that comes again whole is counted where the last one was, and any other one is read. */
-#include "pair_rig.h"
+#include "count_rig.h"
 
 #include <sys/prctl.h>
 
 #define HEAD_MAX 4096
 #define LONG 1500		/* more than a window */
-#define FEW_ROWS 256		/* a fourth of the connections: src/monitor/sizes.c */
-#define IDLE_NS 1000000000ULL	/* ROW_IDLE_NS, bpf/fold.bpf.h */
 #define LEARNED 3		/* heads until one is kept: the first shows that it is HTTP, then its length is known, then its hash */
 #define OK "HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 0\r\n\r\n"
 #define MADE "HTTP/1.1 201 OK\r\nServer: nginx\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 0\r\n\r\n"
@@ -36,29 +34,10 @@ static void ask(const char *line, const char *answer)
 
 /* ---- what was counted ---- */
 
-struct counted {
-	uint64_t uses, by_status[1000];
-};
-
-/* Repeats of this test's token with this path, of both ends together. */
+/* Of this test's token. */
 static struct counted counted(const char *path)
 {
-	int map = rig_map("use_rows");
-	struct counted c = { 0 };
-	static struct tt_row r;
-	uint64_t id[2];
-
-	rig_fingerprint(secret, id);
-	for (uint32_t i = 0; !bpf_map_lookup_elem(map, &i, &r); i++) {
-		if (!r.gen || r.use.cred[0].token[0] != id[0] || r.use.path_len != strlen(path) ||
-		    memcmp(r.use.path, path, strlen(path)))
-			continue;
-		c.uses += r.uses;
-		for (int n = 0; n < TT_ROW_STATUSES; n++)
-			if (r.status[n].status < 1000)
-				c.by_status[r.status[n].status] += r.status[n].count;
-	}
-	return c;
+	return rows_counted(secret, path);
 }
 
 static void assert_counted(const char *path, uint64_t requests)
@@ -67,17 +46,6 @@ static void assert_counted(const char *path, uint64_t requests)
 }
 
 static uint64_t ends[2];	/* the pair's two connections */
-
-/* Uses of this process that were records since rig_clear(). */
-static size_t own_uses(void)
-{
-	size_t n = 0;
-
-	rig_collect(&rig);
-	for (size_t i = 0; i < rig.uses; i++)
-		n += rig.use[i].h.tgid == (uint32_t)getpid();
-	return n;
-}
 
 /* Makes a first request, which tells both connections. */
 static void meet(const char *line)
@@ -408,18 +376,6 @@ static void test_row_gone(void **state)
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, pair_down)
-
-static int fold_setup(void **state)
-{
-	rig_fold = true;
-	return setup(state);
-}
-
-static int few_setup(void **state)
-{
-	rig_connections = 4 * FEW_ROWS;
-	return fold_setup(state);
-}
 
 int main(void)
 {
