@@ -371,32 +371,23 @@ static __always_inline void http_begin_frames(struct scratch *s, __u32 inserted)
 }
 
 /* Where a direction that nobody follows begins anew: HTTP/1 if it looks like that, else HTTP/2. */
-static __always_inline void http_resume(struct scratch *s)
+static __always_inline void http_resume(struct scratch *s, struct conn *c)
 {
 	__u64 word[2] = {};
-	struct h2 *kept;
 
 	s->reader = READ_H1;
 	h1_resume(&s->w.d);
 	if (s->w.total < H2_FRAME_HEADER || bpf_probe_read_user(word, 9, (void *)s->addr) ||
 	    !h2_may_begin(word, s->w.total))
 		return;
-	kept = bpf_map_lookup_elem(&h2s, &s->partial);
-	http_begin_frames(s, kept ? kept->table.inserted : 0);
+	http_begin_frames(s, conn_h2_of(c, s->dir)->table.inserted);
 }
 
 /* HTTP/2 goes on. */
-static __always_inline void http_continue(struct scratch *s)
+static __always_inline void http_continue(struct scratch *s, struct conn *c)
 {
-	struct h2 *kept = bpf_map_lookup_elem(&h2s, &s->partial);
-
-	if (!kept) {
-		s->w.d.state = H1_S_LOST;
-		drop(TT_DROP_h2_evicted);
-		return;
-	}
 	s->reader = READ_H2;
-	s->x.f = *kept;
+	s->x.f = *conn_h2_of(c, s->dir);
 	if (s->x.f.state == H2_S_SKIP) {
 		s->x.f.left = s->w.d.left;
 		h2_skip(&s->x);
@@ -444,9 +435,9 @@ __weak __noinline int http_open(__u32 slot)
 		http_begin_frames(s, 0);
 		h2_begin_answers(&s->x.f);
 	} else if (s->w.d.state == H1_S_LOST || (s->w.d.state == H1_S_START && s->w.d.kind == H1_UNKNOWN)) {
-		http_resume(s);
+		http_resume(s, c);
 	} else if (s->w.d.state == H1_S_H2) {
-		http_continue(s);
+		http_continue(s, c);
 	}
 	/* HTTP/2 counts requests with a credential only. */
 	s->w.heads = s->reader == READ_H2 ? c->sent != c->answered : http_heads(c);
@@ -464,7 +455,6 @@ __weak __noinline int http_open(__u32 slot)
 __weak __noinline int http_close(__u32 slot)
 {
 	struct scratch *s = scratch_get(slot);
-	struct h2 *kept;
 	struct conn *c;
 
 	if (!s)
@@ -480,19 +470,15 @@ __weak __noinline int http_close(__u32 slot)
 		if (s->x.f.sure && s->w.d.digits == H2_FROM_FRAME)
 			s->w.d.digits = H2_PROVED;
 	}
+	c = bpf_map_lookup_elem(&conns, &s->key);
+	if (!c)
+		return 0;
 	if (s->reader != READ_H1) {
 		s->w.d.split = 0;
 		s->w.d.spans = s->x.f.spans;
 		s->w.d.left = s->x.f.state == H2_S_SKIP ? s->x.f.left : 0;
-		kept = bpf_map_lookup_elem(&h2s, &s->partial);
-		if (kept)	/* an update would take a new element each time */
-			*kept = s->x.f;
-		else if (bpf_map_update_elem(&h2s, &s->partial, &s->x.f, BPF_ANY))
-			s->w.d.state = H1_S_LOST;
+		*conn_h2_of(c, s->dir) = s->x.f;
 	}
-	c = bpf_map_lookup_elem(&conns, &s->key);
-	if (!c)
-		return 0;
 	*conn_dir(c, s->dir) = s->w.d;
 	return 0;
 }

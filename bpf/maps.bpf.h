@@ -97,6 +97,7 @@ struct conn {
 	__u8 pending[PIPELINE_MAX];
 	struct row_ref row[ROWS_PENDING];
 	struct again again[2];
+	struct h2 h2[2];	/* of a direction that speaks HTTP/2, or did */
 };
 
 static __always_inline struct http1 *conn_dir(struct conn *c, __u32 dir)
@@ -107,6 +108,11 @@ static __always_inline struct http1 *conn_dir(struct conn *c, __u32 dir)
 static __always_inline struct again *conn_again_of(struct conn *c, __u32 dir)
 {
 	return dir == OUT ? &c->again[OUT] : &c->again[IN];
+}
+
+static __always_inline struct h2 *conn_h2_of(struct conn *c, __u32 dir)
+{
+	return dir == OUT ? &c->h2[OUT] : &c->h2[IN];
 }
 
 static __always_inline struct http1 *conn_other_dir(struct conn *c, __u32 dir)
@@ -257,14 +263,6 @@ struct {
 	__type(key, struct partial_key);
 	__type(value, struct h1_head);
 } partials __weak SEC(".maps");
-
-/* Directions that speak HTTP/2: room for both of every row of `conns`. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 65536);
-	__type(key, struct partial_key);
-	__type(value, struct h2);
-} h2s __weak SEC(".maps");
 
 /* Header blocks that are split over calls, masked; what they share with HTTP/1 is in `partials`. */
 struct {

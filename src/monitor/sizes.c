@@ -23,7 +23,6 @@ static const struct size {
 	{"links", PER_CONNECTION, 1, 1},
 	{"threads", PER_CONNECTION, 1, 1},	/* a goroutine waits in a call on each */
 	{"cover_socks", PER_CONNECTION, 2, 1},	/* those that are not seen, too */
-	{"h2s", PER_CONNECTION, 2, 1},		/* one each direction */
 	{"entries", PER_CONNECTION, 2, 1},
 	{"texts", PER_CONNECTION, 1, 2},
 	{"streams", PER_CONNECTION, 1, 1},

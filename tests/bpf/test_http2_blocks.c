@@ -353,7 +353,7 @@ static void expect_no_drops(const uint64_t before[TT_DROP_MAX])
 {
 	static const enum tt_drop none[] = { TT_DROP_bad_frame, TT_DROP_bad_hpack, TT_DROP_bad_message,
 					     TT_DROP_gap, TT_DROP_hpack_unknown, TT_DROP_hpack_evicted,
-					     TT_DROP_h2_evicted, TT_DROP_ring_full, TT_DROP_scratch_busy,
+					     TT_DROP_ring_full, TT_DROP_scratch_busy,
 					     TT_DROP_head_too_long, TT_DROP_partial_lost, TT_DROP_user_fault };
 	uint64_t now[TT_DROP_MAX] = { 0 };
 

@@ -420,7 +420,7 @@ def core(work, pid, name):
 
 
 # After speak_http2(): both ends of 100 connections, each with two entries at least.
-IN_USE = {"h2s": 200, "entries": 400, "texts": 200, "memos": 30}
+IN_USE = {"entries": 400, "texts": 200, "memos": 30}
 
 
 def after_each_way(searcher, authority, now, tokens):

@@ -30,7 +30,7 @@ KILLS = 2
 ENDS = 2
 # What makes a use go missing on the way from the program to the store.
 ON_THE_WAY = ("ring_full", "scratch_busy", "user_fault", "partial_lost", "conn_table_full", "call_lost", "gap",
-              "bad_record", "store_failed", "agent_lost", "hpack_unknown", "hpack_evicted", "h2_evicted")
+              "bad_record", "store_failed", "agent_lost", "hpack_unknown", "hpack_evicted")
 # Losses that are told to an agent which dies at once may stay untold: so there should be few.
 RING_MIB, MEMORY_MIB = 64, 1024
 

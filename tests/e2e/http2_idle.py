@@ -47,7 +47,7 @@ def maps(sensor):
         memory += int(info["memlock"])
         shown = rig.run(["bpftool", "map", "show", "id", info["map_id"]])[1].split()
         kind = shown[shown.index("name") + 1]
-        if kind in ("entries", "texts", "memos", "blocks", "partials", "h2s"):
+        if kind in ("entries", "texts", "memos", "blocks", "partials"):
             dump = rig.run(["bpftool", "map", "dump", "id", info["map_id"]])[1]
             rows[kind] = int(dump.rsplit("Found ", 1)[1].split()[0]) if "Found " in dump else dump.count("key")
     return memory, rows
