@@ -2,8 +2,9 @@
 /*
  * A client that lives for some milliseconds: connects, and makes requests as fast as it is answered.
  *
- *   brief PORT REQUESTS TOKEN
+ *   brief PORT REQUESTS TOKEN [MILLISECONDS]
  *
+ * With MILLISECONDS it makes more requests behind these, one a millisecond, until it has lived so long.
  * Prints the nanoseconds of CLOCK_REALTIME when main() began and when each request was written, and
  * ends with 0 if each was answered with 200. The token is made up: it may stand in the arguments.
  */
@@ -14,6 +15,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <openssl/ssl.h>
 
@@ -56,7 +58,8 @@ static int ask(SSL *ssl, const char *head)
 int main(int argc, char **argv)
 {
 	unsigned long long times[REQUESTS_MAX + 1] = { now() };
-	int requests = argc == 4 ? atoi(argv[2]) : 0;
+	int requests = argc == 4 || argc == 5 ? atoi(argv[2]) : 0, made = 0;
+	unsigned long long end = argc == 5 ? times[0] + strtoull(argv[4], NULL, 10) * 1000000 : 0;
 	char head[1024];
 	SSL *ssl;
 
@@ -67,12 +70,14 @@ int main(int argc, char **argv)
 	ssl = SSL_new(SSL_CTX_new(TLS_client_method()));
 	if (!ssl || SSL_set_fd(ssl, dial(atoi(argv[1]))) != 1 || SSL_connect(ssl) != 1)
 		return 1;
-	for (int i = 1; i <= requests; i++) {
-		times[i] = now();
+	while (made < requests || (made < REQUESTS_MAX && now() < end)) {
+		if (made >= requests)
+			usleep(1000);
+		times[++made] = now();
 		if (ask(ssl, head) != 0)
 			return 1;
 	}
-	for (int i = 0; i <= requests; i++)
+	for (int i = 0; i <= made; i++)
 		printf("%llu\n", times[i]);
 	return 0;
 }
