@@ -18,14 +18,14 @@
 #include "base/cleanup.h"
 #include "base/write.h"
 
-#define FINDINGS_VERSION 2
+#define FINDINGS_VERSION 3
 #define BLOCK 4096
 #define BLOCKS 128	/* of a file that is longer than these */
 #define SITE_BYTES 16	/* at each place to be probed */
 
 struct row_hook {
 	uint64_t offset, placed;
-	uint32_t hook, placed_as, tls, pad_;
+	uint16_t hook, placed_as, tls, pad_;
 	unsigned char bytes[SITE_BYTES], placed_bytes[SITE_BYTES];
 };
 
@@ -35,13 +35,13 @@ struct row {
 	uint32_t result, hooks, findings, pad_;
 	uint64_t refused;
 	struct tt_finding finding[TT_FINDINGS_MAX];
-	struct row_hook hook[ELF_SCAN_HOOKS_MAX];
+	struct row_hook hook[];	/* no more than it has: most have a third of ELF_SCAN_HOOKS_MAX */
 };
 
 /* The file: this, then its rows. */
 struct header {
 	char magic[8];
-	uint32_t version, row_bytes;
+	uint32_t version, row_bytes;	/* without its hooks */
 	uint64_t seed[2];
 	uint64_t rows, used;
 	unsigned char made_by[ELF_BUILD_ID_MAX];
@@ -52,9 +52,14 @@ struct header {
 struct findings {
 	char path[PATH_MAX];
 	struct header header;
-	struct row *rows;
+	struct row *rows[FINDINGS_MAX];
 	bool changed;
 };
+
+static size_t row_bytes(const struct row *row)
+{
+	return sizeof(*row) + row->hooks * sizeof(row->hook[0]);
+}
 
 static const char magic[8] = "ttfound\n";
 
@@ -95,14 +100,24 @@ static void check(const struct findings *f, uint64_t ret[2])
 	memset(h.check, 0, sizeof(h.check));
 	siphash_init(&s, h.seed[0], h.seed[1]);
 	hash_words(&s, &h, sizeof(h));
-	hash_words(&s, f->rows, h.rows * sizeof(*f->rows));
+	for (size_t i = 0; i < h.rows; i++)
+		hash_words(&s, f->rows[i], row_bytes(f->rows[i]));
 	siphash_final(&s, out);
 	ret[0] = out[0];
 	ret[1] = out[1];
 }
 
+static void free_rows(struct findings *f)
+{
+	for (size_t i = 0; i < FINDINGS_MAX; i++) {
+		free(f->rows[i]);
+		f->rows[i] = NULL;
+	}
+}
+
 static int begin_anew(struct findings *f)
 {
+	free_rows(f);
 	memset(&f->header, 0, sizeof(f->header));
 	memcpy(f->header.magic, magic, sizeof(magic));
 	f->header.version = FINDINGS_VERSION;
@@ -114,9 +129,8 @@ static int begin_anew(struct findings *f)
 
 static bool is_sound(const struct row *row)
 {
-	if (row->hooks > ELF_SCAN_HOOKS_MAX || row->findings > TT_FINDINGS_MAX ||
-	    row->result > TT_SCAN_REFUSED || row->result == TT_SCAN_BAD ||
-	    (row->result == TT_SCAN_HOOKS) != (row->hooks != 0))
+	if (row->findings > TT_FINDINGS_MAX || row->result > TT_SCAN_REFUSED ||
+	    row->result == TT_SCAN_BAD || (row->result == TT_SCAN_HOOKS) != (row->hooks != 0))
 		return false;
 	for (uint32_t i = 0; i < row->hooks; i++)
 		if (row->hook[i].hook == 0 || row->hook[i].hook >= TT_HOOK_MAX ||
@@ -139,6 +153,23 @@ static int read_all(int fd, void *to, size_t len)
 	return 0;
 }
 
+static int read_row(int fd, struct row **ret_row)
+{
+	struct row head, *row;
+	int r = read_all(fd, &head, sizeof(head));
+
+	if (r < 0)
+		return r;
+	if (head.hooks > ELF_SCAN_HOOKS_MAX)
+		return -EBADMSG;
+	row = malloc(row_bytes(&head));
+	if (!row)
+		return -ENOMEM;
+	*ret_row = row;
+	memcpy(row, &head, sizeof(head));
+	return read_all(fd, row->hook, head.hooks * sizeof(row->hook[0]));
+}
+
 static int load(struct findings *f)
 {
 	_cleanup_close_ int fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -158,14 +189,16 @@ static int load(struct findings *f)
 		return -ESTALE;
 	if (f->header.rows > FINDINGS_MAX)
 		return -EBADMSG;
-	r = read_all(fd, f->rows, f->header.rows * sizeof(*f->rows));
-	if (r < 0)
-		return r;
+	for (size_t i = 0; i < f->header.rows; i++) {
+		r = read_row(fd, &f->rows[i]);
+		if (r < 0)
+			return r;
+	}
 	check(f, sum);
 	if (memcmp(sum, f->header.check, sizeof(sum)) != 0)
 		return -EBADMSG;
 	for (size_t i = 0; i < f->header.rows; i++)
-		if (!is_sound(&f->rows[i]))
+		if (!is_sound(f->rows[i]))
 			return -EBADMSG;
 	return 0;
 }
@@ -173,25 +206,16 @@ static int load(struct findings *f)
 int findings_open(const char *path, struct findings **ret_findings)
 {
 	struct findings *f = calloc(1, sizeof(*f));
-	int r, again;
+	int r;
 
 	*ret_findings = NULL;
 	if (!f)
 		return -ENOMEM;
-	f->rows = calloc(FINDINGS_MAX, sizeof(*f->rows));
 	snprintf(f->path, sizeof(f->path), "%s", path);
-	r = f->rows ? begin_anew(f) : -ENOMEM;
-	if (r < 0) {
+	r = begin_anew(f) < 0 ? -ENOMEM : load(f);
+	if (r == -ENOMEM || (r < 0 && begin_anew(f) < 0)) {
 		findings_free(f);
 		return -ENOMEM;
-	}
-	r = load(f);
-	if (r < 0) {
-		again = begin_anew(f);
-		if (again < 0) {
-			findings_free(f);
-			return -ENOMEM;
-		}
 	}
 	*ret_findings = f;
 	return r;
@@ -201,7 +225,7 @@ void findings_free(struct findings *findings)
 {
 	if (!findings)
 		return;
-	free(findings->rows);
+	free_rows(findings);
 	free(findings);
 }
 
@@ -217,8 +241,8 @@ static int write_table(struct findings *f, const char *path)
 		return -errno;
 	check(f, f->header.check);
 	r = write_all(fd, &f->header, sizeof(f->header));
-	if (r == 0)
-		r = write_all(fd, f->rows, f->header.rows * sizeof(*f->rows));
+	for (size_t i = 0; i < f->header.rows && r == 0; i++)
+		r = write_all(fd, f->rows[i], row_bytes(f->rows[i]));
 	if (r == 0 && fsync(fd) < 0)
 		r = -errno;
 	return r;
@@ -330,10 +354,10 @@ int findings_key(const struct findings *findings, int fd, struct findings_key *r
 
 /* ---- rows ---- */
 
-static struct row *find(struct findings *f, const struct findings_key *key)
+static struct row **find(struct findings *f, const struct findings_key *key)
 {
 	for (size_t i = 0; i < f->header.rows; i++)
-		if (memcmp(&f->rows[i].key, key, sizeof(*key)) == 0)
+		if (memcmp(&f->rows[i]->key, key, sizeof(*key)) == 0)
 			return &f->rows[i];
 	return NULL;
 }
@@ -364,7 +388,7 @@ static bool is_as_kept(const struct row *row, int fd)
 bool findings_take(struct findings *findings, const struct findings_key *key, int fd,
 		   struct elf_scan *ret_scan, enum tt_scan *ret_result)
 {
-	struct row *row = find(findings, key);
+	struct row **place = find(findings, key), *row = place ? *place : NULL;
 
 	if (!row || !is_as_kept(row, fd))
 		return false;
@@ -383,16 +407,17 @@ bool findings_take(struct findings *findings, const struct findings_key *key, in
 	return true;
 }
 
-static struct row *make_row(struct findings *f, const struct findings_key *key)
+/* Of this file, or a free one, or the one whose row was of use longest ago. */
+static struct row **place_for(struct findings *f, const struct findings_key *key)
 {
-	struct row *row = find(f, key), *oldest = f->rows;
+	struct row **place = find(f, key), **oldest = f->rows;
 
-	if (row)
-		return row;
+	if (place)
+		return place;
 	if (f->header.rows < FINDINGS_MAX)
 		return &f->rows[f->header.rows++];
 	for (size_t i = 1; i < FINDINGS_MAX; i++)
-		if (f->rows[i].used < oldest->used)
+		if (f->rows[i]->used < (*oldest)->used)
 			oldest = &f->rows[i];
 	return oldest;
 }
@@ -400,24 +425,36 @@ static struct row *make_row(struct findings *f, const struct findings_key *key)
 void findings_keep(struct findings *findings, const struct findings_key *key, int fd,
 		   const struct elf_scan *scan, enum tt_scan result)
 {
-	struct row row = { .key = *key, .result = result, .hooks = (uint32_t)scan->count,
-			   .findings = (uint32_t)scan->findings, .refused = scan->refused };
+	const struct row head = { .key = *key, .result = result, .hooks = (uint32_t)scan->count,
+				  .findings = (uint32_t)scan->findings, .refused = scan->refused };
+	struct row *row, **place;
 
 	if (result == TT_SCAN_BAD ||
 	    (result == TT_SCAN_NONE && !scan->findings && key->size < FINDINGS_SEARCHED_BYTES))
 		return;
-	memcpy(row.finding, scan->finding, sizeof(row.finding));
-	for (uint32_t i = 0; i < row.hooks; i++) {
-		row.hook[i].offset = scan->hooks[i].offset;
-		row.hook[i].hook = scan->hooks[i].hook;
-		row.hook[i].tls = scan->hooks[i].tls;
-		row.hook[i].placed = scan->hooks[i].placed;
-		row.hook[i].placed_as = scan->hooks[i].placed_as;
-		if (!site_bytes(fd, row.hook[i].offset, row.hook[i].bytes) ||
-		    !site_bytes(fd, row.hook[i].placed, row.hook[i].placed_bytes))
+	row = calloc(1, row_bytes(&head));
+	if (!row)
+		return;	/* it is searched again at the next start */
+	memcpy(row, &head, sizeof(head));
+	memcpy(row->finding, scan->finding, sizeof(row->finding));
+	for (uint32_t i = 0; i < row->hooks; i++) {
+		const struct elf_hook *hook = &scan->hooks[i];
+		struct row_hook *to = &row->hook[i];
+
+		to->offset = hook->offset;
+		to->hook = (uint16_t)hook->hook;
+		to->tls = (uint16_t)hook->tls;
+		to->placed = hook->placed;
+		to->placed_as = (uint16_t)hook->placed_as;
+		if (!site_bytes(fd, to->offset, to->bytes) ||
+		    !site_bytes(fd, to->placed, to->placed_bytes)) {
+			free(row);
 			return;
+		}
 	}
-	row.used = ++findings->header.used;
-	*make_row(findings, key) = row;
+	row->used = ++findings->header.used;
+	place = place_for(findings, key);
+	free(*place);
+	*place = row;
 	findings->changed = true;
 }

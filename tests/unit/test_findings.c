@@ -281,6 +281,47 @@ static void a_damaged_table_begins_anew(void **state)
 	close(fd);
 }
 
+/* A row is as long as its hooks are many, in memory and in the file, also where it takes another's place. */
+static void rows_of_all_lengths(void **state)
+{
+	static const size_t counts[] = { 0, ELF_SCAN_HOOKS_MAX, 1, 2 };
+	struct findings *f = open_table(-ENOENT);
+	int fd = make("lengths", 1);
+	struct elf_scan scan, got;
+	struct findings_key key;
+	enum tt_scan result;
+	struct stat st;
+
+	assert_int_equal(findings_key(f, fd, &key), 0);
+	for (size_t i = 0; i < 2 * (sizeof(counts) / sizeof(counts[0])); i++) {
+		memset(&scan, 0, sizeof(scan));
+		scan.count = counts[i / 2];
+		for (size_t k = 0; k < scan.count; k++)
+			scan.hooks[k] = (struct elf_hook){ .offset = HOOK_AT + 16 * k, .hook = TT_HOOK_openssl_write,
+							   .tls = TT_TLS_OPENSSL };
+		key.content[0] = i % 2 ? i : 0;
+		findings_keep(f, &key, fd, &scan, scan.count ? TT_SCAN_HOOKS : TT_SCAN_NONE);
+	}
+	assert_int_equal(findings_count(f), 5);
+	assert_int_equal(findings_save(f), 0);
+	findings_free(f);
+	f = open_table(0);
+	for (size_t i = 1; i < 8; i += 2) {
+		key.content[0] = i;
+		assert_true(findings_take(f, &key, fd, &got, &result));
+		assert_int_equal(got.count, counts[i / 2]);
+		for (size_t k = 0; k < got.count; k++)
+			assert_int_equal(got.hooks[k].offset, HOOK_AT + 16 * k);
+	}
+	key.content[0] = 0;	/* the last one kept */
+	assert_true(findings_take(f, &key, fd, &got, &result));
+	assert_memory_equal(&got, &scan, sizeof(scan));
+	assert_int_equal(stat(table, &st), 0);
+	assert_in_range(st.st_size, 1, 5000);	/* of 37 hooks in all, not of 5 times the most */
+	findings_free(f);
+	close(fd);
+}
+
 /* Under another key nothing is where it was: a table of one sensor says nothing about another's. */
 static void keys_differ(void **state)
 {
@@ -385,6 +426,7 @@ int main(void)
 		T(a_twin_of_a_hostile_file_is_not),
 		T(instructions_are_compared),
 		T(a_damaged_table_begins_anew),
+		T(rows_of_all_lengths),
 		T(keys_differ),
 		T(a_full_table_lets_the_oldest_go),
 		T(what_is_not_kept),
