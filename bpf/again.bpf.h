@@ -97,7 +97,7 @@ __weak __noinline int again_keep(__u32 slot, __u32 rule)
 	keep = s->again.keep;
 	s->again.keep = 0;
 	c = bpf_map_lookup_elem(&conns, &s->key);
-	if (!c)
+	if (!c || (c->asking & CONN_HOLDS))	/* streams are where heads would be */
 		return 0;
 	kept = conn_again_of(c, s->dir);
 	a = &s->again.row;
@@ -197,7 +197,7 @@ __weak __noinline int again_piece(__u32 slot)
 	if (!s)
 		return 0;
 	c = bpf_map_lookup_elem(&conns, &s->key);
-	if (!c || !again_ask(s, c))
+	if (!c || (c->asking & CONN_HOLDS) || !again_ask(s, c))
 		return 0;
 #pragma nounroll
 	for (int i = 0; i < AGAIN_STEPS && s->nh_left; i++) {

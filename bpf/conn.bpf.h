@@ -82,6 +82,27 @@ full:
 
 #define STREAMS_ENDED 64	/* streams that are looked at when their connection ends: its last ones */
 
+/* Repeats that wait for a response that will not come: of HTTP/2, in the row: how many requests wait there. */
+static __always_inline __u32 conn_end_held(struct conn *c)
+{
+	__u32 open = 0;
+
+#pragma nounroll
+	for (__u32 i = 0; i < STREAMS_HELD; i++) {
+		__u64 at = i;
+		struct stream *row;
+
+		H1_MASK(at, STREAMS_HELD - 1);
+		row = &c->stream[at];
+		if (!row->seq)
+			continue;
+		if (row->row.row)
+			fold_answer(row->row.row, row->row.gen, 0, 0);
+		open++;
+	}
+	return open;
+}
+
 /* Whether a response was waited for. Global, as its like: verified once, not for each step of their loops. */
 __weak __noinline int conn_end_stream(__u64 conn, __u32 stream)
 {
@@ -96,7 +117,7 @@ __weak __noinline int conn_end_stream(__u64 conn, __u32 stream)
 	return 1;
 }
 
-/* Repeats that wait for a response that will not come: of HTTP/2 */
+/* and beside it, */
 __weak __noinline int conn_end_streams(__u64 conn, __u32 last, __u32 open)
 {
 #pragma nounroll
@@ -105,7 +126,7 @@ __weak __noinline int conn_end_streams(__u64 conn, __u32 last, __u32 open)
 	return 0;
 }
 
-/* and of HTTP/1. There may have been a response that nobody asked for. */
+/* and those of HTTP/1. There may have been a response that nobody asked for. */
 static __always_inline void conn_end_rows(const struct conn *c)
 {
 #pragma nounroll
@@ -123,14 +144,18 @@ __weak __noinline int conn_end_of(__u64 object, __u32 tgid, __u32 tls)
 {
 	struct conn_key key = { .object = object, .tgid = tgid, .tls = tls };
 	struct conn *c = bpf_map_lookup_elem(&conns, &key);
+	__u32 open;
 
 	if (!c)
 		return 0;
-	if (c->answered != c->sent || c->unpaired)
+	open = c->sent - c->answered;
+	if (open || c->unpaired)
 		emit_close(c, c->sent);
-	if (c->last_stream)
-		conn_end_streams(c->id, c->last_stream, c->sent - c->answered);
-	else
+	if (open && (c->asking & CONN_HOLDS))
+		open -= conn_end_held(c);
+	if (c->asking & CONN_SPILLED)
+		conn_end_streams(c->id, c->last_stream, open);
+	else if (!c->last_stream)
 		conn_end_rows(c);
 	bpf_map_delete_elem(&conns, &key);
 	return 0;

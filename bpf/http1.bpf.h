@@ -30,7 +30,7 @@ static __always_inline int http_fold(struct scratch *s, struct conn *c, __u32 sl
 {
 	__u64 i = seq & (ROWS_PENDING - 1);
 
-	if (c->unpaired || (__s32)(seq - c->answered) >= ROWS_PENDING || !fold_use(slot))
+	if (c->unpaired || (c->asking & CONN_HOLDS) || (__s32)(seq - c->answered) >= ROWS_PENDING || !fold_use(slot))
 		return 0;
 	c->row[i] = s->row;
 	return 1;
@@ -112,8 +112,10 @@ static __always_inline void http_to_h2(struct scratch *s, struct conn *c, __u32 
 	struct stream_key key = { .conn = c->id, .stream = 1 };
 	struct stream row = { .seq = seq, .row = http_row(c, seq, pending) };
 
-	if ((pending & PENDING_CRED) && !c->unpaired)
+	if ((pending & PENDING_CRED) && !c->unpaired) {
+		c->asking |= CONN_SPILLED;	/* the client waits for this response before it goes on */
 		bpf_map_update_elem(&streams, &key, &row, BPF_ANY);
+	}
 	c->last_stream = 1;
 	c->limit[OUT] = HPACK_KEEP_MAX + 1;
 	c->limit[IN] = HPACK_KEEP_MAX + 1;

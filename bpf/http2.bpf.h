@@ -181,9 +181,9 @@ static __always_inline void h2_answer_head(struct scratch *s, struct conn *c, co
 {
 	s->said_token = row->token;
 	s->row = row->row;
-	said_answer(slot, row->seq, status, s->x.b.grpc);
+	said_answer(slot, stream_seq(c, key, row), status, s->x.b.grpc);
 	c->answered++;
-	bpf_map_delete_elem(&streams, key);
+	stream_forget(c, key);
 }
 
 /* A request for a token, or the answer to one (rule 0: to be found). */
@@ -250,6 +250,7 @@ static __always_inline void h2_response_first(struct scratch *s, struct conn *c,
 	early.grpc = s->x.b.grpc;
 	if (done)
 		early.flags |= STREAM_DONE;
+	c->answering |= done ? CONN_EARLY : CONN_EARLY | CONN_OPEN;
 	bpf_map_update_elem(&streams, key, &early, BPF_NOEXIST);
 }
 
@@ -282,7 +283,7 @@ __weak __noinline int h2_response(__u32 slot)
 		return RUN_ON;	/* interim (RFC 9110, 15.2) */
 	if (c->minting && b->status)
 		h2_mint(s, c, 0);
-	row = bpf_map_lookup_elem(&streams, &key);
+	row = stream_find(c, &key);
 	done = h2_is_done(s, row);
 	if (!row) {
 		h2_response_first(s, c, &key, done);
@@ -297,6 +298,7 @@ __weak __noinline int h2_response(__u32 slot)
 	} else {
 		row->status = b->status;
 		row->flags |= STREAM_GRPC;
+		c->answering |= CONN_OPEN;
 	}
 	return RUN_ON;
 }
@@ -316,7 +318,10 @@ __weak __noinline int h2_end(__u32 slot)
 	c = h2_stream_of(s, &key);
 	if (!c)
 		return RUN_STOP;
-	row = bpf_map_lookup_elem(&streams, &key);
+	/* Where all is seen, most responses are over with their head. */
+	if (s->x.f.type == H2_DATA && s->x.f.whole && !(c->answering & CONN_OPEN))
+		return RUN_ON;
+	row = stream_find(c, &key);
 	if (!row)
 		return RUN_ON;
 	if (row->flags & STREAM_EARLY)
@@ -343,7 +348,7 @@ __weak __noinline int h2_gone_one(__u32 slot)
 	if (!s->x.found)
 		return RUN_ON;
 	key.stream = c->last_stream - 2 * s->x.part;
-	row = bpf_map_lookup_elem(&streams, &key);
+	row = stream_find(c, &key);
 	if (row && !(row->flags & STREAM_EARLY))
 		h2_answer(s, c, &key, row, 0, 0);
 	return RUN_ON;

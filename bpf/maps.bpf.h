@@ -69,6 +69,29 @@ struct again {
 	__u64 misses;		/* heads in a row that were others */
 };
 
+/* A request with a credential that waits for its response, or a response that overtook its request. */
+struct stream {
+	__u32 seq;		/* in conn.stream[]: its tag (stream.bpf.h); 0 = free */
+	__u16 status;		/* of a response that is not complete; 0 = none yet */
+	__u8 grpc;		/* grpc-status + 1 */
+	__u8 flags;		/* STREAM_* */
+	__u64 token;		/* said_token() */
+	struct row_ref row;	/* of a use that was added to one */
+};
+
+#define STREAM_GRPC 1		/* the status is in the trailers */
+#define STREAM_EARLY 2		/* the response came first */
+#define STREAM_DONE 4		/* and is complete */
+
+#define STREAMS_HELD 8		/* of a connection, in its row; power of two */
+
+/* conn.asking */
+#define CONN_HOLDS 1		/* HTTP/2 from the first request on: conn.stream[] is in use */
+#define CONN_SPILLED 2		/* `streams` has had requests of it */
+/* conn.answering */
+#define CONN_EARLY 1		/* responses have overtaken their requests: `streams` has both */
+#define CONN_OPEN 2		/* there were responses whose status is not settled by their head */
+
 /* A member is written by one direction only, since two threads may write and read at once: sent
  * and pending[] by the requests, answered by the responses. */
 struct conn {
@@ -90,13 +113,19 @@ struct conn {
 	__u8 open[2];		/* Go: calls that were begun and not seen to end */
 	__u8 signs;		/* for candidate: 1 sent, 2 received */
 	__u8 minting;		/* HTTP/2: there was a request for a token */
-	__u8 pad2_[2];
+	__u8 asking;		/* HTTP/2, written by the requests: CONN_HOLDS, CONN_SPILLED */
+	__u8 answering;		/* and by the responses: CONN_EARLY, CONN_OPEN */
 	__u32 tcp_next[2];	/* TCP's sequence number of the next byte of a plain socket */
 	__u32 limit[2];		/* SETTINGS_HEADER_TABLE_SIZE for this direction's table, plus 1; 0 = default */
 	__u32 offer[2];		/* the same, not acknowledged yet */
 	__u8 pending[PIPELINE_MAX];
-	struct row_ref row[ROWS_PENDING];
-	struct again again[2];
+	union {
+		struct {	/* HTTP/1 */
+			struct row_ref row[ROWS_PENDING];
+			struct again again[2];
+		};
+		struct stream stream[STREAMS_HELD];	/* CONN_HOLDS */
+	};
 	struct h2 h2[2];	/* of a direction that speaks HTTP/2, or did */
 };
 
@@ -120,24 +149,10 @@ static __always_inline struct http1 *conn_other_dir(struct conn *c, __u32 dir)
 	return dir == OUT ? &c->dir[IN] : &c->dir[OUT];
 }
 
-/* A request with a credential that waits for its response, or a response that overtook its request. */
 struct stream_key {
 	__u64 conn;
 	__u64 stream;
 };
-
-struct stream {
-	__u32 seq;
-	__u16 status;		/* of a response that is not complete; 0 = none yet */
-	__u8 grpc;		/* grpc-status + 1 */
-	__u8 flags;		/* STREAM_* */
-	__u64 token;		/* said_token() */
-	struct row_ref row;	/* of a use that was added to one */
-};
-
-#define STREAM_GRPC 1		/* the status is in the trailers */
-#define STREAM_EARLY 2		/* the response came first */
-#define STREAM_DONE 4		/* and is complete */
 
 struct hpack_key {
 	__u64 conn;
@@ -308,6 +323,7 @@ struct {
 	__type(value, __u8);
 } told __weak SEC(".maps");
 
+/* Those that a connection's row has no room for: stream.bpf.h */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 32768);

@@ -181,26 +181,32 @@ __weak __noinline int go_unsent_row(__u64 object, __u32 seq)
 }
 
 /* and of HTTP/2. */
-__weak __noinline int go_unsent_stream(__u64 conn, __u32 number)
+__weak __noinline int go_unsent_stream(__u64 object, __u32 number)
 {
-	struct stream_key key = { .conn = conn, .stream = number };
-	struct stream *row = bpf_map_lookup_elem(&streams, &key);
+	struct conn_key key = { .object = object, .tgid = bpf_get_current_pid_tgid() >> 32, .tls = TT_TLS_GO };
+	struct conn *c = bpf_map_lookup_elem(&conns, &key);
+	struct stream_key at = { .stream = number };
+	struct stream *row;
 
+	if (!c)
+		return 0;
+	at.conn = c->id;
+	row = stream_find(c, &at);
 	if (!row || !row->row.row)
 		return 0;
 	fold_answer(row->row.row, row->row.gen, ROW_UNSENT, 0);
-	bpf_map_delete_elem(&streams, &key);
+	stream_forget(c, &at);
 	return 0;
 }
 
-static __noinline void go_unsent_rows(__u64 object, __u64 conn, __u32 first, __u32 end)
+static __noinline void go_unsent_rows(__u64 object, __u32 first, __u32 end)
 {
 #pragma nounroll
 	for (__u32 i = 0; i < GO_UNSENT_MAX; i++, first++) {
 		if (first == end)
 			break;
 		if (first & TT_SEQ_STREAM)
-			go_unsent_stream(conn, first & ~TT_SEQ_STREAM);
+			go_unsent_stream(object, first & ~TT_SEQ_STREAM);
 		else
 			go_unsent_row(object, first);
 	}
@@ -213,7 +219,7 @@ static __noinline void go_unsent(const struct conn *c, __u64 object, __u32 first
 
 	if (go_next_seq(c) == first)
 		return;
-	go_unsent_rows(object, c->id, first, go_next_seq(c));
+	go_unsent_rows(object, first, go_next_seq(c));
 	emit_header(&e.h, TT_EV_STATUS, sizeof(e));
 	emit_conn(&e.h, c, first);
 	e.flags = TT_STATUS_UNSENT;

@@ -358,10 +358,11 @@ static void test_streams(void **state)
 	assert_int_equal(rig.uses, 2 * ENDS);
 }
 
-/* As many as most servers allow at once: what is not looked at when the connection ends waits for its time. */
+/* As many as most servers allow at once: what is not looked at when the connection ends waits for its time. Looked at
+ * are the last ones, and those that the connection's row has (bpf/stream.bpf.h): the first ones, but one is answered. */
 static void test_many_streams(void **state)
 {
-	const int n = 100, looked_at = 64;
+	const int n = 100, looked_at = 64 + 7;
 
 	prefaces();
 	for (int i = 0; i <= n; i++)
