@@ -182,18 +182,23 @@ static __noinline int cover_defer(struct thread *t, struct sock *sk, __u64 len, 
 	return 1;
 }
 
-/* Counts the bytes of a socket that speaks TLS; whether it does. */
+/* What is known of a socket. */
+enum { COVER_NO_ROW, COVER_UNSURE, COVER_TLS };
+
+/* Counts the bytes of a socket that speaks TLS. */
 __weak __noinline int cover_io(__u64 sock, __u64 len, __u32 dir, __u32 peeks)
 {
 	struct sock *sk = (void *)sock;
 	struct cover_sock *k = cover_find(sk);
 
-	if (!k || !k->tls)
-		return 0;
+	if (!k)
+		return COVER_NO_ROW;
+	if (!k->tls)
+		return COVER_UNSURE;
 	/* TCP's count tells by itself. */
 	if (!k->inode || !peeks)
 		cover_count(k, sk, len, dir);
-	return 1;
+	return COVER_TLS;
 }
 
 /* ---- plaintext that waits for a send ---- */

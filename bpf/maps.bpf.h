@@ -271,6 +271,8 @@ struct {
 	__type(value, struct thread);
 } threads __weak SEC(".maps");
 
+volatile __u8 threads_go __weak = 0;	/* it has had rows of goroutines */
+
 /* Heads that are split over calls, masked. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

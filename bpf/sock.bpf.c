@@ -369,15 +369,16 @@ static __noinline int tcp_in_step(struct conn *c, struct sock *sk, __u64 len, __
 	return 1;
 }
 
-/* Looks at the first bytes of a call, once: may they begin an HTTP message, or TLS? */
-static __noinline int plain_begins(struct sock *sk, const struct buffers *b, __u32 how, __u32 known)
+/* Looks at the first bytes of a call, once: may they begin an HTTP message, or TLS (cover: COVER_*)? */
+static __noinline int plain_begins(struct sock *sk, const struct buffers *b, __u32 how, __u32 cover)
 {
 	__u64 word[2], n;
 
 	n = buffers_first(b, word);
 	if (!n)
 		return 0;
-	if (!known)
+	/* Most sockets have no row, and get none. */
+	if (cover == COVER_UNSURE || (cover == COVER_NO_ROW && ((how & COVER_NESTED) || cover_may_begin(word[0]))))
 		cover_meet((__u64)sk, word[0], word[1], b->len, how);
 	return h1_may_begin(word[0], n) || h2_may_begin(word, n);
 }
@@ -388,7 +389,7 @@ static __noinline void cover_first(struct sock *sk, __u64 len, __u32 how, const 
 	struct buffers b;
 
 	if (buffers_find(regs, len, &b))
-		plain_begins(sk, &b, how, 0);
+		plain_begins(sk, &b, how, COVER_UNSURE);
 }
 
 /* Where a connection may become TLS: what is HTTP for sure has a message to end first. */
@@ -398,16 +399,16 @@ static __always_inline int plain_open(const struct http1 *d)
 	       (d->state == H1_S_START && d->kind == H1_UNKNOWN);
 }
 
-/* known: the socket speaks TLS, as far as coverage is concerned. Returns the slot that has the bytes to be
- * read, or NO_SLOT. */
+/* cover: COVER_*, whether the socket speaks TLS as far as coverage is concerned. Returns the slot that has the bytes
+ * to be read, or NO_SLOT. */
 static __noinline int plain_io(struct sock *sk, __u64 len, __u32 dir, const struct call_regs *regs,
-			       __u32 known)
+			       __u32 cover)
 {
 	struct conn_key key = { .object = (__u64)sk, .tls = TT_TLS_NONE };
 	struct buffers b;
 	struct scratch *s;
 	struct conn *c;
-	int slot, open, begins = 0;
+	int slot, open, begins = 0, known = cover == COVER_TLS;
 
 	c = plain_conn(&key, sk);
 	if (!c && known)
@@ -420,7 +421,7 @@ static __noinline int plain_io(struct sock *sk, __u64 len, __u32 dir, const stru
 	if (!buffers_find(regs, len, &b))
 		return NO_SLOT;
 	if (open)
-		begins = plain_begins(sk, &b, dir, known);
+		begins = plain_begins(sk, &b, dir, cover);
 	if (c && conn_dir(c, dir)->state == H1_S_OPAQUE)
 		return NO_SLOT;
 	if (c && b.addr && conn_dir(c, dir)->state == H1_S_LOST && !begins)
@@ -462,7 +463,7 @@ static __always_inline int call_simple(const struct call_regs *regs)
  * Socket I/O of a TLS call on a socket that is known to speak TLS, as nearly all is: counted when the call ends, and
  * of the socket nothing is read but TCP's count. 0: more has to be looked at.
  */
-static __always_inline int nested_known(struct thread *t, struct sock *sk, __u64 len, __u32 dir,
+static __noinline int nested_known(struct thread *t, struct sock *sk, __u64 len, __u32 dir,
 					const struct call_regs *regs)
 {
 	if (!call_simple(regs))
@@ -501,7 +502,7 @@ static __noinline int nested_io(struct thread *t, struct sock *sk, __u64 len, __
 		return 0;
 	if (call_simple(regs) && cover_defer(t, sk, len, dir))
 		return 1;
-	if (!cover_io((__u64)sk, len, dir, call_peeks(regs) != 0))
+	if (cover_io((__u64)sk, len, dir, call_peeks(regs) != 0) != COVER_TLS)
 		cover_first(sk, len, dir | COVER_NESTED, regs);
 	return 1;
 }
@@ -559,19 +560,21 @@ static __always_inline void adjacent_io(struct thread *t, struct sock *sk, __u64
 		t->unsent = unsent_sent((__u64)sk, len);
 }
 
-/* The row of whoever is in a TLS call here, or else the thread's, if it has one. Go code has a pointer
- * to its goroutine in a register, in system calls too; no other process has such a row. */
-static __noinline struct thread *thread_here(__u64 g)
+static __always_inline struct thread *thread_here(void)
 {
 	struct caller who = { .id = bpf_get_current_pid_tgid() };
-	struct thread *t = bpf_map_lookup_elem(&threads, &who), *of_g;
 
-	if ((t && t->in_call) || !g)
-		return t;
-	who.id = who.id >> 32 << 32;
-	who.g = g;
-	of_g = bpf_map_lookup_elem(&threads, &who);
-	return of_g && of_g->in_call ? of_g : t;
+	return bpf_map_lookup_elem(&threads, &who);
+}
+
+/* The row of a goroutine that is in a TLS call. Go code has a pointer to its goroutine in a register, in system calls
+ * too; no other process has such a row. */
+static __always_inline struct thread *goroutine_here(__u64 g)
+{
+	struct caller who = { .id = bpf_get_current_pid_tgid() >> 32 << 32, .g = g };
+	struct thread *t = g && threads_go ? bpf_map_lookup_elem(&threads, &who) : 0;
+
+	return t && t->in_call ? t : 0;
 }
 
 /* A process that is left alone, or not decided about, uses this socket: of what is known of it so far nothing
@@ -588,16 +591,22 @@ static __noinline void sock_left(struct sock *sk)
 /* Returns the slot that has the bytes to be read, or NO_SLOT. */
 static __noinline int sock_io(struct sock *sk, __s64 len, __u32 dir, const struct call_regs *regs)
 {
-	struct thread *t;
-	__u32 known;
+	struct thread *t, *of_g;
+	__u32 cover;
 
 	if (len <= 0 || len > 0x7fffffff)
 		return NO_SLOT;
-	t = thread_here(regs->g);
+	t = thread_here();
 	if (t && t->in_call && nested_known(t, sk, len, dir, regs))
 		return NO_SLOT;
 	if (!sock_is_stream(sk) || !sock_is_known(sk))
 		return NO_SLOT;
+	of_g = t && t->in_call ? 0 : goroutine_here(regs->g);
+	if (of_g) {
+		t = of_g;
+		if (nested_known(t, sk, len, dir, regs))
+			return NO_SLOT;
+	}
 	if (filter_now && !watched()) {
 		sock_left(sk);
 		return NO_SLOT;
@@ -606,12 +615,12 @@ static __noinline int sock_io(struct sock *sk, __s64 len, __u32 dir, const struc
 		cover_uring(regs->nr == NR_IO_URING_ENTER);
 	if (t && t->in_call && nested_io(t, sk, len, dir, regs))
 		return NO_SLOT;
-	known = cover_io((__u64)sk, len, dir, call_peeks(regs) != 0);
+	cover = cover_io((__u64)sk, len, dir, call_peeks(regs) != 0);
 	if (t && !t->in_call)
 		adjacent_io(t, sk, len, dir);
 	if (conf_plain)
-		return plain_io(sk, len, dir, regs, known);
-	if (!known)
+		return plain_io(sk, len, dir, regs, cover);
+	if (cover != COVER_TLS)
 		cover_first(sk, len, dir, regs);
 	return NO_SLOT;
 }

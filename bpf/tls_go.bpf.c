@@ -67,6 +67,8 @@ static __noinline struct thread *go_begin(struct pt_regs *ctx, __u32 dir)
 	}
 	call.size_out = stack.hi;
 	call.sp = PT_REGS_SP(ctx) - stack.hi;
+	if (!threads_go)
+		threads_go = 1;
 	t = call_note(&who, &call, TT_TLS_GO, dir, RESULT_LONG);
 	if (t) {
 		t->on_stack = call.buf >= stack.lo && call.buf < stack.hi;
