@@ -390,7 +390,7 @@ static void test_call_under_way(void **state)
 	assert_int_equal(SSL_connect(client), 1);
 	await_got(0);
 	serve();
-	assert_int_equal(asked.exes, 1);
+	assert_in_range(asked.exes, 1, 2);	/* both threads may ask at once */
 	for (int round = 0; round < 3; round++) {
 		rig_clear(&rig);
 		assert_int_equal(bpf_sensor_filter_put(rig.sensor, TT_FILTER_ASK_EXE, asked.exe.id, next_side(),
