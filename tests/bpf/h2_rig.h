@@ -60,6 +60,22 @@ static inline void answer_with(uint32_t id, uint64_t index)
 	pass_block(1, id, last);
 }
 
+/* HTTP/1.1 with "Upgrade: h2c" (RFC 7540, 3.2): this head asks for it, and the answer comes on stream 1. */
+static inline void upgrade(const char *asks)
+{
+	static const char switching[] = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"
+					"Upgrade: h2c\r\n\r\n";
+
+	h2w_bytes(&out, asks, strlen(asks));
+	carry(0);
+	h2w_bytes(&out, switching, strlen(switching));
+	h2w_settings(&out);
+	carry(1);
+	h2w_preface(&out);
+	h2w_settings(&out);
+	carry(0);
+}
+
 /* A new pair of sockets, on which nothing was said. */
 static inline int h2_up(void **state)
 {

@@ -128,23 +128,13 @@ static void test_gap(void **state)
 	assert_int_equal(rig.uses, 5);
 }
 
-/* HTTP/1.1 with "Upgrade: h2c" (RFC 7540, 3.2): the answer to the request comes on stream 1. */
 static void test_upgrade(void **state)
 {
 	static const char ask1[] = "GET /first HTTP/1.1\r\nHost: api.test\r\nAuthorization: " BEARER
 				   "\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
 				   "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n";
-	static const char switching[] = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"
-					"Upgrade: h2c\r\n\r\n";
 
-	h2w_bytes(&out, ask1, strlen(ask1));
-	carry(0);
-	h2w_bytes(&out, switching, strlen(switching));
-	h2w_settings(&out);
-	carry(1);
-	h2w_preface(&out);
-	h2w_settings(&out);
-	carry(0);
+	upgrade(ask1);
 	answer_with(1, 9);
 	pseudo("/");
 	h2w_value(&block, H2W_ADD, 23, BEARER, true);

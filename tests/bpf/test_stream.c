@@ -199,19 +199,10 @@ static void test_upgraded(void **state)
 {
 	static const char asks[] = "GET / HTTP/1.1\r\nHost: api.test\r\nConnection: Upgrade, HTTP2-Settings\r\n"
 				   "Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n";
-	static const char switching[] = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"
-					"Upgrade: h2c\r\n\r\n";
 
 	pair_down(state);
 	h2_up(state);
-	h2w_bytes(&out, asks, strlen(asks));
-	carry(0);
-	h2w_bytes(&out, switching, strlen(switching));
-	h2w_settings(&out);
-	carry(1);
-	h2w_preface(&out);
-	h2w_settings(&out);
-	carry(0);
+	upgrade(asks);
 	for (int i = 0; i < 3; i++)
 		ask(i);
 	assert_int_equal(beside(), 3 * ENDS);
