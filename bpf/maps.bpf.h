@@ -128,6 +128,8 @@ struct conn {
 	};
 	struct h2 h2[2];	/* of a direction that speaks HTTP/2, or did */
 };
+_Static_assert(sizeof(struct stream) * STREAMS_HELD <= sizeof(struct row_ref) * ROWS_PENDING + 2 * sizeof(struct again),
+	       "streams make no row larger");
 
 static __always_inline struct http1 *conn_dir(struct conn *c, __u32 dir)
 {

@@ -464,7 +464,7 @@ static __always_inline int call_simple(const struct call_regs *regs)
  * of the socket nothing is read but TCP's count. 0: more has to be looked at.
  */
 static __noinline int nested_known(struct thread *t, struct sock *sk, __u64 len, __u32 dir,
-					const struct call_regs *regs)
+				   const struct call_regs *regs)
 {
 	if (!call_simple(regs))
 		return 0;

@@ -35,7 +35,7 @@ struct row {
 	uint32_t result, hooks, findings, pad_;
 	uint64_t refused;
 	struct tt_finding finding[TT_FINDINGS_MAX];
-	struct row_hook hook[];	/* no more than it has: most have a third of ELF_SCAN_HOOKS_MAX */
+	struct row_hook hook[];	/* no more than it has: an OpenSSL some eight of ELF_SCAN_HOOKS_MAX */
 };
 
 /* The file: this, then its rows. */
