@@ -284,7 +284,7 @@ __weak __noinline int http_unpark(__u32 slot)
 
 /* ---- a call ---- */
 
-/* May these first bytes of a call begin a message? */
+/* May these first bytes of a call begin a message? What can't be read might have. */
 static __always_inline int http_may_begin(__u64 addr, __u64 len)
 {
 	__u64 word[4] = {}, n = len < 16 ? len : 16;
@@ -293,7 +293,7 @@ static __always_inline int http_may_begin(__u64 addr, __u64 len)
 		return 0;
 	H1_MASK(n, 31);		/* 31 bytes fit too, which is what the mask can prove */
 	if (bpf_probe_read_user(word, n, (void *)addr))
-		return 0;
+		return drop(TT_DROP_user_fault);
 	return h1_may_begin(word[0], len) || h2_may_begin(word, len);
 }
 

@@ -212,8 +212,10 @@ static __noinline int buffers_first(const struct buffers *b, __u64 word[2])
 	word[0] = 0;
 	word[1] = 0;
 	for (int i = 0; i < 4 && !addr && b->iov; i++) {
-		if (i >= b->iovs || bpf_probe_read_user(&v, sizeof(v), b->iov + i))
+		if (i >= b->iovs)
 			return 0;
+		if (bpf_probe_read_user(&v, sizeof(v), b->iov + i))
+			return drop(TT_DROP_user_fault);
 		if (!v.len)
 			continue;
 		addr = v.base;
@@ -223,8 +225,10 @@ static __noinline int buffers_first(const struct buffers *b, __u64 word[2])
 		return 0;
 	n = n < 16 ? n : 16;
 	H1_MASK(n, 31);
-	if (n > 16 || bpf_probe_read_user(word, n, (void *)addr))
+	if (n > 16)
 		return 0;
+	if (bpf_probe_read_user(word, n, (void *)addr))
+		return drop(TT_DROP_user_fault);
 	return n;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bpf/sock.bpf.c: plain sockets, through every system call that moves bytes. */
 #include "pair_rig.h"
+#include "vanish_rig.h"
 
 #include <sys/sendfile.h>
 #include <sys/uio.h>
@@ -571,6 +572,25 @@ static void test_no_reader(void **state)
 	assert_exchange();
 }
 
+static void connect_anew(void)
+{
+	pair_down(NULL);
+	rig_tcp(fd);
+}
+
+static void exchange(const char *request)
+{
+	put(fd[0], request);
+	get(fd[1], strlen(REQUEST));
+	put(fd[1], RESPONSE);
+	get(fd[0], strlen(RESPONSE));
+}
+
+static void test_vanishing(void **state)
+{
+	vanish_test(&rig, REQUEST, connect_anew, exchange);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -582,7 +602,7 @@ int main(void)
 		T(test_not_http),      T(test_bad_head),	T(test_tunnel),
 		T(test_chunked_body_like_a_head), T(test_chunks_of_a_call), T(test_spliced_body), T(test_spliced_head),
 		T(test_peek),	       T(test_fin_along),	T(test_read_after_close),
-		T(test_no_reader),
+		T(test_no_reader),     T(test_vanishing),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -5,6 +5,7 @@
 #include <openssl/err.h>
 
 #include "libssl_rig.h"
+#include "vanish_rig.h"
 
 #define TOKEN "ghp" "_0123456789abcdefghijABCDEFGHIJ012345"
 #define REQUEST "POST /v1/orgs/1a2b3c4d5e6f7a8b9c0d/keys HTTP/1.1\r\nHost: api.test\r\nAuthorization: Bearer " TOKEN "\r\nContent-Length: 0\r\n\r\n"
@@ -51,9 +52,8 @@ static void shake_hands(void (*carry)(void))
 	assert_int_equal(b, 1);
 }
 
-static int over_sockets(void **state)
+static void connect_both(void)
 {
-	rig_clear(&rig);
 	rig_tcp(fd);
 	client = SSL_new(client_ctx);
 	server = SSL_new(server_ctx);
@@ -62,6 +62,12 @@ static int over_sockets(void **state)
 	SSL_set_fd(client, fd[0]);
 	SSL_set_fd(server, fd[1]);
 	shake_hands(NULL);
+}
+
+static int over_sockets(void **state)
+{
+	rig_clear(&rig);
+	connect_both();
 	return 0;
 }
 
@@ -382,6 +388,25 @@ static void test_write_inside_read(void **state)
 	assert_exchange();
 }
 
+static void connect_anew(void)
+{
+	shut(NULL);
+	connect_both();
+}
+
+static void exchange(const char *request)
+{
+	put(client, request);
+	get(server, strlen(REQUEST));
+	put(server, RESPONSE);
+	get(client, strlen(RESPONSE));
+}
+
+static void test_vanishing(void **state)
+{
+	vanish_test(&rig, REQUEST, connect_anew, exchange);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -393,6 +418,7 @@ int main(void)
 		T(test_peek, over_sockets),
 		T(test_freed_object, over_sockets),
 		T(test_no_reader, over_sockets),
+		T(test_vanishing, over_sockets),
 		T(test_memory_buffers, over_memory),
 		T(test_unrelated_send, over_memory),
 		T(test_two_of_one_size, over_memory),
