@@ -6,6 +6,10 @@
  *
  * Kept is a head whose fields say nothing that a row of theirs could not keep (repeat.bpf.h), of which nothing had to
  * be told, whose use was a repeat already, and that asks for no token.
+ *
+ * A server may have room for a beginning of the head only (nginx: 1 KiB) and take what is behind it with its next call.
+ * Both are recognised, each by a hash of its own. When the beginning comes, nobody knows yet what will follow: so what the
+ * reader makes of one is kept, as it is parked, and a beginning with the same hash is left at that.
  */
 #ifndef TT_AGAIN_BPF_H
 #define TT_AGAIN_BPF_H
@@ -16,6 +20,26 @@
 #define AGAIN_MIN 64
 #define AGAIN_MISSES 8		/* it takes a few heads until one is kept */
 #define AGAIN_STEPS (COMPARE_MAX / H1_WINDOW + 2)
+
+/* What a head that came in two calls had come to behind the first. The rest of it is in `partials`. */
+struct begin {
+	__u64 hash[2];
+	struct http1 d;		/* the direction */
+	__u64 check;		/* of what is before it, as in struct again */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct partial_key);
+	__type(value, struct begin);
+} begins __weak SEC(".maps");
+
+static __always_inline __u64 begin_check(const struct begin *b, __u64 conn)
+{
+	return compare_sum((const __u64 *)b, __builtin_offsetof(struct begin, check) / 8, conn);
+}
+_Static_assert(__builtin_offsetof(struct begin, check) % 8 == 0, "begin_check() goes by words");
 
 static __always_inline __u64 again_check(const struct again *a, __u64 conn)
 {
@@ -56,6 +80,58 @@ static __always_inline int again_count(const struct conn *c, __u32 dir, const st
 }
 
 /* ---- keeping ---- */
+
+/* Is the beginning that is parked to be found there again? */
+static __always_inline int again_stays(const struct scratch *s)
+{
+	struct conn *c = bpf_map_lookup_elem(&conns, &s->key);
+
+	return c && !(c->asking & CONN_HOLDS) && conn_again_of(c, s->dir)->begun_kept;
+}
+
+/* What is parked of a beginning has bytes of the message in it, masked, and goes with it. */
+static __always_inline void again_unpark(struct again *a, const struct partial_key *key)
+{
+	if (!a->begun_kept)
+		return;
+	a->begun_kept = 0;
+	bpf_map_delete_elem(&begins, key);
+	bpf_map_delete_elem(&partials, key);
+}
+
+/* A head goes on in the next call. If all of this one is its beginning, it may come again. */
+__weak __noinline int again_parked(__u32 slot)
+{
+	struct scratch *s = scratch_get(slot);
+	struct begin b = {};
+	struct again *a;
+	struct conn *c;
+
+	if (!s)
+		return 0;
+	c = bpf_map_lookup_elem(&conns, &s->key);
+	if (!c || (c->asking & CONN_HOLDS))
+		return 0;
+	a = conn_again_of(c, s->dir);
+	a->begun = 0;
+	a->begun_kept = 0;
+	if (a->whole) {		/* what came behind another beginning */
+		a->whole = 0;
+		a->check = again_check(a, c->id);
+	}
+	if (!s->w.d.split || s->asked != ASKED_HEAD || s->again.keep != AGAIN_KEEP ||
+	    s->w.total < AGAIN_MIN || s->w.total > COMPARE_MAX)
+		return 0;
+	a->begun = s->w.total;
+	if (s->again.begun != s->w.total)
+		return 0;
+	b.hash[0] = s->again.hash[0];
+	b.hash[1] = s->again.hash[1];
+	b.d = s->w.d;
+	b.check = begin_check(&b, c->id);
+	a->begun_kept = !bpf_map_update_elem(&begins, &s->partial, &b, BPF_ANY);
+	return 0;
+}
 
 static __always_inline void again_fields_fit(struct scratch *s)
 {
@@ -102,6 +178,13 @@ __weak __noinline int again_keep(__u32 slot, __u32 rule)
 	kept = conn_again_of(c, s->dir);
 	a = &s->again.row;
 	__builtin_memset(a, 0, sizeof(*a));
+	if (s->asked == ASKED_REST) {
+		a->begun = kept->begun;
+		a->begun_kept = kept->begun_kept;
+		keep |= compare_fits(s) ? AGAIN_FIELDS : 0;
+	} else {
+		again_unpark(kept, &s->partial);
+	}
 	len = s->w.pos;
 	a->len = len;
 	a->misses = kept->misses + 1;
@@ -114,24 +197,49 @@ __weak __noinline int again_keep(__u32 slot, __u32 rule)
 
 /* ---- recognising ---- */
 
-/* Is the head that begins this piece perhaps the last one? Then its hash has begun. */
+/* Is the head that begins or goes on with this piece perhaps the last one? Then its hash has begun, or the piece's. */
 static __always_inline int again_ask(struct scratch *s, struct conn *c)
 {
 	struct again *a = conn_again_of(c, s->dir);
+	__u32 len;
 
-	if (compare_pauses(&a->misses, AGAIN_MISSES))
+	if (s->asked == ASKED_REST ? !a->begun : compare_pauses(&a->misses, AGAIN_MISSES))
 		return 0;
 	s->again.keep = AGAIN_KEEP;
 	s->again.row = *a;
 	a = &s->again.row;
-	if (a->len < AGAIN_MIN || a->len > COMPARE_MAX || a->len > s->w.total || a->check != again_check(a, c->id))
+	len = s->asked == ASKED_HEAD && a->begun ? a->begun : a->len;
+	if (len < AGAIN_MIN || len > COMPARE_MAX || len > s->w.total || a->check != again_check(a, c->id))
 		return 0;
-	s->again.len = a->len;
+	if (s->asked == ASKED_REST || !a->begun)
+		s->again.len = len;
+	else if (len == s->w.total)
+		s->again.begun = len;
+	else
+		return 0;
 	s->w.base = 0;
 	s->w.fill = 0;
 	s->w.pos = 0;
 	/* What the head is taken for depends on this, too. */
-	compare_begin(s, a->len, conn_dir(c, s->dir)->kind | !!http_heads(c) << 8 | (__u32)known_epoch << 16);
+	compare_begin(s, len, conn_dir(c, s->dir)->kind | !!http_heads(c) << 8 | (__u32)known_epoch << 16);
+	return 1;
+}
+
+/* It is hashed. 1: it was the last one's, and what the reader would come to is in its place. */
+static __always_inline int again_begun(struct scratch *s, struct conn *c)
+{
+	struct partial_key key = { .conn = c->id, .dir = s->dir };
+	struct begin *b;
+
+	if (!s->again.row.begun_kept)
+		return 0;
+	b = bpf_map_lookup_elem(&begins, &key);
+	if (!b || b->hash[0] != s->again.hash[0] || b->hash[1] != s->again.hash[1] || b->check != begin_check(b, c->id) ||
+	    !bpf_map_lookup_elem(&partials, &key))
+		return 0;
+	*conn_dir(c, s->dir) = b->d;
+	s->w.total = 0;
+	s->again.keep = 0;
 	return 1;
 }
 
@@ -166,6 +274,7 @@ static __always_inline int again_give(struct scratch *s, struct conn *c, __u32 s
 	int no_body = 0;
 
 	s->w.d = *conn_dir(c, s->dir);
+	s->w.d.split = 0;
 	if (s->w.d.kind == H1_REQUESTS && !again_request(s, c))
 		return 0;
 	h->flags = a->flags;
@@ -187,7 +296,7 @@ static __always_inline int again_give(struct scratch *s, struct conn *c, __u32 s
 	return 1;
 }
 
-/* A head begins with this piece. 1: it was the last one again, and what is left of the piece lies behind it. */
+/* A head begins or goes on with this piece. 1: it was the last one again, and what is left of the piece lies behind it. */
 __weak __noinline int again_piece(__u32 slot)
 {
 	struct scratch *s = scratch_get(slot);
@@ -206,9 +315,12 @@ __weak __noinline int again_piece(__u32 slot)
 	}
 	if (s->nh_left) {
 		s->again.len = 0;
+		s->again.begun = 0;
 		return 0;
 	}
 	nh_final(&s->nh, s->again.hash);
+	if (s->again.begun)
+		return again_begun(s, c);
 	a = &s->again.row;
 	if (!a->whole || a->hash[0] != s->again.hash[0] || a->hash[1] != s->again.hash[1])
 		return 0;

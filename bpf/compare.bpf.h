@@ -42,6 +42,16 @@ static __always_inline int compare_pauses(__u64 *misses, __u64 most)
 	return 1;
 }
 
+/* Does all that the fields told of this head of HTTP/1 stand in a row that is kept of them? */
+static __always_inline int compare_fits(const struct scratch *s)
+{
+	const struct h1_head *h = &s->w.h;
+
+	if (s->w.d.kind == H1_RESPONSES)
+		return !h->saying && !h->creds;
+	return !h->public_len && !h->mcp_method_len && !h->mcp_name_len && h->host_len <= TT_HOST_LEN;
+}
+
 /* ---- hashing ---- */
 
 /* So many bytes from the reader on. `how`: what they mean depends on it. */

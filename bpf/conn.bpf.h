@@ -140,6 +140,16 @@ static __always_inline void conn_end_rows(const struct conn *c)
 	}
 }
 
+/* What is parked of heads that began like the last ones. */
+static __always_inline void conn_end_begun(struct conn *c)
+{
+	struct partial_key key = { .conn = c->id };
+
+	again_unpark(&c->again[OUT], &key);
+	key.dir = IN;
+	again_unpark(&c->again[IN], &key);
+}
+
 __weak __noinline int conn_end_of(__u64 object, __u32 tgid, __u32 tls)
 {
 	struct conn_key key = { .object = object, .tgid = tgid, .tls = tls };
@@ -151,7 +161,9 @@ __weak __noinline int conn_end_of(__u64 object, __u32 tgid, __u32 tls)
 	open = c->sent - c->answered;
 	if (open || c->unpaired)
 		emit_close(c, c->sent);
-	if (open && (c->asking & CONN_HOLDS))
+	if (!(c->asking & CONN_HOLDS))
+		conn_end_begun(c);
+	else if (open)
 		open -= conn_end_held(c);
 	if (c->asking & CONN_SPILLED)
 		conn_end_streams(c->id, c->last_stream, open);

@@ -273,7 +273,8 @@ __weak __noinline int http_unpark(__u32 slot)
 		return drop(TT_DROP_partial_lost);
 	}
 	bpf_probe_read_kernel(&s->w.h, sizeof(s->w.h), h);
-	bpf_map_delete_elem(&partials, &s->partial);
+	if (b || !again_stays(s))
+		bpf_map_delete_elem(&partials, &s->partial);
 	if (b) {
 		bpf_probe_read_kernel(&s->x.b, sizeof(s->x.b), b);
 		bpf_map_delete_elem(&blocks, &s->partial);
@@ -308,6 +309,8 @@ static __always_inline __u32 http_asked(const struct http1 *d)
 {
 	if (d->state == H1_S_LOST || d->kind == H1_UNKNOWN)
 		return ASKED_NOT;
+	if (d->split)
+		return ASKED_REST;
 	return d->state == H1_S_START ? ASKED_HEAD : ASKED_READ;
 }
 
@@ -460,8 +463,10 @@ __weak __noinline int http_close(__u32 slot)
 	if (!s)
 		return 0;
 	if (s->reader == READ_H1) {
-		if (h1_in_head(&s->w.d))
+		if (h1_in_head(&s->w.d)) {
 			http_park(slot);
+			again_parked(slot);
+		}
 	} else if (s->w.d.state != H1_S_LOST && s->w.d.state != H1_S_OPAQUE) {
 		if (h2_in_block(&s->x.f))
 			http_park_block(slot);
@@ -525,7 +530,8 @@ __weak __noinline int http_piece(__u32 slot, __u32 i)
 	s->w.total = s->piece[at].len;
 	s->again.keep = 0;
 	s->again.len = 0;
-	if (s->asked == ASKED_HEAD && again_piece(slot)) {
+	s->again.begun = 0;
+	if (s->asked >= ASKED_HEAD && again_piece(slot)) {
 		if (!s->w.total)
 			return 0;
 		s->asked = ASKED_NOT;

@@ -67,6 +67,8 @@ struct again {
 	__u8 whole;		/* 0: only len is known */
 	__u64 check;		/* of what is before it: rows of connections may be read while they are given to another */
 	__u64 misses;		/* heads in a row that were others */
+	__u32 begun;		/* bytes of the call that it began in, if all behind them came in the next; then len is of that */
+	__u32 begun_kept;	/* `begins` and `partials` have what those came to */
 };
 
 /* A request with a credential that waits for its response, or a response that overtook its request. */

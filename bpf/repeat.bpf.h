@@ -40,16 +40,6 @@ _Static_assert(__builtin_offsetof(struct repeat, check) % 8 == 0, "repeat_check(
 
 /* ---- keeping ---- */
 
-/* Does all that the fields told of this head stand in a row? */
-static __always_inline int repeat_fits(const struct scratch *s)
-{
-	const struct h1_head *h = &s->w.h;
-
-	if (s->w.d.kind == H1_RESPONSES)
-		return !h->saying && !h->creds;
-	return !h->public_len && !h->mcp_method_len && !h->mcp_name_len && h->host_len <= TT_HOST_LEN;
-}
-
 static __always_inline void repeat_take(struct scratch *s, struct repeat *r)
 {
 	struct h1_head *h = &s->w.h;
@@ -81,7 +71,7 @@ __weak __noinline int repeat_keep(__u32 slot)
 	r = &s->repeat.row;
 	len = s->w.pos - s->repeat.from;
 	s->repeat.from = 0;
-	if (len < REPEAT_MIN || len > COMPARE_MAX || !repeat_fits(s))
+	if (len < REPEAT_MIN || len > COMPARE_MAX || !compare_fits(s))
 		return RUN_ON;
 	again_fields_fit(s);
 	repeat_key_of(s, &key);

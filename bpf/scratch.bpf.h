@@ -52,6 +52,7 @@ enum {
 	ASKED_NOT,
 	ASKED_READ,		/* it is to be read */
 	ASKED_HEAD,		/* and begins with a head of HTTP/1 */
+	ASKED_REST,		/* and begins where the last call left off, in such a head */
 };
 
 /* known.bpf.h: what a value with this hash is. */
@@ -76,12 +77,14 @@ struct known_work {
 /* again.bpf.h: the head being read. */
 struct again_work {
 	__u32 keep;		/* AGAIN_*; 0 = it is not to be kept */
-	__u32 len;		/* of what was compared: 0 = nothing */
+	__u32 len;		/* of what was compared: 0 = nothing, ... */
+	__u32 begun;		/* ... or no more than the head's beginning, of so many bytes */
+	__u32 pad_;
 	__u64 hash[2];
 	struct again row;
 };
 
-#define AGAIN_KEEP 1		/* it begins where its piece does, and nothing had to be told of it */
+#define AGAIN_KEEP 1		/* a call begins where it does, and nothing had to be told of it */
 #define AGAIN_FIELDS 2		/* and its fields say nothing else than who they are of and where it ends */
 
 /* repeat.bpf.h: the fields of a direction's last head, and what they said. */

@@ -174,6 +174,7 @@ static __always_inline void h1_resume(struct http1 *d)
 	d->state = H1_S_START;
 	d->left = 0;
 	d->spans = 0;
+	d->split = 0;
 }
 
 /* ---- the step ---- */

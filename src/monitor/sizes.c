@@ -35,6 +35,7 @@ static const struct size {
 	{"memos", PER_CONNECTION, 1, 4},
 	{"nspr_tls", PER_CONNECTION, 1, 4},
 	{"partials", PER_CONNECTION, 1, 8},
+	{"begins", PER_CONNECTION, 1, 8},
 	{"blocks", PER_CONNECTION, 1, 8},
 	{"unsents", PER_CONNECTION, 1, 8},
 	{"openings", PER_CONNECTION, 1, 8},
