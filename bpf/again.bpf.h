@@ -262,6 +262,7 @@ static __always_inline int again_request(struct scratch *s, struct conn *c)
 		pending |= PENDING_CRED | PENDING_ROW;
 	}
 	c->pending[seq & (PIPELINE_MAX - 1)] = pending;
+	http_piped(s, c);
 	c->sent = seq + 1;
 	return 1;
 }

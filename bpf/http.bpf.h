@@ -298,10 +298,22 @@ static __always_inline int http_may_begin(__u64 addr, __u64 len)
 	return h1_may_begin(word[0], len) || h2_may_begin(word, len);
 }
 
+/* Something of this direction went by that nobody can tell. */
+static __always_inline void http_lose(struct http1 *d)
+{
+	d->state = H1_S_LOST;
+	d->moved = 1;
+}
+
 /* Nothing in this call has to be read. */
 static __always_inline int http_idle(struct http1 *d, __u64 addr, __u64 len)
 {
-	return http_passes(d, len) || (d->state == H1_S_LOST && !http_may_begin(addr, len));
+	if (http_passes(d, len))
+		return 1;
+	if (d->state != H1_S_LOST || http_may_begin(addr, len))
+		return 0;
+	http_lose(d);
+	return 1;
 }
 
 /* For who has found that it is not idle: what can be said of its bytes (ASKED_*) without http_wanted()? */
@@ -341,17 +353,19 @@ static __always_inline void http_unreachable(struct http1 *d, const struct http1
 		return;
 	if (http_proved(d) || (d->state == H1_S_START && http_proved(other)))
 		drop(TT_DROP_sock_unreadable);
-	d->state = H1_S_LOST;
+	http_lose(d);
 }
 
 /* Bytes of a connection were missed: what comes next can't be told. */
 static __always_inline void http_gap(struct http1 *d)
 {
+	if (d->state == H1_S_LOST)
+		d->moved = 1;
 	if (d->state == H1_S_OPAQUE || d->state == H1_S_LOST || d->state == H1_S_UNTIL_CLOSE)
 		return;
 	if (d->state != H1_S_H2 || http_proved(d))
 		drop(TT_DROP_gap);
-	d->state = H1_S_LOST;
+	http_lose(d);
 	d->split = 0;
 	d->spans = 0;
 }
@@ -478,6 +492,8 @@ __weak __noinline int http_close(__u32 slot)
 	c = bpf_map_lookup_elem(&conns, &s->key);
 	if (!c)
 		return 0;
+	if (s->w.d.state == H1_S_LOST)
+		s->w.d.moved = 1;
 	if (s->reader != READ_H1) {
 		s->w.d.split = 0;
 		s->w.d.spans = s->x.f.spans;
@@ -512,7 +528,7 @@ __weak __noinline int http_wanted(__u32 slot)
 	if (http_prefaced(d, conn_other_dir(c, s->dir)) ||
 	    http_may_begin(s->addr, s->w.total))
 		return 1;
-	d->state = H1_S_LOST;
+	http_lose(d);
 	return 0;
 }
 

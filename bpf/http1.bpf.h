@@ -47,13 +47,42 @@ static __always_inline struct row_ref http_row(const struct conn *c, __u32 seq, 
 
 #define LATE_NS 5000000		/* a request so soon after a response that began a row may be its own */
 
+/* Does it send a request before the last one is answered? Where responses are missed, any bytes may have been one. */
+static __always_inline void http_piped(const struct scratch *s, struct conn *c)
+{
+	struct http1 *responses = conn_other_dir(c, s->dir);
+
+	if (c->sent != c->answered && !c->early_status && !(responses->state == H1_S_LOST && responses->moved))
+		c->asking |= CONN_PIPES;
+	if (responses->moved)
+		responses->moved = 0;
+}
+
+/* Requests may have been missed before this one. What seemed to be an answer to it is then one of theirs. */
+static __always_inline void http_requests_missed(struct scratch *s, struct conn *c)
+{
+	s->w.d.resumed = 0;
+	if (c->asking & CONN_PIPES)
+		c->unpaired = 1;
+	if (!c->early_status)
+		return;
+	c->early_status = 0;
+	c->pending[c->sent & (PIPELINE_MAX - 1)] = 0;
+	c->sent++;
+}
+
 static __always_inline void http_request(struct scratch *s, struct conn *c, __u32 slot, __u32 rule)
 {
 	struct h1_head *h = &s->w.h;
-	__u32 seq = c->sent;
-	__u64 i = seq & (PIPELINE_MAX - 1);
 	__u8 pending = 0;
+	__u32 seq;
+	__u64 i;
 
+	if (s->w.d.resumed)
+		http_requests_missed(s, c);
+	http_piped(s, c);
+	seq = c->sent;
+	i = seq & (PIPELINE_MAX - 1);
 	if (c->late_ns && bpf_ktime_get_boot_ns() - c->late_ns < LATE_NS && !seq && !c->unpaired) {
 		/* The response seen first may belong to this request or to one never seen. */
 		c->unpaired = 1;
@@ -131,7 +160,7 @@ static __always_inline void http_mint(struct scratch *s, const struct conn *c, _
 	__u64 i = seq & (PIPELINE_MAX - 1);
 
 	s->w.d.spans = 0;
-	if (answer && (c->pending[i] & PENDING_MINT) && !c->unpaired && s->w.h.status >= 200)
+	if (answer && !s->unasked && (c->pending[i] & PENDING_MINT) && !c->unpaired && s->w.h.status >= 200)
 		rule = mint_rule_of(c, seq);
 	if (!rule || s->w.d.state >= H1_S_UPGRADED)
 		return;
@@ -147,17 +176,68 @@ static __always_inline __u32 http_heads(const struct conn *c)
 	return c->answered != c->sent && !c->unpaired && (c->pending[i] & PENDING_CRED);
 }
 
+/* The next response goes by unseen, or has. */
+__weak __noinline int http_unanswered(__u32 slot)
+{
+	struct scratch *s = scratch_get(slot);
+	struct row_ref row;
+	struct conn *c;
+	__u8 pending;
+	__u32 seq;
+
+	if (!s)
+		return 0;
+	c = bpf_map_lookup_elem(&conns, &s->key);
+	if (!c)
+		return 0;
+	seq = c->answered;
+	pending = c->pending[seq & (PIPELINE_MAX - 1)];
+	row = http_row(c, seq, pending);
+	c->answered = seq + 1;
+	if (row.row)
+		fold_answer(row.row, row.gen, 0, 0);
+	else if (pending & PENDING_CRED)
+		emit_status(&s->status, c, seq, 0);
+	return 0;
+}
+
+/*
+ * Responses have gone by unseen, and their number is not known. But who waits for each response before it asks again
+ * has had all but the last request's by now, and that one's too if a request may have been missed as well.
+ */
+static __always_inline void http_missed(struct scratch *s, struct conn *c, __u32 slot)
+{
+	__u32 stay = conn_other_dir(c, s->dir)->state != H1_S_LOST, open = c->sent - c->answered;
+
+	s->w.d.resumed = 0;
+	if (c->unpaired || open <= stay)
+		return;
+	if (c->asking & CONN_PIPES) {
+		c->unpaired = 1;
+		return;
+	}
+#pragma nounroll
+	for (__u32 i = 0; i < PIPELINE_MAX && open > stay; i++, open--)
+		http_unanswered(slot);
+}
+
 /* Whether the response has no body whatever its fields say. */
 static __always_inline int http_response(struct scratch *s, struct conn *c, __u32 slot)
 {
-	__u32 status = s->w.h.status, seq = c->answered;
-	__u64 i = seq & (PIPELINE_MAX - 1);
+	__u32 status = s->w.h.status, seq;
 	__u8 pending;
+	__u64 i;
 
 	if (status < 200 && status != 101)
 		return 1;	/* interim: the final one is still to come (RFC 9110, 15.2) */
+	if (s->w.d.resumed)
+		http_missed(s, c, slot);
+	seq = c->answered;
+	i = seq & (PIPELINE_MAX - 1);
+	s->unasked = seq && seq == c->sent && conn_other_dir(c, s->dir)->state == H1_S_LOST;
 	if (seq == c->sent) {
-		http_response_first(c, status);
+		if (!s->unasked)
+			http_response_first(c, status);
 		return status == 101 || status == 204 || status == 304;
 	}
 	pending = c->pending[i];

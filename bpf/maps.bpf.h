@@ -90,6 +90,7 @@ struct stream {
 /* conn.asking */
 #define CONN_HOLDS 1		/* HTTP/2 from the first request on: conn.stream[] is in use */
 #define CONN_SPILLED 2		/* `streams` has had requests of it */
+#define CONN_PIPES 4		/* HTTP/1: a request came before the last one's response */
 /* conn.answering */
 #define CONN_EARLY 1		/* responses have overtaken their requests: `streams` has both */
 #define CONN_OPEN 2		/* there were responses whose status is not settled by their head */
@@ -115,7 +116,7 @@ struct conn {
 	__u8 open[2];		/* Go: calls that were begun and not seen to end */
 	__u8 signs;		/* for candidate: 1 sent, 2 received */
 	__u8 minting;		/* HTTP/2: there was a request for a token */
-	__u8 asking;		/* HTTP/2, written by the requests: CONN_HOLDS, CONN_SPILLED */
+	__u8 asking;		/* written by the requests: HTTP/2's CONN_HOLDS, CONN_SPILLED, HTTP/1's CONN_PIPES */
 	__u8 answering;		/* and by the responses: CONN_EARLY, CONN_OPEN */
 	__u32 tcp_next[2];	/* TCP's sequence number of the next byte of a plain socket */
 	__u32 limit[2];		/* SETTINGS_HEADER_TABLE_SIZE for this direction's table, plus 1; 0 = default */

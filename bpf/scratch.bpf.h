@@ -192,6 +192,7 @@ struct scratch {
 	__u64 said_token, said_hash;	/* of said.bpf.h */
 	struct row_ref row;	/* of the request at hand: fold.bpf.h */
 	struct lanes fold;
+	__u32 unasked;		/* HTTP/1: the request of the response at hand was missed */
 	__u32 spans;
 	__u32 mint_rule, mint_status;	/* for span_add() */
 	__u32 mint_set;

@@ -428,8 +428,10 @@ static __noinline int plain_io(struct sock *sk, __u64 len, __u32 dir, const stru
 		begins = plain_begins(sk, &b, dir, cover);
 	if (c && conn_dir(c, dir)->state == H1_S_OPAQUE)
 		return NO_SLOT;
-	if (c && b.addr && conn_dir(c, dir)->state == H1_S_LOST && !begins)
+	if (c && b.addr && conn_dir(c, dir)->state == H1_S_LOST && !begins) {
+		http_lose(conn_dir(c, dir));
 		return NO_SLOT;
+	}
 	if (!c) {
 		/* The end of a closed socket has been announced already: nobody would end its row. */
 		if (!begins || !foreign() ||

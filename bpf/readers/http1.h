@@ -171,6 +171,7 @@ static __always_inline int h1_may_begin(__u64 word, __u64 len)
 /* A direction that is out of step and sees the start of a call that may be a head. */
 static __always_inline void h1_resume(struct http1 *d)
 {
+	d->resumed = d->state == H1_S_LOST;
 	d->state = H1_S_START;
 	d->left = 0;
 	d->spans = 0;

@@ -106,7 +106,9 @@ struct http1 {
 	__u8 digits;		/* of a chunk size; enum h2_beginning */
 	__u8 split;		/* a head is parked */
 	__u8 spans;		/* the body under way is of interest: H1_SPAN, H2_SPAN */
-	__u8 pad_[3];
+	__u8 resumed;		/* HTTP/1: messages may have gone by unseen before this one */
+	__u8 moved;		/* and what may have been one since the other direction's last */
+	__u8 pad_;
 };
 
 /* Of a word of a public text: words.h. */

@@ -572,6 +572,170 @@ static void test_no_reader(void **state)
 	assert_exchange();
 }
 
+/* ---- statuses, when messages went by unseen ---- */
+
+#define REFUSED "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"
+
+/* Passes through no buffer of the program. */
+static void put_unseen(int to, const char *text)
+{
+	int file = memfd_create("unseen", MFD_CLOEXEC);
+	off_t at = 0;
+
+	assert_true(file >= 0);
+	put(file, text);
+	assert_int_equal(sendfile(to, file, &at, strlen(text)), strlen(text));
+	close(file);
+}
+
+static void ask(void)
+{
+	put(fd[0], REQUEST);
+	get(fd[1], strlen(REQUEST));
+}
+
+static void answer(const char *text)
+{
+	put(fd[1], text);
+	get(fd[0], strlen(text));
+}
+
+#define UNTOLD (-1)
+
+static int told(const struct tt_ev_hdr *use)
+{
+	for (size_t i = 0; i < rig.statuses; i++)
+		if (rig.status[i].h.conn == use->conn && rig.status[i].h.seq == use->seq)
+			return rig.status[i].status;
+	return UNTOLD;
+}
+
+/* Of the requests of an end, in their order. */
+static void assert_statuses(enum tt_dir dir, const int *want, size_t requests)
+{
+	size_t n = 0;
+
+	rig_collect(&rig);
+	for (size_t i = 0; i < rig.uses; i++) {
+		if (rig.use[i].dir != dir)
+			continue;
+		assert_true(n < requests);
+		assert_int_equal(told(&rig.use[i].h), want[n++]);
+	}
+	assert_int_equal(n, requests);
+}
+
+static void test_response_unseen(void **state)
+{
+	ask();
+	answer(RESPONSE);
+	ask();
+	put_unseen(fd[1], REFUSED);
+	get(fd[0], strlen(REFUSED));
+	ask();
+	answer(RESPONSE);
+	ask();
+	answer(REFUSED);
+	assert_statuses(TT_DIR_INGRESS, (int[]){ 201, 0, 201, 401 }, 4);
+	assert_statuses(TT_DIR_EGRESS, (int[]){ 201, 401, 201, 401 }, 4);
+}
+
+/* More than are kept rows for. */
+static void test_responses_unseen(void **state)
+{
+	int want[7] = { 201 };
+
+	ask();
+	answer(RESPONSE);
+	for (int i = 1; i < 6; i++) {
+		ask();
+		put_unseen(fd[1], REFUSED);
+		get(fd[0], strlen(REFUSED));
+	}
+	ask();
+	answer(RESPONSE);
+	want[6] = 201;
+	assert_statuses(TT_DIR_INGRESS, want, 7);
+}
+
+static void test_request_unseen(void **state)
+{
+	ask();
+	answer(RESPONSE);
+	put_unseen(fd[0], REQUEST);
+	get(fd[1], strlen(REQUEST));
+	answer(REFUSED);
+	ask();
+	answer(RESPONSE);
+	assert_statuses(TT_DIR_INGRESS, (int[]){ 201, 401, 201 }, 3);
+	assert_statuses(TT_DIR_EGRESS, (int[]){ 201, 201 }, 2);
+}
+
+/* That it was missed is known only when the next one comes. */
+static void test_request_spliced(void **state)
+{
+	ask();
+	answer(RESPONSE);
+	put(fd[0], REQUEST);
+	splice_away(strlen(REQUEST));
+	answer(REFUSED);
+	for (int i = 0; i < 2; i++) {
+		ask();
+		answer(RESPONSE);
+	}
+	assert_statuses(TT_DIR_INGRESS, (int[]){ 201, 201, 201 }, 3);
+}
+
+/* What comes then may be the answer to either. */
+static void test_both_unseen(void **state)
+{
+	ask();
+	answer(RESPONSE);
+	ask();
+	put_unseen(fd[1], RESPONSE);
+	get(fd[0], strlen(RESPONSE));
+	put(fd[0], REQUEST "%");
+	get(fd[1], 20);
+	splice_away(strlen(REQUEST) - 20);
+	get(fd[1], 1);
+	answer(REFUSED);
+	ask();
+	answer(RESPONSE);
+	assert_statuses(TT_DIR_INGRESS, (int[]){ 201, 0, 201 }, 3);
+}
+
+/* Of a client that does not wait for answers nobody knows which one is missing. */
+static void test_pipelined_unseen(void **state)
+{
+	ask();
+	answer(RESPONSE);
+	ask();
+	ask();
+	put_unseen(fd[1], RESPONSE);
+	get(fd[0], strlen(RESPONSE));
+	answer(REFUSED);
+	ask();
+	answer(RESPONSE);
+	assert_statuses(TT_DIR_INGRESS, (int[]){ 201, UNTOLD, UNTOLD, UNTOLD }, 4);
+	assert_statuses(TT_DIR_EGRESS, (int[]){ 201, 201, 401, 201 }, 4);
+}
+
+/* Nor which answer is whose, if a request is. */
+static void test_pipelined_request_unseen(void **state)
+{
+	ask();
+	ask();
+	answer(RESPONSE);
+	answer(RESPONSE);
+	put_unseen(fd[0], REQUEST);
+	put(fd[0], REQUEST);
+	get(fd[1], 2 * strlen(REQUEST));
+	answer(REFUSED);
+	answer(RESPONSE);
+	assert_statuses(TT_DIR_INGRESS, (int[]){ 201, 201, 401, 201 }, 4);
+	assert_statuses(TT_DIR_EGRESS, (int[]){ 201, 201, UNTOLD }, 3);
+}
+
 static void connect_anew(void)
 {
 	pair_down(NULL);
@@ -582,8 +746,7 @@ static void exchange(const char *request)
 {
 	put(fd[0], request);
 	get(fd[1], strlen(REQUEST));
-	put(fd[1], RESPONSE);
-	get(fd[0], strlen(RESPONSE));
+	answer(RESPONSE);
 }
 
 static void test_vanishing(void **state)
@@ -602,7 +765,8 @@ int main(void)
 		T(test_not_http),      T(test_bad_head),	T(test_tunnel),
 		T(test_chunked_body_like_a_head), T(test_chunks_of_a_call), T(test_spliced_body), T(test_spliced_head),
 		T(test_peek),	       T(test_fin_along),	T(test_read_after_close),
-		T(test_no_reader),     T(test_vanishing),
+		T(test_no_reader),     T(test_response_unseen), T(test_responses_unseen), T(test_request_unseen),
+		T(test_request_spliced), T(test_both_unseen),   T(test_pipelined_unseen), T(test_pipelined_request_unseen), T(test_vanishing),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

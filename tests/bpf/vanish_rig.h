@@ -9,7 +9,6 @@
 #include "sensor_rig.h"
 
 #include <pthread.h>
-#include <sys/mman.h>
 
 #define VANISH_SIZE 4096
 #define VANISH_ASKED 1000	/* requests at most, ... */
