@@ -314,6 +314,22 @@ def half_sent(authority, nginx, tokens):
     return held
 
 
+def begun_again(authority, nginx, tokens):
+    """Connections on which the same head comes again and again in two parts, cut in the middle of the credential."""
+    held = []
+    for i, t in enumerate(tokens):
+        s = connect(authority, nginx, i % 2 == 0)
+        text = head(t, i).replace(b"\r\nHost:", b"\r\nAccept: " + 80 * b"a" + b"\r\nHost:")
+        at = text.index(t[:8].encode()) + len(t) // 2 if t[:8].encode() in text else len(text) - len(t) // 2
+        for _ in range(5):
+            s.sendall(text[:at])
+            time.sleep(0.01)
+            s.sendall(text[at:])
+            rig.need(s.recv(4096).startswith(b"HTTP/1.1 200"), "nginx answers 200")
+        held.append(s)
+    return held
+
+
 def half_answered(tokens):
     """Answers of token endpoints, compressed, that stop before their checksum: (both ends, what is missing)."""
     held = []
@@ -510,6 +526,10 @@ def main():
     with rig.case("nothing in maps and memory while connections stop in the middle of a credential"):
         held += half_sent(authority, nginx, cut)
         searcher.nothing_in(*(f"mem:{pid}" for pid in pids), *dump_maps(work, pids, {"partials": len(cut)}))
+    close_all(held)
+    with rig.case("nothing in maps and memory while beginnings of heads are kept that may come again"):
+        held = begun_again(authority, nginx, cut)
+        searcher.nothing_in(*(f"mem:{pid}" for pid in pids), *dump_maps(work, pids, {"begins": len(cut)}))
     close_all(held)
     with rig.case("nothing in maps and memory while compressed answers with tokens stop before their end"):
         some = cut[:8]

@@ -25,6 +25,7 @@ LOADGEN = os.path.join(rig.TOOLS, "loadgen")
 CONNECTIONS = 4096      # and a fourth as many rows for repeats
 NO_TOKENS = 500         # requests with what could be a credential and is none
 FEW, MANY = 20, 900     # tokens; each is a use at both ends: the many do not all find a row
+LONG = 2000             # of a token: nginx reads a head of more than 1 KiB in two calls
 PROCESSES = 4
 KILLS = 2
 ENDS = 2
@@ -38,8 +39,8 @@ RING_MIB, MEMORY_MIB = 64, 1024
 class Load:
     """HTTP/1 requests, shared out among connections that each have a token of their own."""
 
-    def __init__(self, requests, connections, *argv):
-        self.tokens = [rig.token() for _ in range(connections)]
+    def __init__(self, requests, connections, *argv, tokens=()):
+        self.tokens = tokens or [rig.token() for _ in range(connections)]
         self.requests = requests // connections * connections
         self.argv = [LOADGEN, "-c", str(connections), "-n", str(self.requests), "-p", "/v1/exact", *argv]
 
@@ -121,8 +122,9 @@ def main():
     sensor = rig.Sensor(work, "--output", "none", "--set", f"limits.connections={CONNECTIONS}", "--set",
                         f"limits.memory={MEMORY_MIB << 20}", "--set", f"limits.ring={RING_MIB << 20}", per_call=False)
     store = os.path.join(sensor.state, "store.db")
-    part = requests // 4
+    part = requests // 5
     loads = [Load(part, FEW, str(nginx.plain)), Load(part, MANY, "-t", str(nginx.tls)),
+             Load(part, FEW, "-t", str(nginx.tls), tokens=[rig.random_text(LONG) for _ in range(FEW)]),
              Load2(part, PROCESSES, "http", nginx2.plain), Load2(part, PROCESSES, "https", nginx2.tls)]
     ids = sensor.ids([t for load in loads for t in load.tokens])
     made = sum(load.requests for load in loads)
