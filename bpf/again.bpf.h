@@ -201,22 +201,22 @@ __weak __noinline int again_keep(__u32 slot, __u32 rule)
 static __always_inline int again_ask(struct scratch *s, struct conn *c)
 {
 	struct again *a = conn_again_of(c, s->dir);
-	__u32 len;
+	__u32 len, begins;
 
 	if (s->asked == ASKED_REST ? !a->begun : compare_pauses(&a->misses, AGAIN_MISSES))
 		return 0;
 	s->again.keep = AGAIN_KEEP;
 	s->again.row = *a;
 	a = &s->again.row;
-	len = s->asked == ASKED_HEAD && a->begun ? a->begun : a->len;
-	if (len < AGAIN_MIN || len > COMPARE_MAX || len > s->w.total || a->check != again_check(a, c->id))
+	begins = s->asked == ASKED_HEAD && a->begun;
+	len = begins ? a->begun : a->len;
+	if (len < AGAIN_MIN || len > COMPARE_MAX || (begins ? len != s->w.total : len > s->w.total) ||
+	    a->check != again_check(a, c->id))
 		return 0;
-	if (s->asked == ASKED_REST || !a->begun)
-		s->again.len = len;
-	else if (len == s->w.total)
+	if (begins)
 		s->again.begun = len;
 	else
-		return 0;
+		s->again.len = len;
 	s->w.base = 0;
 	s->w.fill = 0;
 	s->w.pos = 0;

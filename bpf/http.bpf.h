@@ -359,11 +359,9 @@ static __always_inline void http_unreachable(struct http1 *d, const struct http1
 /* Bytes of a connection were missed: what comes next can't be told. */
 static __always_inline void http_gap(struct http1 *d)
 {
-	if (d->state == H1_S_LOST)
-		d->moved = 1;
-	if (d->state == H1_S_OPAQUE || d->state == H1_S_LOST || d->state == H1_S_UNTIL_CLOSE)
+	if (d->state == H1_S_OPAQUE || d->state == H1_S_UNTIL_CLOSE)
 		return;
-	if (d->state != H1_S_H2 || http_proved(d))
+	if (d->state != H1_S_LOST && (d->state != H1_S_H2 || http_proved(d)))
 		drop(TT_DROP_gap);
 	http_lose(d);
 	d->split = 0;

@@ -780,7 +780,8 @@ int main(void)
 		T(test_chunked_body_like_a_head), T(test_chunks_of_a_call), T(test_spliced_body), T(test_spliced_head),
 		T(test_peek),	       T(test_fin_along),	T(test_read_after_close),
 		T(test_no_reader),     T(test_response_unseen), T(test_responses_unseen), T(test_request_unseen),
-		T(test_requests_unseen), T(test_request_spliced), T(test_both_unseen),   T(test_pipelined_unseen), T(test_pipelined_request_unseen), T(test_vanishing),
+		T(test_requests_unseen), T(test_request_spliced), T(test_both_unseen),   T(test_pipelined_unseen),
+		T(test_pipelined_request_unseen), T(test_vanishing),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

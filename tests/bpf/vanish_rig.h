@@ -27,6 +27,7 @@ static void *vanish_on(void *unused)
 	return NULL;
 }
 
+/* Where the text is from now on: it comes and goes until vanish_stop(). */
 static const char *vanish_begin(const char *text)
 {
 	int file = memfd_create("vanish", MFD_CLOEXEC);
