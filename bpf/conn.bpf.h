@@ -3,13 +3,14 @@
  * Connections: thread <-> TLS object <-> socket.
  *
  * A TLS call says which object and which bytes; the socket behind it is known from the socket I/O of
- * the same thread, by two rules:
+ * the same thread, by three rules:
  *   nested    the socket I/O happened inside the TLS call, all of it on one stream socket, and the
  *             sizes fit (a TLS record is longer than what it carries)
  *   adjacent  a TLS write without socket I/O inside is followed by a send of the same thread with
  *             exactly the size of its records, which no other write that waits has (unsent.bpf.h); or
  *             a send and a receive that merely fit agree on one socket, and nothing else can be meant
- * What neither rule settles stays unknown: the address is then absent.
+ *   sealed    a record that is handed out ends in the same bytes as the last receive (sealed.bpf.h)
+ * What no rule settles stays unknown: the address is then absent.
  */
 #ifndef TT_CONN_BPF_H
 #define TT_CONN_BPF_H

@@ -26,7 +26,8 @@ struct cover_sock {
 	__u8 tcp;
 	__u8 tls;		/* it is TLS for sure */
 	__u8 called;		/* bytes of a probed call went over it */
-	__u8 pad_[3];
+	__u8 linked;		/* so did a record's of the connection that is known to be on it */
+	__u8 pad_[2];
 };
 
 /* By struct sock *. What had to make room is met again in the middle. */
@@ -105,6 +106,7 @@ static __always_inline void cover_own(struct cover_sock *k, const struct tt_cove
 {
 	k->owner = *key;
 	k->called = 0;
+	k->linked = 0;
 	__builtin_memset(k->flow, 0, sizeof(k->flow));
 	__sync_fetch_and_add(&row->sockets, 1);
 	__sync_fetch_and_add(&row->blind_sockets, 1);
@@ -132,8 +134,9 @@ static __always_inline __u64 cover_tcp_bytes(struct cover_sock *k, struct sock *
 	more = now - before;
 	if (!known || more >> 31)
 		return len;
-	if (dir == IN && more == (__u32)len + 1 && (BPF_CORE_READ(sk, sk_shutdown) & RCV_SHUTDOWN_BIT))
-		return len;
+	if (dir == IN && (more == (__u32)len + 1 || more == (__u32)len + TLS_HEADER + 1) &&
+	    (BPF_CORE_READ(sk, sk_shutdown) & RCV_SHUTDOWN_BIT))
+		return more - 1;
 	return more;
 }
 

@@ -148,6 +148,21 @@ __weak __noinline int cover_meet(__u64 sock, __u64 first, __u64 second, __u64 le
 	return 0;
 }
 
+/* A record came out of what was received there (sealed.bpf.h): it speaks TLS. */
+__weak __noinline int cover_sealed(__u64 sock, __u64 len)
+{
+	struct cover_sock *k = bpf_map_lookup_elem(&cover_socks, &sock);
+	struct sock *sk = (void *)sock;
+
+	if (k && k->tls)
+		return 0;
+	if (!k)
+		k = cover_new(sk);
+	if (k)
+		cover_begin(k, sk, len, IN, TT_COVER_MIDDLE);
+	return 0;
+}
+
 /* Marks a process that is known already as one that does its socket I/O through io_uring. */
 __weak __noinline int cover_uring(__u64 inside_enter)
 {

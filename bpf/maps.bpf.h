@@ -215,13 +215,16 @@ struct thread {
 	/* for TLS over memory buffers: the send that follows a write, the receive before a read */
 	struct conn_key wrote;
 	__u64 received_sock;
+	__u64 received_at;	/* to one buffer: its address; else 0 */
+	__u64 received_seal;	/* what it ended in: sealed.bpf.h; 0 = not known */
 	struct tt_tuple received_tuple;
 	__u32 wrote_bytes;	/* 0 = nothing awaits a send */
 	__u32 received_bytes;
 	__u32 fed_bytes;	/* received just before the call that it is in */
 	__u8 unread;		/* received_bytes, no TLS call has had the chance to read them */
 	__u8 unsent;		/* writes wait for their sends: unsent.bpf.h */
-	__u8 pad2_[2];
+	__u8 records;		/* it is told of records that are read, not of calls */
+	__u8 pad2_;
 	struct outer_read outer;
 	__u64 mixed_ns;		/* when it had received from several sockets before reading */
 	/* coverage: the object called last, the socket its bytes went over, what awaits a send */

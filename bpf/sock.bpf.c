@@ -14,6 +14,7 @@
 #include "cover_sock.bpf.h"
 #include "nspr.bpf.h"
 #include "reader.bpf.h"
+#include "sealed.bpf.h"
 #include "unsent.bpf.h"
 
 #define MMSGHDR_SIZE 64		/* struct mmsghdr: msghdr and a 4-byte length, padded */
@@ -547,16 +548,27 @@ __weak __noinline int unsent_sent(__u64 sock, __u64 len)
 	return 1;
 }
 
+/* What a thread has received outside of TLS calls. */
+static __always_inline void received(struct thread *t, __u64 sock, __u64 len, const struct call_regs *regs)
+{
+	__u64 at = regs->cs == USER_CS && (regs->nr == NR_READ || regs->nr == NR_RECVFROM) ? regs->a1 : 0;
+
+	if (t->unread && t->received_sock != sock)
+		t->mixed_ns = bpf_ktime_get_boot_ns();
+	t->received_sock = sock;
+	t->received_bytes = len;
+	t->received_at = at;
+	t->received_seal = at && len >= SEAL_BYTES ? seal_at(at + len) : 0;
+	t->unread = 1;
+}
+
 /* Socket I/O of a thread that calls TLS libraries, outside such a call. */
-static __always_inline void adjacent_io(struct thread *t, struct sock *sk, __u64 len, __u32 dir)
+static __always_inline void adjacent_io(struct thread *t, struct sock *sk, __u64 len, __u32 dir,
+					const struct call_regs *regs)
 {
 	t->offered = 0;
 	if (dir == IN) {
-		if (t->unread && t->received_sock != (__u64)sk)
-			t->mixed_ns = bpf_ktime_get_boot_ns();
-		t->received_sock = (__u64)sk;
-		t->received_bytes = len;
-		t->unread = 1;
+		received(t, (__u64)sk, len, regs);
 		sock_tuple(sk, &t->received_tuple);
 		return;
 	}
@@ -564,6 +576,36 @@ static __always_inline void adjacent_io(struct thread *t, struct sock *sk, __u64
 		cover_sent((__u64)sk, len);
 	if (t->unsent)
 		t->unsent = unsent_sent((__u64)sk, len);
+}
+
+/*
+ * What a thread receives that is told of records (openssl_record), on a socket that is known to carry such: it is counted,
+ * and where the connection on it is known as well, nothing else is noted. Headers that come by themselves TCP's count has
+ * with what follows. 0: more has to be looked at.
+ */
+static __noinline int received_known(struct thread *t, struct sock *sk, __u64 len, const struct call_regs *regs)
+{
+	__u64 sock = (__u64)sk;
+	struct cover_sock *k;
+
+	if (!call_simple(regs) || filter_now)
+		return 0;
+	if (len == TLS_HEADER && (regs->nr == NR_READ || regs->nr == NR_RECVFROM) && record_header_at(regs->a1))
+		return 1;
+	k = bpf_map_lookup_elem(&cover_socks, &sock);
+	if (!k || !k->tls || !k->tcp || !k->called)
+		return 0;
+	cover_count(k, sk, len, IN);
+	t->offered = 0;
+	if (k->linked) {
+		t->received_sock = sock;
+		t->received_bytes = len;
+		t->unread = 0;
+		return 1;
+	}
+	received(t, sock, len, regs);
+	t->received_tuple = k->tuple;
+	return 1;
 }
 
 static __always_inline struct thread *thread_here(void)
@@ -605,6 +647,8 @@ static __noinline int sock_io(struct sock *sk, __s64 len, __u32 dir, const struc
 	t = thread_here();
 	if (t && t->in_call && nested_known(t, sk, len, dir, regs))
 		return NO_SLOT;
+	if (t && t->records && dir == IN && !t->in_call && received_known(t, sk, len, regs))
+		return NO_SLOT;
 	if (!sock_is_stream(sk) || !sock_is_known(sk))
 		return NO_SLOT;
 	of_g = t && t->in_call ? 0 : goroutine_here(regs->g);
@@ -623,7 +667,7 @@ static __noinline int sock_io(struct sock *sk, __s64 len, __u32 dir, const struc
 		return NO_SLOT;
 	cover = cover_io((__u64)sk, len, dir, call_peeks(regs) != 0);
 	if (t && !t->in_call)
-		adjacent_io(t, sk, len, dir);
+		adjacent_io(t, sk, len, dir, regs);
 	if (conf_plain)
 		return plain_io(sk, len, dir, regs, cover);
 	if (cover != COVER_TLS)

@@ -4,7 +4,7 @@
  * calls have one shape, so each function has an entry program of a line (kernels before 5.15 can't tell
  * a program where it is attached), and one return program serves all.
  */
-#include "tls.bpf.h"
+#include "record.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -109,6 +109,24 @@ static __noinline void cover_flushed(struct thread *t)
 	row = bpf_map_lookup_elem(&cover_procs, &key);
 	if (row && cover_plain(t->sock, bytes, OUT, &key))
 		__sync_fetch_and_add(&row->loose[OUT], -bytes);
+}
+
+/* memcpy(the reader's buffer, data, bytes) */
+SEC("uprobe")
+int openssl_record_in(struct pt_regs *ctx)
+{
+	struct call call = {
+		.buf = PT_REGS_PARM2(ctx),
+		.num = PT_REGS_PARM3(ctx),
+		.sp = PT_REGS_SP(ctx),
+		.ip = PT_REGS_IP(ctx),
+	};
+
+	OWN_STACK(ctx);
+	if (!foreign() || !call.num || call.num > TLS_RECORD)
+		return 0;
+	call.object = record_object(ctx);
+	return call.object ? read_call(ctx, &tls_reader, record_read(&call)) : 0;
 }
 
 SEC("uretprobe")

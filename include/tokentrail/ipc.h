@@ -63,9 +63,12 @@ struct tt_ipc_hook {
 	__u64 file;
 	__u64 offset;		/* of the instruction to be probed, in the file, bytes */
 	__u64 placed;		/* of one that may be probed in its place and costs less; 0 = none */
+	__u64 spare;		/* so too, where `placed` can't be told its cookie */
 	__u32 hook;		/* enum tt_hook */
 	__u32 placed_as;	/* enum tt_hook: what is there */
 	__u32 tls;		/* enum tt_tls */
+	__u32 cookie;		/* what the program at `placed` is told: cookie.h; 0 = nothing */
+	__u32 spare_as;
 	__u32 pad_;
 };
 

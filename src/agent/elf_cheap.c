@@ -2,6 +2,7 @@
 #include "agent/elf_cheap.h"
 
 #include "agent/elf_place.h"
+#include "agent/elf_record.h"
 
 /* How many arguments a hook's program reads. */
 enum { ARGS_INT = 3, ARGS_LONG = 3, ARGS_COUNT = 4, ARGS_COUNT5 = 5, ARGS_NONE = 3, ARGS_OBJECT = 3,
@@ -118,11 +119,12 @@ static void share(const struct elf_file *file, struct elf_scan *scan, const stru
 	}
 }
 
-void elf_cheap(const struct elf_file *file, struct elf_scan *scan)
+int elf_cheap(const struct elf_file *file, struct elf_scan *scan)
 {
 	for (size_t i = 0; i < scan->count; i++)
 		place(file, &scan->hooks[i]);
 	for (size_t i = 0; i < scan->count; i++)
 		if (is_inner_hook(scan->hooks[i].hook))
 			share(file, scan, &scan->hooks[i]);
+	return elf_record(file, scan);
 }

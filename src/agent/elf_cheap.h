@@ -10,7 +10,8 @@
 
 #include "agent/elf_scan.h"
 
-/* Fills hooks[].placed where something fits. */
-void elf_cheap(const struct elf_file *file, struct elf_scan *scan);
+/* Fills hooks[].placed where something fits; what reads, elf_record.h before that. 0, or -errno: no memory, or the file
+ * can't be read. */
+int elf_cheap(const struct elf_file *file, struct elf_scan *scan);
 
 #endif

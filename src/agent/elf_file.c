@@ -224,7 +224,8 @@ int elf_file_records(const struct elf_file *file, const GElf_Shdr *header, size_
 	return 0;
 }
 
-void elf_note_build_id(const void *notes, size_t len, unsigned char ret_id[static ELF_BUILD_ID_MAX])
+/* The first GNU note of this type. NULL: there is none, or the notes are not what they say. */
+static const void *find_note(const void *notes, size_t len, uint32_t type, size_t *ret_len)
 {
 	const char *p = notes;
 
@@ -238,29 +239,82 @@ void elf_note_build_id(const void *notes, size_t len, unsigned char ret_id[stati
 		name = ((size_t)h.n_namesz + 3) & ~(size_t)3;
 		desc = ((size_t)h.n_descsz + 3) & ~(size_t)3;
 		if (name > len || desc > len - name)
-			return;
-		if (h.n_type == NT_GNU_BUILD_ID && h.n_namesz == sizeof("GNU") &&
-		    memcmp(p, "GNU", sizeof("GNU")) == 0) {
-			memcpy(ret_id, p + name, h.n_descsz < ELF_BUILD_ID_MAX ? h.n_descsz : ELF_BUILD_ID_MAX);
-			return;
+			return NULL;
+		if (h.n_type == type && h.n_namesz == sizeof("GNU") && memcmp(p, "GNU", sizeof("GNU")) == 0) {
+			*ret_len = h.n_descsz;
+			return p + name;
 		}
 		p += name + desc;
 		len -= name + desc;
 	}
+	return NULL;
+}
+
+void elf_note_build_id(const void *notes, size_t len, unsigned char ret_id[static ELF_BUILD_ID_MAX])
+{
+	size_t id_len = 0;
+	const void *id = find_note(notes, len, NT_GNU_BUILD_ID, &id_len);
+
+	if (id)
+		memcpy(ret_id, id, id_len < ELF_BUILD_ID_MAX ? id_len : ELF_BUILD_ID_MAX);
+}
+
+/* False: no such segment, or one that is not read: longer than these notes are, or not in the file. */
+static bool read_notes(const struct elf_file *file, int segment, char notes[static NOTES_MAX_BYTES], size_t *ret_len)
+{
+	GElf_Phdr ph;
+
+	if (!gelf_getphdr(file->elf, segment, &ph) || ph.p_type != PT_NOTE || ph.p_filesz > NOTES_MAX_BYTES ||
+	    elf_file_read(file, ph.p_offset, notes, ph.p_filesz) < 0)
+		return false;
+	*ret_len = ph.p_filesz;
+	return true;
 }
 
 void elf_file_build_id(const struct elf_file *file, unsigned char ret_id[static ELF_BUILD_ID_MAX])
 {
 	char notes[NOTES_MAX_BYTES];
+	size_t len;
+
+	for (int i = 0; i < file->ehdr.e_phnum; i++)
+		if (read_notes(file, i, notes, &len))
+			elf_note_build_id(notes, len, ret_id);
+}
+
+/* A list of properties: type, length and that many bytes, filled up to eight. */
+static bool has_shadow_stack(const char *p, size_t len)
+{
+	while (len >= 8) {
+		uint32_t head[2], features = 0;
+		size_t bytes;
+
+		memcpy(head, p, sizeof(head));
+		bytes = ((size_t)head[1] + 7) & ~(size_t)7;
+		if (bytes > len - sizeof(head))
+			return false;
+		if (head[0] == GNU_PROPERTY_X86_FEATURE_1_AND && head[1] >= sizeof(features))
+			memcpy(&features, p + sizeof(head), sizeof(features));
+		if (features & GNU_PROPERTY_X86_FEATURE_1_SHSTK)
+			return true;
+		p += sizeof(head) + bytes;
+		len -= sizeof(head) + bytes;
+	}
+	return false;
+}
+
+bool elf_file_shadow_stack(const struct elf_file *file)
+{
+	char notes[NOTES_MAX_BYTES];
+	const char *properties;
+	size_t len, bytes;
 
 	for (int i = 0; i < file->ehdr.e_phnum; i++) {
-		GElf_Phdr ph;
-
-		if (gelf_getphdr(file->elf, i, &ph) && ph.p_type == PT_NOTE &&
-		    ph.p_filesz <= sizeof(notes) &&
-		    elf_file_read(file, ph.p_offset, notes, ph.p_filesz) == 0)
-			elf_note_build_id(notes, ph.p_filesz, ret_id);
+		properties = read_notes(file, i, notes, &len) ?
+				     find_note(notes, len, NT_GNU_PROPERTY_TYPE_0, &bytes) : NULL;
+		if (properties && has_shadow_stack(properties, bytes))
+			return true;
 	}
+	return false;
 }
 
 enum tt_blind elf_file_site(const struct elf_file *file, uint64_t offset, uint64_t *ret_site)

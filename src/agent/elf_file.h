@@ -66,6 +66,10 @@ int elf_file_records(const struct elf_file *file, const GElf_Shdr *header, size_
 void elf_file_build_id(const struct elf_file *file, unsigned char ret_id[static ELF_BUILD_ID_MAX]);
 void elf_note_build_id(const void *notes, size_t len, unsigned char ret_id[static ELF_BUILD_ID_MAX]);
 
+/* Does it say that it can run with a shadow stack (GNU_PROPERTY_X86_FEATURE_1_SHSTK)? Only programs all of whose files say
+ * so get one. */
+bool elf_file_shadow_stack(const struct elf_file *file);
+
 /* Why the instruction at this offset can't carry a probe, or where it goes: agent/elf_prologue.h. */
 enum tt_blind elf_file_site(const struct elf_file *file, uint64_t offset, uint64_t *ret_site);
 bool elf_file_can_probe(const struct elf_file *file, uint64_t offset);

@@ -64,8 +64,9 @@ struct instruction {
 	const unsigned char *bytes;
 	size_t len, at;
 	bool word;		/* operand-size prefix */
-	bool wide;		/* REX.W */
+	unsigned char rex;
 	bool bad_prefix;
+	size_t op, modrm, immediate;	/* where they are */
 };
 
 static bool is_bad_prefix(unsigned char byte)
@@ -86,7 +87,7 @@ static void take_prefixes(struct instruction *i)
 			break;
 	}
 	if (i->at < i->len && (i->bytes[i->at] & 0xf0) == 0x40)
-		i->wide = i->bytes[i->at++] & 8;
+		i->rex = i->bytes[i->at++];
 }
 
 /* ModRM and what it says follows it. 0: cut off. */
@@ -125,7 +126,7 @@ static size_t immediate_bytes(const struct instruction *i, unsigned char kind)
 	case IMM16:
 		return 2;
 	case FULL:
-		if (i->wide)
+		if (i->rex & 8)
 			return 8;
 		return i->word ? 2 : 4;
 	case IMM32:
@@ -158,12 +159,15 @@ static size_t decode(struct instruction *i)
 	}
 	if (!kind)
 		return 0;
+	i->op = i->at - 1;
 	immediate = immediate_bytes(i, kind);
 	if (kind >= RM) {
 		modrm = modrm_bytes(i);
 		if (!modrm)
 			return 0;
+		i->modrm = i->at;
 	}
+	i->immediate = i->at + modrm;
 	i->at += modrm + immediate;
 	return i->at <= i->len && i->at <= ELF_PROLOGUE_BYTES ? i->at : 0;
 }
@@ -173,6 +177,25 @@ size_t elf_prologue_length(const unsigned char *bytes, size_t len)
 	struct instruction i = { .bytes = bytes, .len = len };
 
 	return decode(&i);
+}
+
+bool elf_prologue_parts(const unsigned char *bytes, size_t len, struct elf_prologue_parts *ret)
+{
+	struct instruction i = { .bytes = bytes, .len = len };
+	size_t n = decode(&i);
+
+	if (!n)
+		return false;
+	*ret = (struct elf_prologue_parts){
+		.len = n,
+		.rex = i.rex,
+		.word = i.word,
+		.two_bytes = i.op > 0 && bytes[i.op - 1] == 0x0f,
+		.op = bytes[i.op],
+		.modrm = i.modrm,
+		.immediate = i.immediate,
+	};
+	return true;
 }
 
 #if defined(__x86_64__)

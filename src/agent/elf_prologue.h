@@ -20,6 +20,7 @@
 #ifndef TT_AGENT_ELF_PROLOGUE_H
 #define TT_AGENT_ELF_PROLOGUE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <tokentrail/ipc.h>
@@ -31,5 +32,19 @@ enum tt_blind elf_prologue(const unsigned char *bytes, size_t len, size_t *ret_a
 
 /* The length of an x86-64 instruction; 0: not one that is known here, or cut off. */
 size_t elf_prologue_length(const unsigned char *bytes, size_t len);
+
+/* What it consists of: where in its bytes. */
+struct elf_prologue_parts {
+	size_t len;
+	unsigned char rex;	/* 0 = none */
+	bool word;		/* operand-size prefix */
+	bool two_bytes;		/* its opcode stands behind 0f */
+	unsigned char op;
+	size_t modrm;		/* 0 = it has none */
+	size_t immediate;	/* == len: none */
+};
+
+/* False: as a length of 0. */
+bool elf_prologue_parts(const unsigned char *bytes, size_t len, struct elf_prologue_parts *ret);
 
 #endif

@@ -148,7 +148,7 @@ enum tt_scan elf_scan(int fd, struct elf_scan *ret_scan)
 	for (size_t i = 0; r == 0 && i < sizeof(searches) / sizeof(searches[0]); i++)
 		r = searches[i](&file, ret_scan);
 	if (r == 0)
-		elf_cheap(&file, ret_scan);
+		r = elf_cheap(&file, ret_scan);
 	elf_file_close(&file);
 	if (r < 0) {
 		memset(ret_scan, 0, sizeof(*ret_scan));

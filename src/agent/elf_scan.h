@@ -22,6 +22,9 @@ struct elf_hook {
 	uint64_t placed;	/* of one in its place that costs less (elf_cheap.h), and what it is probed
 				 * as; 0 = there is none */
 	enum tt_hook placed_as;
+	uint32_t cookie;	/* what its program is told there: <tokentrail/cookie.h>; 0 = nothing */
+	uint64_t spare;		/* so too, where the kernel has no cookies */
+	enum tt_hook spare_as;
 };
 
 struct elf_scan {

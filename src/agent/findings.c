@@ -18,15 +18,16 @@
 #include "base/cleanup.h"
 #include "base/write.h"
 
-#define FINDINGS_VERSION 3
+#define FINDINGS_VERSION 4
 #define BLOCK 4096
 #define BLOCKS 128	/* of a file that is longer than these */
 #define SITE_BYTES 16	/* at each place to be probed */
 
 struct row_hook {
-	uint64_t offset, placed;
-	uint16_t hook, placed_as, tls, pad_;
-	unsigned char bytes[SITE_BYTES], placed_bytes[SITE_BYTES];
+	uint64_t offset, placed, spare;
+	uint16_t hook, placed_as, spare_as, tls;
+	uint32_t cookie, pad_;
+	unsigned char bytes[SITE_BYTES], placed_bytes[SITE_BYTES], spare_bytes[SITE_BYTES];
 };
 
 struct row {
@@ -134,8 +135,9 @@ static bool is_sound(const struct row *row)
 		return false;
 	for (uint32_t i = 0; i < row->hooks; i++)
 		if (row->hook[i].hook == 0 || row->hook[i].hook >= TT_HOOK_MAX ||
-		    row->hook[i].placed_as >= TT_HOOK_MAX || row->hook[i].tls >= TT_TLS_MAX ||
-		    row->hook[i].offset >= row->key.size || row->hook[i].placed >= row->key.size)
+		    row->hook[i].placed_as >= TT_HOOK_MAX || row->hook[i].spare_as >= TT_HOOK_MAX ||
+		    row->hook[i].tls >= TT_TLS_MAX || row->hook[i].offset >= row->key.size ||
+		    row->hook[i].placed >= row->key.size || row->hook[i].spare >= row->key.size)
 			return false;
 	return true;
 }
@@ -380,7 +382,8 @@ static bool is_as_kept(const struct row *row, int fd)
 {
 	for (uint32_t i = 0; i < row->hooks; i++)
 		if (!is_same(fd, row->hook[i].offset, row->hook[i].bytes) ||
-		    !is_same(fd, row->hook[i].placed, row->hook[i].placed_bytes))
+		    !is_same(fd, row->hook[i].placed, row->hook[i].placed_bytes) ||
+		    !is_same(fd, row->hook[i].spare, row->hook[i].spare_bytes))
 			return false;
 	return true;
 }
@@ -398,7 +401,8 @@ bool findings_take(struct findings *findings, const struct findings_key *key, in
 		const struct row_hook *hook = &row->hook[ret_scan->count];
 
 		ret_scan->hooks[ret_scan->count] =
-			(struct elf_hook){ hook->offset, hook->hook, hook->tls, hook->placed, hook->placed_as };
+			(struct elf_hook){ hook->offset, hook->hook, hook->tls, hook->placed, hook->placed_as, hook->cookie,
+					    hook->spare, hook->spare_as };
 	}
 	ret_scan->refused = row->refused;
 	ret_scan->findings = row->findings;
@@ -446,8 +450,12 @@ void findings_keep(struct findings *findings, const struct findings_key *key, in
 		to->tls = (uint16_t)hook->tls;
 		to->placed = hook->placed;
 		to->placed_as = (uint16_t)hook->placed_as;
+		to->cookie = hook->cookie;
+		to->spare = hook->spare;
+		to->spare_as = (uint16_t)hook->spare_as;
 		if (!site_bytes(fd, to->offset, to->bytes) ||
-		    !site_bytes(fd, to->placed, to->placed_bytes)) {
+		    !site_bytes(fd, to->placed, to->placed_bytes) ||
+		    !site_bytes(fd, to->spare, to->spare_bytes)) {
 			free(row);
 			return;
 		}

@@ -352,6 +352,9 @@ static void send_scan(uint64_t file, enum tt_scan result, const struct elf_scan 
 					    .hook = scan->hooks[i].hook,
 					    .placed = scan->hooks[i].placed,
 					    .placed_as = scan->hooks[i].placed_as,
+					    .cookie = scan->hooks[i].cookie,
+					    .spare = scan->hooks[i].spare,
+					    .spare_as = scan->hooks[i].spare_as,
 					    .tls = scan->hooks[i].tls };
 
 		chan_stamp(&hook.h, TT_IPC_HOOK, sizeof(hook));

@@ -38,7 +38,7 @@ struct hook {
 struct attach {
 	struct hook hooks[ATTACH_HOOKS_MAX];
 	uint32_t hook_count;
-	struct link links[4 * ATTACH_HOOKS_MAX];	/* entry and return, and both once more */
+	struct link links[6 * ATTACH_HOOKS_MAX];	/* entry and return, and both twice more */
 	uint32_t link_count;
 };
 
@@ -145,6 +145,8 @@ int attach_add(struct attach *attach, const struct attach_function *function)
 		return -EBADMSG;
 	if (f->placed && (f->placed_as >= TT_HOOK_MAX || !is_hook[f->placed_as]))
 		return -EBADMSG;
+	if (f->spare && (f->spare_as >= TT_HOOK_MAX || !is_hook[f->spare_as]))
+		return -EBADMSG;
 	/* Aliases of one function must not count a call twice. */
 	for (uint32_t i = 0; i < attach->hook_count; i++)
 		if (attach->hooks[i].function.offset == f->offset)
@@ -181,10 +183,10 @@ bool attach_has(const struct attach *attach, uint64_t offset)
 	return false;
 }
 
-static int link_perf(struct bpf_program *program, bool on_return, int fd, uint64_t offset,
+static int link_perf(struct bpf_program *program, bool on_return, int fd, uint64_t offset, uint64_t cookie,
 		     struct link *ret_link)
 {
-	LIBBPF_OPTS(bpf_uprobe_opts, opts, .retprobe = on_return);
+	LIBBPF_OPTS(bpf_uprobe_opts, opts, .retprobe = on_return, .bpf_cookie = cookie);
 	char path[32];
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
@@ -199,7 +201,7 @@ struct placing {
 };
 
 /* One link for all offsets; where that is not to be had, `count` has to be 1. */
-static int set_link(struct placing *p, enum tt_hook group, const uint64_t *offsets,
+static int set_link(struct placing *p, enum tt_hook group, const uint64_t *offsets, const uint64_t *cookies,
 		    uint32_t count)
 {
 	bool on_return = group == ON_RETURN;
@@ -211,11 +213,11 @@ static int set_link(struct placing *p, enum tt_hook group, const uint64_t *offse
 	if (!program)
 		return -ENOENT; /* a number that no hook has */
 	if (bpf_sensor_has_multi(p->sensor)) {
-		link.fd = kernel_uprobe_multi(bpf_program__fd(program), p->fd, offsets, count,
+		link.fd = kernel_uprobe_multi(bpf_program__fd(program), p->fd, offsets, cookies, count,
 					      on_return);
 		r = link.fd < 0 ? link.fd : 0;
 	} else {
-		r = link_perf(program, on_return, p->fd, offsets[0], &link);
+		r = link_perf(program, on_return, p->fd, offsets[0], cookies[0], &link);
 	}
 	if (r == 0)
 		p->attach->links[p->attach->link_count++] = link;
@@ -229,10 +231,20 @@ static bool in_group(const struct hook *hook, enum tt_hook group)
 	return group == ON_RETURN ? has_return[hook->hook] : hook->hook == group;
 }
 
+static bool is_first_choice(const struct hook *hook)
+{
+	return hook->function.placed && hook->offset == hook->function.placed;
+}
+
+static bool is_placed(const struct hook *hook)
+{
+	return is_first_choice(hook) || (hook->function.spare && hook->offset == hook->function.spare);
+}
+
 /* What one program serves. Returns how many probes are in place now. */
 static uint32_t place_group(struct placing *p, enum tt_hook group)
 {
-	uint64_t offsets[ATTACH_HOOKS_MAX];
+	uint64_t offsets[ATTACH_HOOKS_MAX], cookies[ATTACH_HOOKS_MAX];
 	struct hook *hooks[ATTACH_HOOKS_MAX];
 	uint32_t count = 0, placed = 0;
 
@@ -240,14 +252,15 @@ static uint32_t place_group(struct placing *p, enum tt_hook group)
 		if (!in_group(&p->attach->hooks[i], group))
 			continue;
 		hooks[count] = &p->attach->hooks[i];
+		cookies[count] = is_first_choice(hooks[count]) ? hooks[count]->function.cookie : 0;
 		offsets[count++] = p->attach->hooks[i].offset;
 	}
 	if (count > 1 && bpf_sensor_has_multi(p->sensor) &&
-	    set_link(p, group, offsets, count) == 0)
+	    set_link(p, group, offsets, cookies, count) == 0)
 		return count;
 	/* One by one: a single bad offset makes the kernel refuse them all. */
 	for (uint32_t i = 0; i < count; i++) {
-		hooks[i]->ok = set_link(p, group, &offsets[i], 1) == 0;
+		hooks[i]->ok = set_link(p, group, &offsets[i], &cookies[i], 1) == 0;
 		placed += hooks[i]->ok;
 	}
 	return placed;
@@ -311,12 +324,7 @@ static uint32_t place_all(struct placing *p)
 	return probes;
 }
 
-static bool is_placed(const struct hook *hook)
-{
-	return hook->function.placed && hook->offset == hook->function.placed;
-}
-
-/* Those that were refused at the cheaper place begin anew at their functions' beginnings. */
+/* Those that were refused at the cheaper place begin anew at the spare one or at their functions' beginnings. */
 static bool take_back(struct attach *attach)
 {
 	bool any = false;
@@ -327,8 +335,13 @@ static bool take_back(struct attach *attach)
 		hook->settled = hook->ok || !is_placed(hook) || hook->offset == hook->function.offset;
 		if (hook->settled)
 			continue;
-		hook->offset = hook->function.offset;
-		hook->hook = hook->function.hook;
+		if (is_first_choice(hook) && hook->function.spare && hook->function.spare != hook->offset) {
+			hook->offset = hook->function.spare;
+			hook->hook = hook->function.spare_as;
+		} else {
+			hook->offset = hook->function.offset;
+			hook->hook = hook->function.hook;
+		}
 		hook->ok = true;
 		any = true;
 	}
@@ -345,7 +358,7 @@ int attach_place(struct attach *attach, struct bpf_sensor *sensor, int fd, uint6
 		if (attach->hooks[i].function.offset >= file_size || attach->hooks[i].offset >= file_size)
 			return -ERANGE;
 	count.probes = place_all(&p);
-	if (take_back(attach))
+	while (take_back(attach))
 		count.probes += place_all(&p);
 	for (uint32_t i = 0; i < attach->hook_count; i++) {
 		const struct hook *hook = &attach->hooks[i];

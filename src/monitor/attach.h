@@ -37,6 +37,9 @@ struct attach_function {
 	uint32_t hook, placed_as;
 	uint64_t offset;
 	uint64_t placed; /* 0 = nowhere */
+	uint32_t cookie; /* what the program there is told; 0 = nothing */
+	uint32_t spare_as;
+	uint64_t spare;	 /* where it may be if it can't be there; 0 = nowhere */
 };
 
 /* Notes a function. -EBADMSG: no such hook; -E2BIG: too many. */
@@ -53,8 +56,8 @@ struct attach_sites {
 void attach_sites(const struct attach *attach, int fd, struct attach_sites *ret_sites);
 bool attach_has(const struct attach *attach, uint64_t offset); /* a probe, in place */
 
-/* Sets the probes of all noted functions in the file open as fd; where the cheaper place is refused, at
- * the function's beginning. Partly done is done: the counts tell. -ERANGE: an offset beyond the end of the file; nothing was set. */
+/* Sets the probes of all noted functions in the file open as fd; where the cheaper place is refused, at the spare one, and
+ * where that is, at the function's beginning. Partly done is done: the counts tell. -ERANGE: an offset beyond the end of the file; nothing was set. */
 int attach_place(struct attach *attach, struct bpf_sensor *sensor, int fd, uint64_t file_size,
 		 struct attach_count *ret_count);
 

@@ -154,6 +154,7 @@ static void pick_variants(struct bpf_sensor *sensor)
 		set_multi(skel->progs.tls_read); /* as those that call it */
 		set_multi(skel->progs.tls_bodies);
 	}
+	bpf_program__set_autoload(skel->progs.openssl_record_in, kernel_try_cookie() == 0);
 	sensor->socket_events = kernel_try_raw_tracepoint("sock_send_length") == 0;
 	bpf_program__set_autoload(skel->progs.sock_send, sensor->socket_events);
 	bpf_program__set_autoload(skel->progs.sock_recv, sensor->socket_events);

@@ -185,7 +185,7 @@ int kernel_try_uprobe(void)
 	return tried(perf_open(&attr, -1, 0));
 }
 
-int kernel_uprobe_multi(int program, int fd, const uint64_t *offsets, uint32_t count,
+int kernel_uprobe_multi(int program, int fd, const uint64_t *offsets, const uint64_t *cookies, uint32_t count,
 			bool on_return)
 {
 	char path[32];
@@ -194,6 +194,7 @@ int kernel_uprobe_multi(int program, int fd, const uint64_t *offsets, uint32_t c
 		.attach_type = KERNEL_UPROBE_MULTI,
 		.path = (uintptr_t)path,
 		.offsets = (uintptr_t)offsets,
+		.cookies = (uintptr_t)cookies,
 		.cnt = count,
 		.multi_flags = on_return ? 1 : 0,
 	};
@@ -214,7 +215,19 @@ int kernel_try_uprobe_multi(void)
 		return prog;
 	if (self < 0)
 		return -errno;
-	return tried(kernel_uprobe_multi(prog, self, &offset, 1, false));
+	return tried(kernel_uprobe_multi(prog, self, &offset, NULL, 1, false));
+}
+
+int kernel_try_cookie(void)
+{
+	/* bpf_get_attach_cookie(ctx), with the register that it is given in; exit */
+	static const struct bpf_insn asks[] = {
+		{.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_get_attach_cookie},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	_cleanup_close_ int fd = bpf_prog_load(BPF_PROG_TYPE_KPROBE, "tt_try", "GPL", asks, 2, NULL);
+
+	return fd < 0 ? -errno : 0;
 }
 
 int kernel_try_perf_events(void)

@@ -518,6 +518,12 @@ static bool is_watched(const struct targets *targets, uint32_t hook)
 	return targets->libraries >> library_of[hook] & 1;
 }
 
+/* Another place for a function, if there is one: in the file, and as what belongs to the same library. */
+static bool is_place(const struct file *file, const struct tt_ipc_hook *hook, uint64_t offset, uint32_t as)
+{
+	return !offset || (offset < file->key.size && as < TT_HOOK_MAX && library_of[as] == library_of[hook->hook]);
+}
+
 int targets_hook(struct targets *targets, const struct tt_ipc_hook *hook)
 {
 	struct file *file = files_get(targets->files, hook->file);
@@ -526,6 +532,9 @@ int targets_hook(struct targets *targets, const struct tt_ipc_hook *hook)
 		.offset = hook->offset,
 		.placed_as = hook->placed_as,
 		.placed = targets->at_symbols ? 0 : hook->placed,
+		.cookie = hook->cookie,
+		.spare_as = hook->spare_as,
+		.spare = targets->at_symbols ? 0 : hook->spare,
 	};
 	int r;
 
@@ -533,9 +542,8 @@ int targets_hook(struct targets *targets, const struct tt_ipc_hook *hook)
 		return -EBADMSG;
 	if (!is_watched(targets, hook->hook))
 		return 0;
-	if (hook->offset >= file->key.size || hook->placed >= file->key.size ||
-	    (hook->placed && (hook->placed_as >= TT_HOOK_MAX ||
-			      library_of[hook->placed_as] != library_of[hook->hook])))
+	if (hook->offset >= file->key.size || !is_place(file, hook, hook->placed, hook->placed_as) ||
+	    !is_place(file, hook, hook->spare, hook->spare_as))
 		return -EBADMSG;
 	if (!file->attach) {
 		r = attach_new(&file->attach);

@@ -80,7 +80,8 @@ static int at_functions(struct bpf_sensor *sensor, const char *library)
 		const struct elf_hook *hook = &scan.hooks[i];
 
 		r = attach_add(attach, &(struct attach_function){.hook = hook->hook, .placed_as = hook->placed_as,
-								 .offset = hook->offset, .placed = hook->placed});
+								 .offset = hook->offset, .placed = hook->placed, .cookie = hook->cookie,
+								 .spare_as = hook->spare_as, .spare = hook->spare});
 	}
 	if (r == 0)
 		r = attach_place(attach, sensor, fd, (uint64_t)st.st_size, &count);

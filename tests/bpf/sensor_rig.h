@@ -164,6 +164,9 @@ static inline void rig_add(struct rig *r, const struct elf_hook *hook)
 		.offset = hook->offset,
 		.placed_as = hook->placed_as,
 		.placed = getenv("TT_SYMBOLS") ? 0 : hook->placed,
+		.cookie = hook->cookie,
+		.spare_as = hook->spare_as,
+		.spare = getenv("TT_SYMBOLS") ? 0 : hook->spare,
 	};
 
 	assert_int_equal(attach_add(r->attach, &function), 0);

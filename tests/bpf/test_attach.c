@@ -280,7 +280,8 @@ static struct attach *note_placed(const struct library *l)
 	for (size_t i = 0; i < l->scan.count; i++) {
 		const struct elf_hook *h = &l->scan.hooks[i];
 		const struct attach_function f = {.hook = h->hook, .offset = h->offset,
-						  .placed_as = h->placed_as, .placed = h->placed};
+						  .placed_as = h->placed_as, .placed = h->placed,
+						  .cookie = h->cookie, .spare_as = h->spare_as, .spare = h->spare};
 
 		assert_int_equal(attach_add(attach, &f), 0);
 	}
@@ -312,7 +313,7 @@ static void placed_probes_are_fewer(void **state)
 	assert_int_equal(placed.failed, 0);
 	for (size_t i = 0; i < lib.scan.count; i++)
 		assert_true(is_probed(&lib, lib.scan.hooks[i].placed ?: lib.scan.hooks[i].offset));
-	if (read->placed_as == TT_HOOK_openssl_read_ex) {	/* OpenSSL 1.1.1 and later */
+	if (read->placed_as == TT_HOOK_openssl_read_ex || read->spare) {	/* OpenSSL 1.1.1 and later */
 		assert_int_equal(read->placed, hook_of(&lib, TT_HOOK_openssl_read_ex)->placed);
 		assert_false(is_probed(&lib, read->offset));
 		assert_true(placed.probes < at_symbols.probes);
@@ -322,32 +323,59 @@ static void placed_probes_are_fewer(void **state)
 	assert_int_equal(changed_bytes(&lib), 0);
 }
 
-/* Where the kernel refuses the cheaper place, the functions that lead there have their own probes. */
+/* Where the kernel refuses the cheaper place, the functions that lead there have the probe of the spare one, or their own. */
 static void refused_places_fall_back(void **state)
 {
 	struct library l = {.fd = -EBADF};
 	struct attach_count count;
 	struct attach *attach;
 	uint64_t victim;
-	uint32_t there = 0;
+	uint32_t homeless = 0;
 
 	assert_int_equal(copy_libssl(&l), 0);
 	victim = hook_of(&l, TT_HOOK_openssl_read)->placed;
 	if (!victim || victim == hook_of(&l, TT_HOOK_openssl_read)->offset)
 		skip();
 	for (size_t i = 0; i < l.scan.count; i++)
-		there += l.scan.hooks[i].placed == victim;
+		homeless += l.scan.hooks[i].placed == victim && !l.scan.hooks[i].spare;
 	assert_int_equal(pwrite(l.fd, bad, sizeof(bad), (off_t)victim), sizeof(bad));
 	assert_int_equal(map_library(&l), 0);
 	attach = note_placed(&l);
 	assert_int_equal(attach_place(attach, sensor, l.fd, l.size, &count), 0);
 	assert_int_equal(count.failed, 0);
 	assert_int_equal(count.hooks, l.scan.count);
-	assert_int_equal(count.placed, l.scan.count - there);
+	assert_int_equal(count.placed, l.scan.count - homeless);
 	assert_false(is_probed(&l, victim));
 	for (size_t i = 0; i < l.scan.count; i++)
 		if (l.scan.hooks[i].placed == victim)
-			assert_true(is_probed(&l, l.scan.hooks[i].offset));
+			assert_true(is_probed(&l, l.scan.hooks[i].spare ?: l.scan.hooks[i].offset));
+	attach_free(attach);
+	assert_int_equal(changed_bytes(&l), 0);
+	munmap(l.bytes, l.size);
+	close(l.fd);
+	assert_int_equal(unlink(l.path), 0);
+}
+
+/* And where it refuses both, at its own beginning. */
+static void refused_spares_fall_back(void **state)
+{
+	struct library l = {.fd = -EBADF};
+	const struct elf_hook *read;
+	struct attach_count count;
+	struct attach *attach;
+
+	assert_int_equal(copy_libssl(&l), 0);
+	read = hook_of(&l, TT_HOOK_openssl_read);
+	if (!read->spare)
+		skip();
+	assert_int_equal(pwrite(l.fd, bad, sizeof(bad), (off_t)read->placed), sizeof(bad));
+	assert_int_equal(pwrite(l.fd, bad, sizeof(bad), (off_t)read->spare), sizeof(bad));
+	assert_int_equal(map_library(&l), 0);
+	attach = note_placed(&l);
+	assert_int_equal(attach_place(attach, sensor, l.fd, l.size, &count), 0);
+	assert_int_equal(count.failed, 0);
+	assert_true(is_probed(&l, read->offset) && is_probed(&l, hook_of(&l, TT_HOOK_openssl_read_ex)->offset));
+	assert_false(is_probed(&l, read->placed) || is_probed(&l, read->spare));
 	attach_free(attach);
 	assert_int_equal(changed_bytes(&l), 0);
 	munmap(l.bytes, l.size);
@@ -481,6 +509,7 @@ int main(void)
 #ifdef __x86_64__
 		cmocka_unit_test(placed_probes_are_fewer),
 		cmocka_unit_test(refused_places_fall_back),
+		cmocka_unit_test(refused_spares_fall_back),
 #endif
 		cmocka_unit_test(go_has_one_probe_for_a_hook),
 		cmocka_unit_test(go_needs_all_returns),

@@ -350,6 +350,112 @@ static void test_two_of_one_size(void **state)
 		assert_int_equal(rig.use[i].h.tuple.family, TT_AF_NONE);
 }
 
+/* ---- which receive a record came with (bpf/sealed.bpf.h): known where records are seen, which calls don't tell ---- */
+
+static bool records_are_seen(void)
+{
+	return !getenv("TT_SYMBOLS");
+}
+
+static void assert_ingress(const struct tt_ev_use *u, const int pair[2])
+{
+	assert_int_equal(u->dir, TT_DIR_INGRESS);
+	assert_int_equal(u->h.tuple.family, TT_AF_INET);
+	assert_int_equal(u->h.tuple.local_port, rig_port(pair[1]));
+	assert_int_equal(u->h.tuple.remote_port, rig_port(pair[0]));
+}
+
+/* A server over memory buffers knows its peer with the first request. */
+static void test_sealed(void **state)
+{
+	put(client, REQUEST);
+	carry();
+	get(server, strlen(REQUEST));
+	rig_collect(&rig);
+	assert_int_equal(rig.uses, 2);
+	if (records_are_seen())
+		assert_ingress(&rig.use[1], fd);
+	else
+		assert_int_equal(rig.use[1].h.tuple.family, TT_AF_NONE);
+}
+
+/* Both were received before either is read: only the last one's is known, and never is it the other's. */
+static void test_sealed_is_never_anothers(void **state)
+{
+	SSL *other_client = client, *other_server = server;
+	int other_fd[2] = { fd[0], fd[1] };
+
+	put(client, REQUEST);
+	carry();
+	over_memory(state);
+	put(client, REQUEST);
+	carry();
+	rig_clear(&rig);
+	get(other_server, strlen(REQUEST));
+	get(server, strlen(REQUEST));
+	rig_collect(&rig);
+	assert_int_equal(rig.uses, 2);
+	assert_int_equal(rig.use[0].h.tuple.family, TT_AF_NONE);
+	if (records_are_seen())
+		assert_ingress(&rig.use[1], fd);
+	SSL_free(other_client);
+	SSL_free(other_server);
+	close(other_fd[0]);
+	close(other_fd[1]);
+}
+
+/* A byte at a time: only with the first one it can be told, which is enough. */
+static void test_read_by_the_byte(void **state)
+{
+	char byte;
+
+	put(client, REQUEST);
+	for (size_t i = 0; i < strlen(REQUEST);)
+		i += SSL_read(server, &byte, 1) == 1;
+	rig_collect(&rig);
+	assert_int_equal(rig.uses, 2);
+	assert_ingress(&rig.use[1], fd);
+}
+
+static void in_clear(const char *ciphers, int version)
+{
+	shut(NULL);
+	assert_int_equal(SSL_CTX_set_cipher_list(client_ctx, ciphers), 1);
+	assert_int_equal(SSL_CTX_set_max_proto_version(client_ctx, version), 1);
+	over_sockets(NULL);
+	test_exchange(NULL);
+	assert_int_equal(SSL_CTX_set_max_proto_version(client_ctx, 0), 1);
+}
+
+/* Records of other forms: with a number in front of the data, with none, and without a tag behind it. */
+static void test_ciphers(void **state)
+{
+	static const char *const ciphers[] = { "ECDHE+AESGCM", "ECDHE+CHACHA20", "ECDHE+AES128+SHA256:!AESGCM:!AESCCM" };
+
+	for (size_t i = 0; i < sizeof(ciphers) / sizeof(ciphers[0]); i++)
+		in_clear(ciphers[i], TLS1_2_VERSION);
+}
+
+/* Objects that are used for another connection, without being freed, while the last one is open still. */
+static void test_objects_used_again(void **state)
+{
+	int old[2] = { fd[0], fd[1] };
+
+	test_exchange(state);
+	rig_clear(&rig);
+	rig_tcp(fd);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(fcntl(fd[i], F_SETFL, O_NONBLOCK), 0);
+	assert_int_equal(SSL_clear(client), 1);
+	assert_int_equal(SSL_clear(server), 1);
+	SSL_set_fd(client, fd[0]);
+	SSL_set_fd(server, fd[1]);
+	shake_hands(NULL);
+	test_exchange(state);
+	close(old[0]);
+	close(old[1]);
+}
+
 /* ---- a write from within a read ---- */
 
 static int wrote_back;
@@ -422,6 +528,11 @@ int main(void)
 		T(test_memory_buffers, over_memory),
 		T(test_unrelated_send, over_memory),
 		T(test_two_of_one_size, over_memory),
+		T(test_sealed, over_memory),
+		T(test_sealed_is_never_anothers, over_memory),
+		T(test_read_by_the_byte, over_sockets),
+		T(test_ciphers, over_sockets),
+		T(test_objects_used_again, over_sockets),
 		T(test_write_inside_read, over_memory_and_called_back),
 	};
 

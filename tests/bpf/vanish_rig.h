@@ -11,7 +11,7 @@
 #include <pthread.h>
 
 #define VANISH_SIZE 4096
-#define VANISH_ASKED 1000	/* requests at most, ... */
+#define VANISH_ASKED 5000	/* requests at most, ... */
 #define VANISH_LOST 100		/* ... until so many reads have failed */
 
 static struct {

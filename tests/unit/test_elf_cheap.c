@@ -43,7 +43,7 @@ static const struct elf_hook *hook_of(enum tt_hook hook, size_t nth)
 	return NULL;
 }
 
-/* What has a place is at an instruction of the cheap kind, and what has none is not. */
+/* What has a place is at an instruction of the cheap kind, or at the call of elf_record.c; what has none is not. */
 static void check_places(int fd)
 {
 	for (size_t i = 0; i < scan.count; i++) {
@@ -58,7 +58,7 @@ static void check_places(int fd)
 			continue;
 		}
 		assert_int_equal(pread(fd, code, sizeof(code), (off_t)h->placed), sizeof(code));
-		assert_true(elf_place_is_cheap(code, sizeof(code)));
+		assert_true(h->placed_as == TT_HOOK_openssl_record ? code[0] == 0xe8 : elf_place_is_cheap(code, sizeof(code)));
 		assert_true(h->placed_as != 0);
 		if (at_first && h->placed_as == h->hook)
 			assert_int_equal(h->placed, h->offset);
@@ -132,7 +132,8 @@ static void both_lead_to_one_place(void **state)
 
 	assert_int_equal(elf_scan(fd, &scan), TT_SCAN_HOOKS);
 	assert_int_equal(hook_of(TT_HOOK_openssl_read, 0)->placed, hook_of(TT_HOOK_openssl_read_ex, 0)->placed);
-	assert_int_equal(hook_of(TT_HOOK_openssl_read, 0)->placed_as, TT_HOOK_openssl_read_ex);
+	assert_int_equal(hook_of(TT_HOOK_openssl_read, 0)->placed_as, hook_of(TT_HOOK_openssl_read_ex, 0)->placed_as);
+	assert_int_equal(hook_of(TT_HOOK_openssl_write, 0)->placed_as, TT_HOOK_openssl_write_ex);
 	assert_int_equal(hook_of(TT_HOOK_openssl_write, 0)->placed, hook_of(TT_HOOK_openssl_write_ex, 0)->placed);
 	assert_int_not_equal(hook_of(TT_HOOK_openssl_read, 0)->placed, hook_of(TT_HOOK_openssl_write, 0)->placed);
 	/* The SSL BIO's have another object: a place of their own. */

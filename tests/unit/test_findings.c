@@ -298,7 +298,10 @@ static void rows_of_all_lengths(void **state)
 		scan.count = counts[i / 2];
 		for (size_t k = 0; k < scan.count; k++)
 			scan.hooks[k] = (struct elf_hook){ .offset = HOOK_AT + 16 * k, .hook = TT_HOOK_openssl_write,
-							   .tls = TT_TLS_OPENSSL };
+							   .tls = TT_TLS_OPENSSL, .placed = HOOK_AT,
+							   .placed_as = TT_HOOK_openssl_record,
+							   .cookie = (uint32_t)(i / 2 << 24 | k),
+							   .spare = HOOK_AT + 16, .spare_as = TT_HOOK_openssl_read_ex };
 		key.content[0] = i % 2 ? i : 0;
 		findings_keep(f, &key, fd, &scan, scan.count ? TT_SCAN_HOOKS : TT_SCAN_NONE);
 	}
