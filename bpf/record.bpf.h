@@ -125,9 +125,18 @@ static __always_inline struct thread *record_note(const struct call *call)
 }
 
 /* The sealed rule. */
-static __always_inline struct conn *record_linked(const struct conn_key *key, struct conn *c, const struct thread *t)
+static __always_inline struct conn *record_linked(const struct conn_key *key, struct conn *c, struct thread *t)
 {
-	if (!t->fed_bytes || c->sock == t->received_sock || !record_is_received(t, t->buf, t->num))
+	int is;
+
+	if (!t->fed_bytes || c->sock == t->received_sock)
+		return c;
+	is = record_received(t, t->buf, t->num);
+	if (is == RECORD_OTHER) {	/* whose record may come yet */
+		t->fed_bytes = 0;
+		t->unread = 1;
+	}
+	if (is != RECORD_RECEIVED)
 		return c;
 	cover_sealed(t->received_sock, t->received_bytes);
 	return conn_link(key, c, t->received_sock, &t->received_tuple);

@@ -58,8 +58,10 @@ static __always_inline void record_find(struct record *r, __u64 data, __u64 byte
 	r->end = start + TLS_HEADER + len;
 }
 
-/* The first bytes of a record are here: is it what this thread has received last? */
-static __always_inline int record_is_received(const struct thread *t, __u64 data, __u64 bytes)
+enum { RECORD_UNKNOWN, RECORD_RECEIVED, RECORD_OTHER };
+
+/* Data of a record is here: is that what this thread has received last? Unknown where these are not its first bytes. */
+static __always_inline int record_received(const struct thread *t, __u64 data, __u64 bytes)
 {
 	struct record r = {};
 	__u64 put = t->received_at, put_end = put + t->received_bytes;
@@ -68,10 +70,10 @@ static __always_inline int record_is_received(const struct thread *t, __u64 data
 	record_find(&r, data, bytes, TLS_HEADER + RECORD_NONCE);
 	record_find(&r, data, bytes, TLS_HEADER + RECORD_IV);
 	if (!r.end || !put)
-		return 0;
+		return RECORD_UNKNOWN;
 	if (put_end == r.end && (put == r.start || put == r.start + TLS_HEADER))
-		return 1;
-	return t->received_seal && seal_at(r.end) == t->received_seal;
+		return RECORD_RECEIVED;
+	return t->received_seal && seal_at(r.end) == t->received_seal ? RECORD_RECEIVED : RECORD_OTHER;
 }
 
 #endif

@@ -216,10 +216,15 @@ static inline void rig_attach_library(struct rig *r, const char *library, enum t
 	close(file);
 }
 
-/* With the probes at both places: all that is seen has to be the same. */
+/* With the probes at both places: all that is seen has to be the same. The environment is changed in between: in one sum
+ * with the two runs it was changed before either. */
 #define rig_run_twice(tests, setup, teardown)                                                      \
-	(cmocka_run_group_tests_name("placed", tests, setup, teardown) +                           \
-	 (setenv("TT_SYMBOLS", "1", 1), cmocka_run_group_tests_name("at symbols", tests, setup, teardown)))
+	({                                                                                         \
+		int failed_ = cmocka_run_group_tests_name("placed", tests, setup, teardown);       \
+                                                                                                   \
+		setenv("TT_SYMBOLS", "1", 1);                                                      \
+		failed_ + cmocka_run_group_tests_name("at symbols", tests, setup, teardown);       \
+	})
 
 static inline void rig_start(struct rig *r)
 {
