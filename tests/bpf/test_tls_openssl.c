@@ -438,6 +438,33 @@ static void test_ciphers(void **state)
 		in_clear(ciphers[i], TLS1_2_VERSION);
 }
 
+static uint64_t dropped(void)
+{
+	uint64_t sum = 0;
+
+	for (enum tt_drop reason = 0; reason < TT_DROP_MAX; reason++)
+		sum += rig_dropped(&rig, reason);
+	return sum;
+}
+
+/* New keys in the middle of a body: their record has no data of the program's. */
+static void test_key_update(void **state)
+{
+	static const char head[] = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345";
+	uint64_t before = dropped();
+
+	put(client, REQUEST);
+	get(server, strlen(REQUEST));
+	put(server, head);
+	get(client, strlen(head));
+	assert_int_equal(SSL_key_update(server, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+	put(server, "67890");
+	get(client, 5);
+	rig_clear(&rig);
+	test_exchange(state);
+	assert_int_equal(dropped(), before);
+}
+
 /* Objects that are used for another connection, without being freed, while the last one is open still. */
 static void test_objects_used_again(void **state)
 {
@@ -534,6 +561,7 @@ int main(void)
 		T(test_sealed_is_never_anothers, over_memory),
 		T(test_read_by_the_byte, over_sockets),
 		T(test_ciphers, over_sockets),
+		T(test_key_update, over_sockets),
 		T(test_objects_used_again, over_sockets),
 		T(test_write_inside_read, over_memory_and_called_back),
 	};
