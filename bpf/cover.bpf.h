@@ -26,7 +26,7 @@ struct cover_sock {
 	__u8 tcp;
 	__u8 tls;		/* it is TLS for sure */
 	__u8 called;		/* bytes of a probed call went over it */
-	__u8 linked;		/* so did a record's of the connection that is known to be on it */
+	__u8 linked;		/* so did those of the connection that is known to be on it */
 	__u8 pad_[2];
 };
 
@@ -115,7 +115,8 @@ static __always_inline void cover_own(struct cover_sock *k, const struct tt_cove
 /* ---- what was sent and received ---- */
 
 /* How many of TCP's bytes are new: its own count has those that no event told of, and doesn't have
- * those that are only looked at. The peer's FIN has a number too, and may be taken along. */
+ * those that are only looked at. The peer's FIN has a number too, and may be taken along, also where a
+ * record's header is in TCP's count only (received_known()). */
 static __always_inline __u64 cover_tcp_bytes(struct cover_sock *k, struct sock *sk, __u32 now, __u64 len, __u32 dir)
 {
 	__u32 before, known, more;

@@ -68,6 +68,8 @@ static __always_inline int cover_place(struct thread *t, __u64 linked, __u64 byt
 		sock = t->cover_sock;
 	k = sock ? bpf_map_lookup_elem(&cover_socks, &sock) : 0;
 	if (k && cover_plain_at(k, row, bytes, dir, key)) {
+		if (sock == linked)
+			k->linked = 1;
 		t->cover_object = t->object;
 		t->cover_sock = sock;
 		return 1;
@@ -82,47 +84,13 @@ static __always_inline int cover_place(struct thread *t, __u64 linked, __u64 byt
 	return 1;
 }
 
-/* A call of this library moved so many bytes, on whatever socket. */
-static __always_inline void cover_moved(const struct thread *t, struct tt_cover_row *row, __u64 bytes)
-{
-	__u32 library = 1u << (t->tls & 31);
-
-	/* A bit that two threads set at once may get lost; the next call sets it. */
-	if (!(row->called & library))
-		row->called |= library;
-	if (!row->first_call_ns)
-		row->first_call_ns = bpf_ktime_get_boot_ns();
-	if (t->dir == OUT)
-		__sync_fetch_and_add(&row->plain[OUT], bytes);
-	else
-		__sync_fetch_and_add(&row->plain[IN], bytes);
-}
-
-/* Where they went, as far as that is known. Else they are kept with the process; those of a write wait for the send that
- * follows. */
-static __always_inline void cover_placed(struct thread *t, __u64 linked, __u64 bytes, struct tt_cover_row *row,
-					 const struct tt_cover_key *key)
-{
-	if (cover_place(t, linked, bytes, row, key))
-		return;
-	if (t->dir == IN) {
-		__sync_fetch_and_add(&row->loose[IN], bytes);
-		return;
-	}
-	__sync_fetch_and_add(&row->loose[OUT], bytes);
-	if (t->cover_object != t->object)
-		t->cover_wrote = 0;
-	t->cover_object = t->object;
-	t->cover_sock = 0;
-	t->cover_wrote += bytes;
-}
-
 /*
  * A probed call moved so many bytes. `linked`: the socket that its object is linked to, or 0. Where no
  * socket is found they are kept with the process; those of a write wait for the send that follows.
  */
 static __noinline void cover_called(struct thread *t, __u64 linked, __u64 bytes)
 {
+	__u32 library = 1u << (t->tls & 31);
 	struct cover_sock *k = 0;
 	struct tt_cover_key key;
 	struct tt_cover_row *row;
@@ -137,7 +105,15 @@ static __noinline void cover_called(struct thread *t, __u64 linked, __u64 bytes)
 		if (k)
 			cover_wired(t, k, &key, row);
 	}
-	cover_moved(t, row, bytes);
+	/* A bit that two threads set at once may get lost; the next call sets it. */
+	if (!(row->called & library))
+		row->called |= library;
+	if (!row->first_call_ns)
+		row->first_call_ns = bpf_ktime_get_boot_ns();
+	if (t->dir == OUT)
+		__sync_fetch_and_add(&row->plain[OUT], bytes);
+	else
+		__sync_fetch_and_add(&row->plain[IN], bytes);
 	if (k && !t->mixed && t->wire[t->dir & 1] && cover_plain_at(k, row, bytes, t->dir, &key)) {
 		t->cover_object = t->object;
 		t->cover_sock = t->wire_sock;
@@ -145,7 +121,18 @@ static __noinline void cover_called(struct thread *t, __u64 linked, __u64 bytes)
 		return;
 	}
 	cover_wire_none(t);
-	cover_placed(t, linked, bytes, row, &key);
+	if (cover_place(t, linked, bytes, row, &key))
+		return;
+	if (t->dir == IN) {
+		__sync_fetch_and_add(&row->loose[IN], bytes);
+		return;
+	}
+	__sync_fetch_and_add(&row->loose[OUT], bytes);
+	if (t->cover_object != t->object)
+		t->cover_wrote = 0;
+	t->cover_object = t->object;
+	t->cover_sock = 0;
+	t->cover_wrote += bytes;
 }
 
 #endif

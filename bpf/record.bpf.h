@@ -41,7 +41,8 @@ static __always_inline __u32 record_word(const struct record_place *p, __u64 at)
 	return ((const volatile __u32 *)p)[at];
 }
 
-static __always_inline struct thread *record_thread(void)
+/* Whoever shakes hands will read: what this thread receives is noted from now on. */
+static __always_inline void record_handshake(void)
 {
 	struct thread *t = thread_own();
 
@@ -49,29 +50,6 @@ static __always_inline struct thread *record_thread(void)
 		t->records = 1;
 	else
 		drop(TT_DROP_call_lost);
-	return t;
-}
-
-/* A record's data. `linked`: the socket of its connection, or 0. */
-static __noinline void record_covered(struct thread *t, __u64 linked)
-{
-	struct cover_sock *k = linked ? bpf_map_lookup_elem(&cover_socks, &linked) : 0;
-	struct tt_cover_key key;
-	struct tt_cover_row *row;
-
-	if (!cover_key(&key))
-		return;
-	row = cover_row(&key);
-	if (!row)
-		return;
-	cover_moved(t, row, t->num);
-	if (k && cover_plain_at(k, row, t->num, IN, &key)) {
-		k->linked = 1;
-		t->cover_object = t->object;
-		t->cover_sock = linked;
-		return;
-	}
-	cover_placed(t, linked, t->num, row, &key);
 }
 
 /* The object, if its data is what the program reads with SSL_read(), and goes with it; else 0. */
@@ -87,40 +65,23 @@ static __always_inline __u64 record_object(const struct pt_regs *ctx)
 		return 0;
 	}
 	type = record_word(&p, COOKIE_TYPE(cookie));
-	/* Whoever shakes hands will read: what this thread receives is noted from now on. */
 	if (type == RECORD_HANDSHAKE)
-		record_thread();
+		record_handshake();
 	if (type != RECORD_DATA || record_word(&p, COOKIE_PEEK(cookie)))
 		return 0;
 	return record_word(&p, COOKIE_OBJECT(cookie)) | (__u64)record_word(&p, COOKIE_OBJECT(cookie) + 1) << 32;
 }
 
-/* The caller's row with this read in it, or NULL if it does not count. */
+/* The caller's row with this read in it, which is over as it begins; or NULL if it does not count. */
 static __always_inline struct thread *record_note(const struct call *call)
 {
-	struct thread *t = record_thread();
+	struct caller who = { .id = bpf_get_current_pid_tgid() };
+	struct thread *t = call_note(&who, call, TT_TLS_OPENSSL, IN, RESULT_INT);
 
-	if (!t || call_inside(call, t, TT_TLS_OPENSSL))
+	if (!t)
 		return 0;
-	if (t->in_call) {
-		if (t->wire_sock)
-			cover_ended(t);
-		call_missed(t);	/* what would have come before this */
-		t->in_call = 0;
-	}
-	t->object = call->object;
-	t->buf = call->buf;
-	t->num = call->num;
-	t->sock = 0;
-	t->sent = 0;
-	t->received = 0;
-	t->mixed = 0;
-	t->dir = IN;
-	t->result = RESULT_INT;
-	t->tls = TT_TLS_OPENSSL;
-	t->unproved = 0;
-	t->fed_bytes = t->unread ? t->received_bytes : 0;
-	t->unread = 0;
+	t->in_call = 0;
+	t->records = 1;
 	return t;
 }
 
@@ -159,7 +120,7 @@ static __always_inline int record_read(const struct call *call)
 	c = call_conn(&key, bpf_map_lookup_elem(&conns, &key), t, t->num);
 	if (c)
 		c = record_linked(&key, c, t);
-	record_covered(t, c ? c->sock : 0);
+	cover_called(t, c ? c->sock : 0, t->num);
 	if (!c)
 		return NO_SLOT;
 	if (!c->sock)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only OR BSD-2-Clause */
 /*
  * What a probe's program is told of its place, in the probe's cookie: where a function keeps three of its
- * arguments there. Read by agent/elf_record.c, which finds them, and bpf/openssl.bpf.h.
+ * arguments there. Made by agent/elf_record.c, which finds them, and read by bpf/record.bpf.h.
  *
  * Four bytes: the object, the record's type, whether the reader only looks ahead, and where the window of
  * the stack begins that they are read from, in words of 4 bytes above the stack pointer. The first three

@@ -259,16 +259,18 @@ void elf_note_build_id(const void *notes, size_t len, unsigned char ret_id[stati
 		memcpy(ret_id, id, id_len < ELF_BUILD_ID_MAX ? id_len : ELF_BUILD_ID_MAX);
 }
 
-/* False: no such segment, or one that is not read: longer than these notes are, or not in the file. */
-static bool read_notes(const struct elf_file *file, int segment, char notes[static NOTES_MAX_BYTES], size_t *ret_len)
+/* The notes of a segment; 0: it has none. -EBADMSG: they are longer than these may be, or not in the file. */
+static int read_notes(const struct elf_file *file, int segment, char notes[static NOTES_MAX_BYTES], size_t *ret_len)
 {
 	GElf_Phdr ph;
 
-	if (!gelf_getphdr(file->elf, segment, &ph) || ph.p_type != PT_NOTE || ph.p_filesz > NOTES_MAX_BYTES ||
-	    elf_file_read(file, ph.p_offset, notes, ph.p_filesz) < 0)
-		return false;
+	*ret_len = 0;
+	if (!gelf_getphdr(file->elf, segment, &ph) || ph.p_type != PT_NOTE)
+		return 0;
+	if (ph.p_filesz > NOTES_MAX_BYTES || elf_file_read(file, ph.p_offset, notes, ph.p_filesz) < 0)
+		return -EBADMSG;
 	*ret_len = ph.p_filesz;
-	return true;
+	return 0;
 }
 
 void elf_file_build_id(const struct elf_file *file, unsigned char ret_id[static ELF_BUILD_ID_MAX])
@@ -277,7 +279,7 @@ void elf_file_build_id(const struct elf_file *file, unsigned char ret_id[static 
 	size_t len;
 
 	for (int i = 0; i < file->ehdr.e_phnum; i++)
-		if (read_notes(file, i, notes, &len))
+		if (read_notes(file, i, notes, &len) == 0)
 			elf_note_build_id(notes, len, ret_id);
 }
 
@@ -306,11 +308,12 @@ bool elf_file_shadow_stack(const struct elf_file *file)
 {
 	char notes[NOTES_MAX_BYTES];
 	const char *properties;
-	size_t len, bytes;
+	size_t len, bytes = 0;
 
 	for (int i = 0; i < file->ehdr.e_phnum; i++) {
-		properties = read_notes(file, i, notes, &len) ?
-				     find_note(notes, len, NT_GNU_PROPERTY_TYPE_0, &bytes) : NULL;
+		if (read_notes(file, i, notes, &len) < 0)
+			return true;
+		properties = find_note(notes, len, NT_GNU_PROPERTY_TYPE_0, &bytes);
 		if (properties && has_shadow_stack(properties, bytes))
 			return true;
 	}

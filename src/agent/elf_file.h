@@ -67,7 +67,7 @@ void elf_file_build_id(const struct elf_file *file, unsigned char ret_id[static 
 void elf_note_build_id(const void *notes, size_t len, unsigned char ret_id[static ELF_BUILD_ID_MAX]);
 
 /* Does it say that it can run with a shadow stack (GNU_PROPERTY_X86_FEATURE_1_SHSTK)? Only programs all of whose files say
- * so get one. */
+ * so get one. True too where nobody can tell. */
 bool elf_file_shadow_stack(const struct elf_file *file);
 
 /* Why the instruction at this offset can't carry a probe, or where it goes: agent/elf_prologue.h. */

@@ -17,6 +17,8 @@
 #if defined(__x86_64__)
 enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15, REGISTERS };
 
+static const unsigned char argument_register[ELF_FLOW_ARGS] = { RDI, RSI, RDX, RCX, R8, R9 };
+
 #define FRAME_BYTES 2048	/* of the function's stack that are followed */
 #define SLOTS (FRAME_BYTES / 4)
 #define STEPS_MAX 400000	/* instructions that are followed: a real function takes some 5,000 */
@@ -182,14 +184,6 @@ struct operand {
 	unsigned char base;	/* its value */
 	int32_t number;		/* the immediate */
 };
-
-static int32_t s32_at(const unsigned char *p)
-{
-	int32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
-}
 
 static int32_t displacement(const unsigned char *p, unsigned int mod, bool none)
 {
@@ -721,11 +715,10 @@ static struct elf_flow_place place_of(const struct state *s, unsigned char argum
 
 static void tell(const struct state *s, size_t at, const struct instruction *i, each_call *each, void *arg)
 {
-	static const unsigned char order[ELF_FLOW_ARGS] = { RDI, RSI, RDX, RCX, R8, R9 };
 	struct elf_flow_call call = { .at = (uint32_t)at, .target = i->direct ? i->target : ELF_FLOW_INDIRECT };
 
 	for (unsigned char n = 0; n < ELF_FLOW_ARGS; n++) {
-		call.given[n] = value_of(s->reg[order[n]]);
+		call.given[n] = value_of(s->reg[argument_register[n]]);
 		call.kept[n] = place_of(s, n);
 	}
 	each(arg, &call);
@@ -762,7 +755,6 @@ static bool follow_from(struct flow *f, size_t leader, each_call *each, void *ar
 
 static void begin(struct flow *f)
 {
-	static const unsigned char order[ELF_FLOW_ARGS] = { RDI, RSI, RDX, RCX, R8, R9 };
 	struct state *s = f->states;
 	size_t n = 0;
 
@@ -770,7 +762,7 @@ static void begin(struct flow *f)
 		if (f->leads[at] == 3)
 			f->leader[n++] = (uint32_t)at;
 	for (unsigned char i = 0; i < ELF_FLOW_ARGS; i++)
-		set(s, order[i], ARGUMENT | i);
+		set(s, argument_register[i], ARGUMENT | i);
 	set_address(s, RSP, 0);
 	s->known = s->changed = true;
 }

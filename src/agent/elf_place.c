@@ -23,14 +23,6 @@ struct instruction {
 	bool if_negative, if_not_negative;
 };
 
-static int32_t s32_at(const unsigned char *p)
-{
-	int32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
-}
-
 /* What its bytes are, without prefixes that change no register's number. */
 struct parts {
 	const unsigned char *op;

@@ -6,8 +6,8 @@
  * machine, five times as long. Where a function begins with one of those, there is mostly one of the
  * others a few bytes later, with the arguments still in their registers.
  *
- * A call is emulated too and never taken: kernels did not write its return address to the shadow stack
- * that a process may have. Nor is a NOP of several bytes, which newer kernels make a call of.
+ * A call is emulated too and not taken here: kernels did not write its return address to the shadow stack
+ * that a process may have (elf_record.c takes one in files that have none). Nor is a NOP of several bytes, which newer kernels make a call of.
  *
  * The bytes may be anything. x86-64 only; elsewhere nothing is found.
  */

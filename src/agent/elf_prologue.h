@@ -22,6 +22,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <string.h>
 
 #include <tokentrail/ipc.h>
 
@@ -32,6 +34,15 @@ enum tt_blind elf_prologue(const unsigned char *bytes, size_t len, size_t *ret_a
 
 /* The length of an x86-64 instruction; 0: not one that is known here, or cut off. */
 size_t elf_prologue_length(const unsigned char *bytes, size_t len);
+
+/* Displacements and numbers in instructions, which stand anywhere. */
+static inline int32_t s32_at(const unsigned char *p)
+{
+	int32_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
 
 /* What it consists of: where in its bytes. */
 struct elf_prologue_parts {

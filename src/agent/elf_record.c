@@ -120,47 +120,25 @@ static int search(struct elf_xref *x, uint64_t *ret_site, uint32_t *ret_cookie)
 	return r < 0 ? r : look_at_function(x, ret_site, ret_cookie);
 }
 
-/* SSL_read(), where it is known that it leads to what SSL_read_ex() does, and that one: those of the SSL BIO (elf_bio.h) are
- * hooked as SSL_read_ex() too, and have another object. */
-static bool reads(const struct elf_scan *scan, const struct elf_hook *hook)
+/* The function that SSL_read() and SSL_read_ex() lead to, where its probe is; 0 = it is not known. Those of the SSL BIO
+ * (elf_bio.h) are hooked as SSL_read_ex() too, and have another object and place. */
+static uint64_t inner_place(const struct elf_scan *scan)
 {
-	if (!hook->placed || hook->placed_as != TT_HOOK_openssl_read_ex)
-		return false;
 	for (size_t i = 0; i < scan->count; i++)
-		if (scan->hooks[i].hook == TT_HOOK_openssl_read && scan->hooks[i].placed == hook->placed)
-			return true;
-	return false;
-}
-
-static void place(struct elf_scan *scan, uint64_t site, uint32_t cookie)
-{
-	bool read[ELF_SCAN_HOOKS_MAX];
-
-	for (size_t i = 0; i < scan->count; i++)
-		read[i] = reads(scan, &scan->hooks[i]);
-	for (size_t i = 0; i < scan->count; i++) {
-		if (!read[i])
-			continue;
-		scan->hooks[i].spare = scan->hooks[i].placed;
-		scan->hooks[i].spare_as = scan->hooks[i].placed_as;
-		scan->hooks[i].placed = site;
-		scan->hooks[i].placed_as = TT_HOOK_openssl_record;
-		scan->hooks[i].cookie = cookie;
-	}
+		if (scan->hooks[i].hook == TT_HOOK_openssl_read && scan->hooks[i].placed_as == TT_HOOK_openssl_read_ex)
+			return scan->hooks[i].placed;
+	return 0;
 }
 
 int elf_record(const struct elf_file *file, struct elf_scan *scan)
 {
+	uint64_t inner = inner_place(scan), site;
 	struct elf_xref *x;
 	uint32_t cookie;
-	uint64_t site;
-	bool any = false;
 	int r;
 
-	for (size_t i = 0; i < scan->count; i++)
-		any |= reads(scan, &scan->hooks[i]);
 	/* The kernel does a probed call itself, and not all of them write what it returns to on a shadow stack. */
-	if (!any || elf_file_shadow_stack(file))
+	if (!inner || elf_file_shadow_stack(file))
 		return 0;
 	r = elf_xref_new(file, &x);
 	if (r < 0)
@@ -169,6 +147,16 @@ int elf_record(const struct elf_file *file, struct elf_scan *scan)
 	elf_xref_free(x);
 	if (r < 0)
 		return r == -ENOENT || r == -E2BIG ? 0 : r;
-	place(scan, site, cookie);
+	for (size_t i = 0; i < scan->count; i++) {
+		struct elf_hook *hook = &scan->hooks[i];
+
+		if (hook->placed != inner)
+			continue;
+		hook->spare = hook->placed;
+		hook->spare_as = hook->placed_as;
+		hook->placed = site;
+		hook->placed_as = TT_HOOK_openssl_record;
+		hook->cookie = cookie;
+	}
 	return 0;
 }

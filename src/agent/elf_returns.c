@@ -21,14 +21,6 @@ struct walk {
 	int count;
 };
 
-static int32_t s32_at(const unsigned char *p)
-{
-	int32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
-}
-
 /* Of a jump whose next instruction is at `next`. */
 static int jump(struct walk *w, size_t next, int32_t distance)
 {

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/elf_prologue.h"
+
 #define WINDOW_BYTES (256U << 10)
 #define BEFORE_BYTES 256		/* of a window, that the one before had too */
 #define AFTER_BYTES 64
@@ -179,14 +181,6 @@ int elf_xref_find(struct elf_xref *xref, const struct elf_xref_string *strings, 
 #if defined(__x86_64__)
 
 /* ---- references ---- */
-
-static int32_t s32_at(const unsigned char *p)
-{
-	int32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
-}
 
 static uint32_t u32_at(const unsigned char *p)
 {

@@ -169,6 +169,11 @@ static void with_a_shadow_stack(void **state)
 		ph.p_filesz = sizeof(note);
 		overwrite(at, &ph, sizeof(ph));
 		assert_not_there(reads());
+		ph.p_filesz = 1U << 20;	/* nobody can tell */
+		overwrite(at, &ph, sizeof(ph));
+		assert_not_there(reads());
+		ph.p_filesz = sizeof(note);
+		overwrite(at, &ph, sizeof(ph));
 		note.property[2] = GNU_PROPERTY_X86_FEATURE_1_IBT;
 		overwrite((uint64_t)st.st_size, &note, sizeof(note));
 		assert_int_equal(reads()->placed_as, TT_HOOK_openssl_record);
