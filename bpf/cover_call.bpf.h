@@ -68,8 +68,7 @@ static __always_inline int cover_place(struct thread *t, __u64 linked, __u64 byt
 		sock = t->cover_sock;
 	k = sock ? bpf_map_lookup_elem(&cover_socks, &sock) : 0;
 	if (k && cover_plain_at(k, row, bytes, dir, key)) {
-		if (sock == linked)
-			k->linked = 1;
+		k->linked = sock == linked;
 		t->cover_object = t->object;
 		t->cover_sock = sock;
 		return 1;

@@ -579,24 +579,13 @@ static __always_inline void adjacent_io(struct thread *t, struct sock *sk, __u64
 }
 
 /*
- * What a thread receives that is told of records (openssl_record), on a socket that is known to carry such: it is counted,
+ * What a thread receives that is told of records (record.bpf.h), on a socket that is known to carry such: it is counted,
  * and where the connection on it is known as well, nothing else is noted. Headers that come by themselves TCP's count has
  * with what follows. 0: more has to be looked at.
  */
-static __noinline int received_known(struct thread *t, struct sock *sk, __u64 len, const struct call_regs *regs)
+static __always_inline int received_known(struct thread *t, struct cover_sock *k, __u64 sock, __u64 len,
+					  const struct call_regs *regs)
 {
-	__u64 sock = (__u64)sk;
-	struct cover_sock *k;
-
-	if (!call_simple(regs) || filter_now)
-		return 0;
-	if (len == TLS_HEADER && (regs->nr == NR_READ || regs->nr == NR_RECVFROM) && record_header_at(regs->a1))
-		return 1;
-	k = bpf_map_lookup_elem(&cover_socks, &sock);
-	if (!k || !k->tls || !k->tcp || !k->called)
-		return 0;
-	cover_count(k, sk, len, IN);
-	t->offered = 0;
 	if (k->linked) {
 		t->received_sock = sock;
 		t->received_bytes = len;
@@ -606,6 +595,25 @@ static __noinline int received_known(struct thread *t, struct sock *sk, __u64 le
 	received(t, sock, len, regs);
 	t->received_tuple = k->tuple;
 	return 1;
+}
+
+/* So too what such a thread sends, unless something waits for its send. */
+static __noinline int record_io(struct thread *t, struct sock *sk, __u64 len, __u32 dir, const struct call_regs *regs)
+{
+	__u64 sock = (__u64)sk;
+	struct cover_sock *k;
+
+	if (!call_simple(regs) || filter_now || (dir == OUT && (t->unsent || t->cover_wrote)))
+		return 0;
+	if (dir == IN && len == TLS_HEADER && (regs->nr == NR_READ || regs->nr == NR_RECVFROM) &&
+	    record_header_at(regs->a1))
+		return 1;
+	k = bpf_map_lookup_elem(&cover_socks, &sock);
+	if (!k || !k->tls || !k->tcp || !k->called)
+		return 0;
+	cover_count(k, sk, len, dir);
+	t->offered = 0;
+	return dir == OUT ? 1 : received_known(t, k, sock, len, regs);
 }
 
 static __always_inline struct thread *thread_here(void)
@@ -647,7 +655,7 @@ static __noinline int sock_io(struct sock *sk, __s64 len, __u32 dir, const struc
 	t = thread_here();
 	if (t && t->in_call && nested_known(t, sk, len, dir, regs))
 		return NO_SLOT;
-	if (t && t->records && dir == IN && !t->in_call && received_known(t, sk, len, regs))
+	if (t && t->records && !t->in_call && record_io(t, sk, len, dir, regs))
 		return NO_SLOT;
 	if (!sock_is_stream(sk) || !sock_is_known(sk))
 		return NO_SLOT;
@@ -768,7 +776,7 @@ int sock_state(struct bpf_raw_tracepoint_args *ctx)
 	struct conn_key key = {}, *tls;
 	__u64 sock = ctx->args[0];
 	int state = ctx->args[2];
-	struct nspr_sock *nspr;
+	struct object_sock *met;
 	struct conn *c;
 
 	/* An end, or the beginning of another life of this struct sock, should the end have been missed. */
@@ -785,9 +793,9 @@ int sock_state(struct bpf_raw_tracepoint_args *ctx)
 	key = *tls;
 	bpf_map_delete_elem(&links, &sock);
 	/* The object may be another connection's by now. */
-	nspr = bpf_map_lookup_elem(&nspr_tls, &key);
-	if (nspr && nspr->sock == sock)
-		bpf_map_delete_elem(&nspr_tls, &key);
+	met = bpf_map_lookup_elem(&object_socks, &key);
+	if (met && met->sock == sock)
+		bpf_map_delete_elem(&object_socks, &key);
 	c = bpf_map_lookup_elem(&conns, &key);
 	if (c && c->sock == sock)
 		conn_end(&key);
