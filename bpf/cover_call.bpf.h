@@ -68,7 +68,7 @@ static __always_inline int cover_place(struct thread *t, __u64 linked, __u64 byt
 		sock = t->cover_sock;
 	k = sock ? bpf_map_lookup_elem(&cover_socks, &sock) : 0;
 	if (k && cover_plain_at(k, row, bytes, dir, key)) {
-		k->linked = sock == linked;
+		k->linked = sock == linked && t->recorded;
 		t->cover_object = t->object;
 		t->cover_sock = sock;
 		return 1;
@@ -89,7 +89,6 @@ static __always_inline int cover_place(struct thread *t, __u64 linked, __u64 byt
  */
 static __noinline void cover_called(struct thread *t, __u64 linked, __u64 bytes)
 {
-	__u32 library = 1u << (t->tls & 31);
 	struct cover_sock *k = 0;
 	struct tt_cover_key key;
 	struct tt_cover_row *row;
@@ -104,11 +103,7 @@ static __noinline void cover_called(struct thread *t, __u64 linked, __u64 bytes)
 		if (k)
 			cover_wired(t, k, &key, row);
 	}
-	/* A bit that two threads set at once may get lost; the next call sets it. */
-	if (!(row->called & library))
-		row->called |= library;
-	if (!row->first_call_ns)
-		row->first_call_ns = bpf_ktime_get_boot_ns();
+	cover_row_called(row, t->tls);
 	if (t->dir == OUT)
 		__sync_fetch_and_add(&row->plain[OUT], bytes);
 	else
@@ -132,6 +127,17 @@ static __noinline void cover_called(struct thread *t, __u64 linked, __u64 bytes)
 	t->cover_object = t->object;
 	t->cover_sock = 0;
 	t->cover_wrote += bytes;
+}
+
+/* The connection is another one's from here on. */
+static __noinline void cover_unlink(const struct conn_key *key)
+{
+	struct conn *c = bpf_map_lookup_elem(&conns, key);
+	__u64 sock = c ? c->sock : 0;
+	struct cover_sock *k = sock ? bpf_map_lookup_elem(&cover_socks, &sock) : 0;
+
+	if (k)
+		k->linked = 0;
 }
 
 #endif

@@ -110,6 +110,7 @@ static __always_inline struct thread *record_note(struct thread *t, const struct
 		return 0;
 	t->in_call = 0;
 	t->records = 1;
+	t->recorded = 1;
 	return t;
 }
 
@@ -152,6 +153,37 @@ static __always_inline struct conn *record_linked(const struct conn_key *key, st
 	return conn_link(key, c, t->received_sock, &t->received_tuple);
 }
 
+/* A record's data is given to be encrypted, of the connection on this socket (0: not known): it is counted with its send (cover_waits()).
+ * 0: it has to be counted now. */
+static __noinline int cover_give(__u64 sock, __u64 bytes)
+{
+	struct cover_sock *k = sock ? bpf_map_lookup_elem(&cover_socks, &sock) : 0;
+
+	if (!k || !cover_waits(k))
+		return 0;
+	k->given += bytes;
+	k->givens++;
+	return 1;
+}
+
+/* A record that was received is read. 0: there is no receive on its socket that it may have come with. */
+static __noinline int cover_record(__u64 sock, __u64 bytes)
+{
+	struct cover_sock *k = sock ? bpf_map_lookup_elem(&cover_socks, &sock) : 0;
+	struct tt_cover_key key;
+	struct tt_cover_row *row;
+
+	if (!k || !k->got || !cover_waits(k) || !cover_key(&key) || !cover_same(&k->owner, &key))
+		return 0;
+	row = cover_row(&key);
+	if (!row)
+		return 0;
+	cover_taken(k, (struct sock *)sock, row);
+	cover_row_called(row, TT_TLS_OPENSSL);
+	__sync_fetch_and_add(&row->plain[IN], bytes);
+	return cover_plain_at(k, row, bytes, IN, &key);
+}
+
 /* Returns the slot that has the bytes to be read, or NO_SLOT. */
 static __always_inline int record_slot(const struct conn_key *key, struct conn *c, struct thread *t)
 {
@@ -174,11 +206,13 @@ static __always_inline int record_read(const struct call *call)
 	}
 	call_key(t, &key);
 	c = record_conn(&key, t, &sock);
-	if (c) {
-		c = record_linked(&key, c, t);
-		sock = c ? c->sock : 0;
+	if (!cover_record(sock, t->num)) {
+		if (c) {
+			c = record_linked(&key, c, t);
+			sock = c ? c->sock : 0;
+		}
+		cover_called(t, sock, t->num);
 	}
-	cover_called(t, sock, t->num);
 	if (!c)
 		return NO_SLOT;
 	if (!c->sock)
@@ -236,7 +270,8 @@ static __always_inline int record_write(const struct call *call)
 	}
 	call_key(t, &key);
 	c = record_conn(&key, t, &sock);
-	cover_called(t, sock, t->num);
+	if (!cover_give(sock, t->num))
+		cover_called(t, sock, t->num);
 	if (!c)
 		return NO_SLOT;
 	if (!c->sock)

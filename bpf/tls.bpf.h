@@ -162,6 +162,7 @@ static __always_inline struct thread *call_note_in(struct thread *t, const struc
 	t->taken = 0;
 	t->unproved = 0;
 	t->record = 0;
+	t->recorded = 0;
 	if (tls == TT_TLS_NSS)
 		nspr_begin(t);
 	if (dir == IN) {
@@ -184,6 +185,8 @@ static __always_inline int object_end(__u64 object, __u8 tls)
 	struct conn_key key = { .object = object, .tls = tls };
 
 	key.tgid = bpf_get_current_pid_tgid() >> 32;
+	if (tls == TT_TLS_OPENSSL)
+		cover_unlink(&key);
 	conn_end(&key);
 	if (tls == TT_TLS_NSS || tls == TT_TLS_OPENSSL)
 		bpf_map_delete_elem(&object_socks, &key);
