@@ -129,15 +129,17 @@ static __noinline void cover_called(struct thread *t, __u64 linked, __u64 bytes)
 	t->cover_wrote += bytes;
 }
 
-/* The connection is another one's from here on. */
-static __noinline void cover_unlink(const struct conn_key *key)
+/* The object is another connection's from here on. Global: verified once. */
+__weak __noinline int cover_unlink(__u64 object, __u32 tgid, __u32 tls)
 {
-	struct conn *c = bpf_map_lookup_elem(&conns, key);
+	struct conn_key key = { .object = object, .tgid = tgid, .tls = tls };
+	struct conn *c = bpf_map_lookup_elem(&conns, &key);
 	__u64 sock = c ? c->sock : 0;
 	struct cover_sock *k = sock ? bpf_map_lookup_elem(&cover_socks, &sock) : 0;
 
 	if (k)
 		k->linked = 0;
+	return 0;
 }
 
 #endif

@@ -154,8 +154,8 @@ static __always_inline struct conn *record_linked(const struct conn_key *key, st
 }
 
 /* A record's data is given to be encrypted, of the connection on this socket (0: not known): it is counted with its send (cover_waits()).
- * 0: it has to be counted now. */
-static __noinline int cover_give(__u64 sock, __u64 bytes)
+ * 0: it has to be counted now. Global, as what follows: verified once, not for each way to go on. */
+__weak __noinline int cover_give(__u64 sock, __u64 bytes)
 {
 	struct cover_sock *k = sock ? bpf_map_lookup_elem(&cover_socks, &sock) : 0;
 
@@ -167,7 +167,7 @@ static __noinline int cover_give(__u64 sock, __u64 bytes)
 }
 
 /* A record that was received is read. 0: there is no receive on its socket that it may have come with. */
-static __noinline int cover_record(__u64 sock, __u64 bytes)
+__weak __noinline int cover_record(__u64 sock, __u64 bytes)
 {
 	struct cover_sock *k = sock ? bpf_map_lookup_elem(&cover_socks, &sock) : 0;
 	struct tt_cover_key key;
@@ -182,6 +182,24 @@ static __noinline int cover_record(__u64 sock, __u64 bytes)
 	cover_row_called(row, TT_TLS_OPENSSL);
 	__sync_fetch_and_add(&row->plain[IN], bytes);
 	return cover_plain_at(k, row, bytes, IN, &key);
+}
+
+/* A record of a connection whose socket is not known, or has nothing that waits for one. Global: see above. */
+__weak __noinline int record_count(__u64 object, __u32 tgid, __u64 sock)
+{
+	struct conn_key key = { .object = object, .tgid = tgid, .tls = TT_TLS_OPENSSL };
+	struct thread *t = thread_own();
+	struct conn *c;
+
+	if (!t)
+		return 0;
+	c = t->dir == IN ? bpf_map_lookup_elem(&conns, &key) : 0;
+	if (c) {
+		c = record_linked(&key, c, t);
+		sock = c ? c->sock : 0;
+	}
+	cover_called(t, sock, t->num);
+	return 0;
 }
 
 /* Returns the slot that has the bytes to be read, or NO_SLOT. */
@@ -207,11 +225,8 @@ static __always_inline int record_read(const struct call *call)
 	call_key(t, &key);
 	c = record_conn(&key, t, &sock);
 	if (!cover_record(sock, t->num)) {
-		if (c) {
-			c = record_linked(&key, c, t);
-			sock = c ? c->sock : 0;
-		}
-		cover_called(t, sock, t->num);
+		record_count(key.object, key.tgid, sock);
+		c = bpf_map_lookup_elem(&conns, &key);
 	}
 	if (!c)
 		return NO_SLOT;
@@ -271,7 +286,7 @@ static __always_inline int record_write(const struct call *call)
 	call_key(t, &key);
 	c = record_conn(&key, t, &sock);
 	if (!cover_give(sock, t->num))
-		cover_called(t, sock, t->num);
+		record_count(key.object, key.tgid, sock);
 	if (!c)
 		return NO_SLOT;
 	if (!c->sock)

@@ -186,7 +186,7 @@ static __always_inline int object_end(__u64 object, __u8 tls)
 
 	key.tgid = bpf_get_current_pid_tgid() >> 32;
 	if (tls == TT_TLS_OPENSSL)
-		cover_unlink(&key);
+		cover_unlink(key.object, key.tgid, key.tls);
 	conn_end(&key);
 	if (tls == TT_TLS_NSS || tls == TT_TLS_OPENSSL)
 		bpf_map_delete_elem(&object_socks, &key);
