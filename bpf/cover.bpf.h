@@ -59,8 +59,8 @@ __weak __noinline int cover_enter(__u64 start_ns, __u32 tgid)
 	row = bpf_map_lookup_elem(&cover_procs, &key);
 	if (!row)
 		return drop(TT_DROP_cover_full);
-	row->cgroup = bpf_get_current_cgroup_id();
-	row->uid = bpf_get_current_uid_gid();
+	row->cgroup = task_cgroup();
+	row->uid = task_uid();
 	task_comm(row->comm);
 	exec = bpf_map_lookup_elem(&execs, &tgid);
 	if (exec && exec->start_ns == start_ns)
