@@ -580,11 +580,14 @@ static __always_inline void adjacent_io(struct thread *t, struct sock *sk, __u64
 /*
  * What a thread sends or receives that is told of records (record.bpf.h), on a socket that is known to carry such: it is
  * counted, and what it has received is noted. Headers that come by themselves TCP's count has with what follows.
- * 0: more has to be looked at.
+ * moved: negative if it was sent, since a function takes five arguments. 0: more has to be looked at.
  */
-static __always_inline int record_io(struct thread *t, struct cover_sock *k, struct sock *sk, __u64 len, __u32 dir,
+static __noinline int record_io(struct thread *t, struct cover_sock *k, struct sock *sk, __s64 moved,
 				const struct call_regs *regs)
 {
+	__u32 dir = moved < 0 ? OUT : IN;
+	__u64 len = moved < 0 ? -moved : moved;
+
 	if (!k || !k->tls || !k->tcp || !k->called || filter_now || (dir == OUT && (t->unsent || t->cover_wrote)))
 		return 0;
 	t->offered = 0;
@@ -627,34 +630,39 @@ static __noinline void sock_left(struct sock *sk)
 		bpf_map_delete_elem(&cover_socks, &key.object);
 }
 
+/* The socket's row, or NULL. A function of its own, so that sock_io() has less on its stack (5.10). */
+static __noinline struct cover_sock *cover_at(struct sock *sk)
+{
+	__u64 sock = (__u64)sk;
+
+	return bpf_map_lookup_elem(&cover_socks, &sock);
+}
+
 /* Returns the slot that has the bytes to be read, or NO_SLOT. */
 static __noinline int sock_io(struct sock *sk, __s64 len, __u32 dir, const struct call_regs *regs)
 {
 	struct thread *t, *of_g;
 	struct cover_sock *k;
-	__u64 sock = (__u64)sk;
 	__u32 cover;
-	int simple;
 
 	if (len <= 0 || len > 0x7fffffff)
 		return NO_SLOT;
-	k = bpf_map_lookup_elem(&cover_socks, &sock);
-	simple = call_simple(regs);
-	if (k && simple && cover_waits(k)) {
+	k = cover_at(sk);
+	if (k && cover_waits(k) && call_simple(regs)) {
 		cover_linked(k, sk, len, dir);
 		return NO_SLOT;
 	}
 	t = thread_here();
-	if (t && simple && t->in_call && nested_known(t, k, sk, len, dir))
+	if (t && t->in_call && call_simple(regs) && nested_known(t, k, sk, len, dir))
 		return NO_SLOT;
-	if (t && simple && t->records && !t->in_call && record_io(t, k, sk, len, dir, regs))
+	if (t && t->records && !t->in_call && call_simple(regs) && record_io(t, k, sk, dir == OUT ? -len : len, regs))
 		return NO_SLOT;
 	if (!sock_is_stream(sk) || !sock_is_known(sk))
 		return NO_SLOT;
 	of_g = t && t->in_call ? 0 : goroutine_here(regs->g);
 	if (of_g) {
 		t = of_g;
-		if (simple && nested_known(t, k, sk, len, dir))
+		if (call_simple(regs) && nested_known(t, k, sk, len, dir))
 			return NO_SLOT;
 	}
 	if (filter_now && !watched()) {
@@ -665,7 +673,7 @@ static __noinline int sock_io(struct sock *sk, __s64 len, __u32 dir, const struc
 		cover_uring(regs->nr == NR_IO_URING_ENTER);
 	if (t && t->in_call && nested_io(t, sk, len, dir, regs))
 		return NO_SLOT;
-	cover = k ? cover_io(sock, len, dir, call_peeks(regs) != 0) : COVER_NO_ROW;
+	cover = k ? cover_io((__u64)sk, len, dir, call_peeks(regs) != 0) : COVER_NO_ROW;
 	if (t && !t->in_call)
 		adjacent_io(t, sk, len, dir, regs);
 	if (conf_plain)
