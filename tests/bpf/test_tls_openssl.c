@@ -649,6 +649,26 @@ static void test_objects_used_again(void **state)
 	close(old[1]);
 }
 
+/* New objects on the sockets of others that are gone. */
+static void test_sockets_used_again(void **state)
+{
+	test_exchange(state);
+	SSL_free(client);
+	SSL_free(server);
+	rig_clear(&rig);
+	client = SSL_new(client_ctx);
+	server = SSL_new(server_ctx);
+	SSL_set_fd(client, fd[0]);
+	SSL_set_fd(server, fd[1]);
+	shake_hands(NULL);
+	put(client, REQUEST);
+	get(server, strlen(REQUEST));
+	rig_collect(&rig);
+	assert_int_equal(rig.uses, 2);
+	if (records_are_seen())
+		assert_sockets(&rig.use[0].h.tuple, &rig.use[1].h.tuple);
+}
+
 /* ---- a write from within a read ---- */
 
 static int wrote_back;
@@ -732,6 +752,7 @@ int main(void)
 		T(test_ciphers, over_sockets),
 		T(test_key_update, over_sockets),
 		T(test_objects_used_again, over_sockets),
+		T(test_sockets_used_again, over_sockets),
 		T(test_write_inside_read, over_memory_and_called_back),
 	};
 
