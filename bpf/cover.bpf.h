@@ -28,7 +28,7 @@ struct cover_sock {
 	__u8 called;		/* bytes of a probed call went over it */
 	__u8 linked;		/* so did records of the connection that is known to be on it (record.bpf.h) */
 	__u8 got;		/* then: something was received, and waits for its record */
-	__u8 pad_;
+	__u8 alone;		/* receives in a row that none came for */
 	__u32 got_next, got_len;	/* TCP's number behind it, and its length */
 	__u64 given;		/* and so many bytes were given to be encrypted, and wait for their send */
 	__u32 givens;		/* in so many records */
@@ -215,6 +215,8 @@ static __always_inline void cover_row_called(struct tt_cover_row *row, __u32 tls
  * for both: what is received waits for its record, a record that is written for its send. No more than one
  * receive waits: the next one is counted with it, if no record comes in between (the probes are out).
  */
+#define COVER_ALONE 8	/* receives without a record: another connection may be on the socket, or its row was evicted */
+
 static __always_inline int cover_waits(const struct cover_sock *k)
 {
 	return k->linked && k->tls && k->tcp && k->called && !filter_now &&
@@ -244,6 +246,7 @@ static __always_inline void cover_taken(struct cover_sock *k, struct sock *sk, s
 
 	if (!k->got)
 		return;
+	k->alone = 0;
 	bytes = cover_tcp_bytes(k, sk, k->got_next, k->got_len, IN);
 	k->flow[IN].wire += bytes;
 	__sync_fetch_and_add(&row->wire[IN], bytes);

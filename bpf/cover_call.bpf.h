@@ -134,7 +134,8 @@ __weak __noinline int cover_unlink(__u64 object, __u32 tgid, __u32 tls)
 {
 	struct conn_key key = { .object = object, .tgid = tgid, .tls = tls };
 	struct conn *c = bpf_map_lookup_elem(&conns, &key);
-	__u64 sock = c ? c->sock : 0;
+	struct object_sock *met = c ? 0 : bpf_map_lookup_elem(&object_socks, &key);
+	__u64 sock = c ? c->sock : met ? met->sock : 0;
 	struct cover_sock *k = sock ? bpf_map_lookup_elem(&cover_socks, &sock) : 0;
 
 	if (k)

@@ -65,6 +65,10 @@ static __always_inline void cover_linked(struct cover_sock *k, struct sock *sk, 
 		return;
 	if (dir == OUT || k->got) {
 		cover_count(k, sk, len, dir);
+		if (dir == IN && ++k->alone >= COVER_ALONE) {
+			k->alone = 0;
+			k->linked = 0;	/* whose it is has to be told anew */
+		}
 		return;
 	}
 	k->got_next = sock_tcp_next(sk, IN);

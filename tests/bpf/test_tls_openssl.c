@@ -669,6 +669,50 @@ static void test_sockets_used_again(void **state)
 		assert_sockets(&rig.use[0].h.tuple, &rig.use[1].h.tuple);
 }
 
+/* A connection's row was evicted. Its socket is met anew, with a record, after some time at the latest. */
+static void test_evicted(void **state)
+{
+	struct { uint64_t object; uint32_t tgid, tls; } key;
+	int map = rig_map("conns");
+
+	test_exchange(state);
+	while (bpf_map_get_next_key(map, NULL, &key) == 0)
+		bpf_map_delete_elem(map, &key);
+	for (int i = 0; i < 24; i++) {
+		rig_clear(&rig);
+		put(client, REQUEST);
+		get(server, strlen(REQUEST));
+		put(server, RESPONSE);
+		get(client, strlen(RESPONSE));
+	}
+	assert_exchange();
+	assert_sockets(&rig.use[0].h.tuple, &rig.use[1].h.tuple);
+}
+
+/* Not HTTP, so that there is no connection that ends with the objects. */
+static void test_sockets_used_for_else(void **state)
+{
+	for (int i = 0; i < 2; i++) {
+		put(client, "EHLO");
+		get(server, 4);
+		put(server, "250 OK");
+		get(client, 6);
+	}
+	SSL_free(client);
+	SSL_free(server);
+	client = SSL_new(client_ctx);
+	server = SSL_new(server_ctx);
+	SSL_set_fd(client, fd[0]);
+	SSL_set_fd(server, fd[1]);
+	shake_hands(NULL);
+	put(client, REQUEST);
+	get(server, strlen(REQUEST));
+	rig_collect(&rig);
+	assert_int_equal(rig.uses, 2);
+	if (records_are_seen())
+		assert_sockets(&rig.use[0].h.tuple, &rig.use[1].h.tuple);
+}
+
 /* ---- a write from within a read ---- */
 
 static int wrote_back;
@@ -753,6 +797,8 @@ int main(void)
 		T(test_key_update, over_sockets),
 		T(test_objects_used_again, over_sockets),
 		T(test_sockets_used_again, over_sockets),
+		T(test_sockets_used_for_else, over_sockets),
+		T(test_evicted, over_sockets),
 		T(test_write_inside_read, over_memory_and_called_back),
 	};
 
