@@ -199,6 +199,7 @@ static __noinline int cover_plain(__u64 sock, __u64 bytes, __u32 dir, const stru
 	return k && row ? cover_plain_at(k, row, bytes, dir, key) : 0;
 }
 
+/* A probed call of this library has moved bytes. */
 static __always_inline void cover_row_called(struct tt_cover_row *row, __u32 tls)
 {
 	__u32 library = 1u << (tls & 31);
@@ -210,13 +211,13 @@ static __always_inline void cover_row_called(struct tt_cover_row *row, __u32 tls
 		row->first_call_ns = bpf_ktime_get_boot_ns();
 }
 
+#define COVER_ALONE 8	/* receives without a record: another connection may be on the socket, or its row was evicted */
+
 /*
  * Nearly all I/O is that of a record whose connection is known to be on that socket. Then a process's row is looked up once
  * for both: what is received waits for its record, a record that is written for its send. No more than one
  * receive waits: the next one is counted with it, if no record comes in between (the probes are out).
  */
-#define COVER_ALONE 8	/* receives without a record: another connection may be on the socket, or its row was evicted */
-
 static __always_inline int cover_waits(const struct cover_sock *k)
 {
 	return k->linked && k->tls && k->tcp && k->called && !filter_now &&
