@@ -189,20 +189,6 @@ static __always_inline struct conn *conn_again(const struct conn_key *key)
 
 /* ---- TLS object <-> socket ---- */
 
-struct object_sock {
-	__u64 sock;
-	struct tt_tuple tuple;
-};
-
-/* Objects that have no connection yet, and the socket that their records are known to be on: of NSS from any call, so that
- * a PRFileDesc in it is TLS (nspr.bpf.h), of OpenSSL from the handshake (record.bpf.h). A row ends with its object or its socket. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 8192);
-	__type(key, struct conn_key);
-	__type(value, struct object_sock);
-} object_socks __weak SEC(".maps");
-
 /* The connection's socket is now known for sure. A different one than before means that the object
  * is used for a new connection. */
 static __always_inline struct conn *conn_link(const struct conn_key *key, struct conn *c, __u64 sock,

@@ -223,8 +223,8 @@ struct thread {
 	__u32 fed_bytes;	/* received just before the call that it is in */
 	__u8 unread;		/* received_bytes, no TLS call has had the chance to read them */
 	__u8 unsent;		/* writes wait for their sends: unsent.bpf.h */
-	__u8 records;		/* it is told of records, not of calls */
-	__u8 recorded;		/* so it was of the last call */
+	__u8 records;		/* it is told of records that are read, not of calls */
+	__u8 pad2_;
 	struct outer_read outer;
 	__u64 mixed_ns;		/* when it had received from several sockets before reading */
 	/* coverage: the object called last, the socket its bytes went over, what awaits a send */

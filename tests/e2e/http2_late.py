@@ -21,9 +21,7 @@ NOT_SAID = None
 
 def facts_of(use):
     http = use["http"]
-    # Whose connection it is OpenSSL's records tell from the second one on that a thread sees: the first has no peer if its
-    # handshake was before the sensor.
-    return http["method"], http.get("path"), http.get("status"), use.get("server", {}).get("address")
+    return http["method"], http.get("path"), http.get("status"), use["server"].get("address")
 
 
 def readable(use):
