@@ -22,6 +22,10 @@ static struct {
 
 static void *vanish_on(void *unused)
 {
+	struct sched_param first = { .sched_priority = 1 };
+
+	/* However busy the machine is, or the page would stay for as long as the other thread runs. */
+	pthread_setschedparam(pthread_self(), SCHED_RR, &first);
 	while (!vanish.stop)
 		madvise(vanish.page, VANISH_SIZE, MADV_DONTNEED);	/* if it fails, so will the test */
 	return NULL;
