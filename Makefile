@@ -45,7 +45,7 @@ $(HUFFMAN): bpf/readers/huffman.awk
 
 build/bpf/%.o: bpf/%.bpf.c $(BPF_HDR) $(HUFFMAN) Makefile
 	@mkdir -p $(@D)
-	$(Q)$(CLANG) -target bpf -mcpu=v2 -O2 -g -Wall -Werror -D__TARGET_ARCH_$(ARCH) -Iinclude -Ibpf -I$(G) $(BPF_INC:%=-idirafter /usr/include/%) -c $< -o $@
+	$(Q)$(CLANG) -target bpf -mcpu=v3 -O2 -g -Wall -Werror -D__TARGET_ARCH_$(ARCH) -Iinclude -Ibpf -I$(G) $(BPF_INC:%=-idirafter /usr/include/%) -c $< -o $@
 	$(Q)llvm-strip -g $@
 
 # What the sensor has to hold: no labels of jumps, and of line numbers each function's first.
