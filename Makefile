@@ -20,6 +20,8 @@ CFLAGS_ALL = -std=gnu11 -O2 -g $(WARN) -Werror -fstack-protector-strong $(if $(S
 LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now -Wl,--as-needed -pthread $(SANFLAGS) $(LDFLAGS)
 LIBS = $(shell pkg-config --libs $(PKGS)) -lm
 ARCH := $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
+# Instructions on 32 bits (v3): Linux since 5.1. tests/lint/arm64.sh has the same.
+BPF_FLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Werror
 # clang -target bpf has no include folder of its own for <asm/types.h>
 BPF_INC := $(shell $(CC) -print-multiarch 2>/dev/null)
 
@@ -45,7 +47,7 @@ $(HUFFMAN): bpf/readers/huffman.awk
 
 build/bpf/%.o: bpf/%.bpf.c $(BPF_HDR) $(HUFFMAN) Makefile
 	@mkdir -p $(@D)
-	$(Q)$(CLANG) -target bpf -mcpu=v3 -O2 -g -Wall -Werror -D__TARGET_ARCH_$(ARCH) -Iinclude -Ibpf -I$(G) $(BPF_INC:%=-idirafter /usr/include/%) -c $< -o $@
+	$(Q)$(CLANG) $(BPF_FLAGS) -D__TARGET_ARCH_$(ARCH) -Iinclude -Ibpf -I$(G) $(BPF_INC:%=-idirafter /usr/include/%) -c $< -o $@
 	$(Q)llvm-strip -g $@
 
 # What the sensor has to hold: no labels of jumps, and of line numbers each function's first.

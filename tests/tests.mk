@@ -140,7 +140,7 @@ build/tests/bench/idle: tests/bench/idle.c tests/tests.mk
 
 build/tests/bench/empty.bpf.o: tests/bench/empty.bpf.c
 	@mkdir -p $(@D)
-	$(Q)$(CLANG) -target bpf -mcpu=v2 -O2 -g -Wall -Werror -D__TARGET_ARCH_$(ARCH) -c $< -o $@
+	$(Q)$(CLANG) $(BPF_FLAGS) -D__TARGET_ARCH_$(ARCH) -c $< -o $@
 
 build/tests/bench/empty: tests/bench/empty.c build/libtokentrail.a build/tests/bench/empty.bpf.o
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< build/libtokentrail.a $(LIBS)

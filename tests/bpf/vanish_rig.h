@@ -24,7 +24,8 @@ static void *vanish_on(void *unused)
 {
 	struct sched_param first = { .sched_priority = 1 };
 
-	/* However busy the machine is, or the page would stay for as long as the other thread runs. */
+	/* However busy the machine is, or the page would stay for as long as the other thread runs. Where it may not, it
+	 * takes its turns. */
 	pthread_setschedparam(pthread_self(), SCHED_RR, &first);
 	while (!vanish.stop)
 		madvise(vanish.page, VANISH_SIZE, MADV_DONTNEED);	/* if it fails, so will the test */

@@ -9,7 +9,7 @@ failed=0
 
 for source in bpf/*.bpf.c; do
 	object=$tmp/$(basename "$source" .bpf.c).o
-	if clang -target bpf -mcpu=v2 -O2 -g -Wall -Werror -D__TARGET_ARCH_arm64 -Iinclude -Ibpf -Ibuild/gen \
+	if clang -target bpf -mcpu=v3 -O2 -g -Wall -Werror -D__TARGET_ARCH_arm64 -Iinclude -Ibpf -Ibuild/gen \
 		-idirafter "/usr/include/$(${CC:-cc} -print-multiarch)" -c "$source" -o "$object"; then
 		echo "ok $source for arm64"
 	else
