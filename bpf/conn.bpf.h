@@ -189,20 +189,30 @@ static __always_inline struct conn *conn_again(const struct conn_key *key)
 
 /* ---- TLS object <-> socket ---- */
 
+/* Who finds the socket on another CPU finds its addresses, too. */
+static __always_inline void conn_on(struct conn *c, __u64 sock, const struct tt_tuple *tuple)
+{
+	c->tuple = *tuple;
+	asm volatile("" ::: "memory");
+	c->sock = sock;
+}
+
 /* The connection's socket is now known for sure. A different one than before means that the object
- * is used for a new connection. */
+ * is used for a new connection. Two calls that return at once may both tell it: it is looked at once. */
 static __always_inline struct conn *conn_link(const struct conn_key *key, struct conn *c, __u64 sock,
 					      const struct tt_tuple *tuple)
 {
-	if (c->sock == sock && tuple_same(&c->tuple, tuple))
+	const __u64 known = *(volatile __u64 *)&c->sock;
+
+	asm volatile("" ::: "memory");
+	if (known == sock && tuple_same(&c->tuple, tuple))
 		return c;
-	if (c->sock) {
+	if (known) {
 		c = conn_again(key);
 		if (!c)
 			return 0;
 	}
-	c->sock = sock;
-	c->tuple = *tuple;
+	conn_on(c, sock, tuple);
 	bpf_map_update_elem(&links, &sock, key, BPF_ANY);
 	return c;
 }

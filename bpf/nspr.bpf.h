@@ -74,8 +74,7 @@ static __always_inline struct conn *nspr_conn(const struct conn_key *key, const 
 	c = conn_new(key);
 	if (!c)
 		return 0;
-	c->sock = known->sock;
-	c->tuple = known->tuple;
+	conn_on(c, known->sock, &known->tuple);
 	return c;
 }
 

@@ -3,7 +3,8 @@
  * Functions that begin as an assembler lengthens instructions, with prefixes that no probe can stand on:
  * they have s2n's names, and are the first instructions of the real s2n_recv() in awscrt 0.38.1. The
  * library itself is tested by e2e/matrix.py. All that the probes need is there (arguments, the stack,
- * the return), and nothing that the program does changes.
+ * the return), and nothing that the program does changes. And as nobody reads what a library does inside,
+ * two calls can be made to return at the same instant.
  */
 #include "sensor_rig.h"
 
@@ -17,24 +18,65 @@
 #define RESPONSE "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
 #define ROUNDS 5
 #define CALLERS 2
+#define BODY "grant_type=client_credentials&scope=a"
+#define POST "POST /token HTTP/1.1\r\nHost: api.test\r\nAuthorization: Bearer " TOKEN "\r\nContent-Length: 37\r\n\r\n"
+#define OVERHEAD 22			/* of a record */
+#define CONNECTIONS 600
+
+/* What one end of a connection does on its socket inside the next call, and for whom it waits then. */
+struct wire {
+	int fd;
+	atomic_int *there;
+	int late;			/* turns of a loop before it returns */
+};
 
 static struct rig rig;
 static atomic_bool stop;
+static _Thread_local const struct wire *wire;
 
 ssize_t s2n_send(void *conn, const void *buf, ssize_t size, int *blocked);
 ssize_t s2n_recv(void *conn, void *buf, ssize_t size, int *blocked);
 ssize_t inner(void *conn, void *buf, ssize_t size, int *blocked);
+ssize_t inner_send(void *conn, const void *buf, ssize_t size, int *blocked);
+
+static void await_other(void)
+{
+	atomic_fetch_add(wire->there, 1);
+	while (atomic_load(wire->there) < CALLERS)
+		;
+	for (int i = 0; i < wire->late; i++)
+		__asm__ volatile("pause");
+}
 
 /* What conn points to comes in; of what goes out all is taken. */
 __attribute__((noinline, used)) ssize_t inner(void *conn, void *buf, ssize_t size, int *blocked)
 {
 	size_t len = strlen(conn);
+	char record[512];
 
 	*blocked = 0;
 	if (!buf || len > (size_t)size)
 		return -1;
+	if (wire) {
+		if (recv(wire->fd, record, len + OVERHEAD, MSG_WAITALL) != (ssize_t)len + OVERHEAD)
+			return -1;
+		await_other();
+	}
 	memcpy(buf, conn, len);
 	return (ssize_t)len;
+}
+
+__attribute__((noinline, used)) ssize_t inner_send(void *conn, const void *buf, ssize_t size, int *blocked)
+{
+	char record[512] = { 0 };
+
+	*blocked = 0;
+	if (wire) {
+		if (send(wire->fd, record, (size_t)size + OVERHEAD, 0) != size + OVERHEAD)
+			return -1;
+		await_other();
+	}
+	return size;
 }
 
 __asm__(".text\n"
@@ -59,7 +101,9 @@ __asm__(".text\n"
 	".type s2n_send, @function\n"
 	"s2n_send:\n"
 	"	.byte 0x2e, 0x48, 0x89, 0xd0\n"			/* mov %rdx, %rax */
-	"	movl $0, (%rcx)\n"
+	"	sub $8, %rsp\n"
+	"	call inner_send\n"
+	"	add $8, %rsp\n"
 	"	ret\n"
 	".size s2n_send, . - s2n_send\n");
 
@@ -160,11 +204,83 @@ static void comes_and_goes_without_harm(void **state)
 	}
 }
 
+struct end {
+	struct wire wire;
+	char *conn;
+};
+
+static void *send_body(void *arg)
+{
+	struct end *e = arg;
+	int blocked;
+
+	wire = &e->wire;
+	return s2n_send(e->conn, BODY, strlen(BODY), &blocked) == (ssize_t)strlen(BODY) ? arg : NULL;
+}
+
+static void *receive_answer(void *arg)
+{
+	struct end *e = arg;
+	char buf[512];
+	int blocked;
+
+	wire = &e->wire;
+	return s2n_recv(e->conn, buf, sizeof(buf), &blocked) == (ssize_t)strlen(RESPONSE) ? arg : NULL;
+}
+
+static void call_both(struct end *out, struct end *in, int peer)
+{
+	char record[512] = { 0 };
+	pthread_t caller[CALLERS];
+
+	assert_int_equal(pthread_create(&caller[0], NULL, send_body, out), 0);
+	assert_int_equal(pthread_create(&caller[1], NULL, receive_answer, in), 0);
+	assert_int_equal(recv(peer, record, strlen(BODY) + OVERHEAD, MSG_WAITALL), strlen(BODY) + OVERHEAD);
+	assert_int_equal(send(peer, record, strlen(RESPONSE) + OVERHEAD, 0), strlen(RESPONSE) + OVERHEAD);
+	for (int i = 0; i < CALLERS; i++) {
+		void *right;
+
+		assert_int_equal(pthread_join(caller[i], &right), 0);
+		assert_non_null(right);
+	}
+}
+
+/* Each tells the connection's socket: what is known of that stays, whoever is first. */
+static void two_calls_return_at_once(void **state)
+{
+	static char conn[CONNECTIONS][sizeof(RESPONSE)];
+
+	attach();
+	for (int i = 0; i < CONNECTIONS; i++) {
+		atomic_int there = 0;
+		struct end out = { .conn = conn[i] }, in = { .conn = conn[i] };
+		int fd[2], blocked;
+
+		rig_clear(&rig);
+		rig_tcp(fd);
+		memcpy(conn[i], RESPONSE, sizeof(RESPONSE));
+		assert_int_equal(s2n_send(conn[i], POST, strlen(POST), &blocked), strlen(POST));
+		out.wire = (struct wire){ .fd = fd[0], .there = &there, .late = i % 16 };
+		in.wire = (struct wire){ .fd = fd[0], .there = &there, .late = i / 16 % 16 };
+		call_both(&out, &in, fd[1]);
+		rig_await(&rig, 1, 1);
+		assert_int_equal(rig.uses, 1);
+		assert_int_equal(rig.statuses, 1);
+		assert_int_equal(rig.status[0].h.conn, rig.use[0].h.conn);
+		assert_int_equal(rig.status[0].status, 403);
+		assert_int_equal(rig.status[0].h.tuple.local_port, rig_port(fd[0]));
+		close(fd[0]);
+		close(fd[1]);
+	}
+	detach();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(call_and_return_are_seen),
 		cmocka_unit_test(comes_and_goes_without_harm),
+		cmocka_unit_test(two_calls_return_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
