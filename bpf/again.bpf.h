@@ -56,8 +56,8 @@ static __always_inline void again_who(const struct conn *c, struct lanes *who)
 	who->lane[0] = conf_mask[3] ^ task_start_ns();
 	who->lane[1] = conf_mask[0];
 	task_comm((__u8 *)comm);
-	lanes_mix(who, bpf_get_current_cgroup_id());
-	lanes_mix(who, bpf_get_current_pid_tgid() >> 32 | bpf_get_current_uid_gid() << 32);
+	lanes_mix(who, task_cgroup());
+	lanes_mix(who, bpf_get_current_pid_tgid() >> 32 | (__u64)task_uid() << 32);
 	for (int i = 0; i < TT_COMM_LEN / 8; i++)
 		lanes_mix(who, comm[i]);
 	for (int i = 0; i < sizeof(c->tuple) / 8; i++)

@@ -187,7 +187,34 @@ static __always_inline struct conn *conn_again(const struct conn_key *key)
 	return conn_new(key);
 }
 
+/* ---- threads ---- */
+
+static __always_inline struct thread *thread_get(const struct caller *who)
+{
+	struct thread *t = bpf_map_lookup_elem(&threads, who);
+	static const struct thread empty;
+
+	if (t)
+		return t;
+	bpf_map_update_elem(&threads, who, &empty, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&threads, who);
+}
+
 /* ---- TLS object <-> socket ---- */
+
+struct object_sock {
+	__u64 sock;
+	struct tt_tuple tuple;
+};
+
+/* Objects that have no connection yet, and the socket that their records are known to be on: of NSS from any call, so that
+ * a PRFileDesc in it is TLS (nspr.bpf.h), of OpenSSL from the handshake (record.bpf.h). A row ends with its object or its socket. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct conn_key);
+	__type(value, struct object_sock);
+} object_socks __weak SEC(".maps");
 
 /* Who finds the socket on another CPU finds its addresses, too. */
 static __always_inline void conn_on(struct conn *c, __u64 sock, const struct tt_tuple *tuple)

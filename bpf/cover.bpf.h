@@ -26,8 +26,13 @@ struct cover_sock {
 	__u8 tcp;
 	__u8 tls;		/* it is TLS for sure */
 	__u8 called;		/* bytes of a probed call went over it */
-	__u8 linked;		/* so did those of the connection that is known to be on it */
-	__u8 pad_[2];
+	__u8 linked;		/* so did records of the connection that is known to be on it (record.bpf.h) */
+	__u8 got;		/* then: something was received, and waits for its record */
+	__u8 alone;		/* receives in a row that none came for */
+	__u32 got_next, got_len;	/* TCP's number behind it, and its length */
+	__u64 given;		/* and so many bytes were given to be encrypted, and wait for their send */
+	__u32 givens;		/* in so many records */
+	__u32 pad2_;
 };
 
 /* By struct sock *. What had to make room is met again in the middle. */
@@ -54,8 +59,8 @@ __weak __noinline int cover_enter(__u64 start_ns, __u32 tgid)
 	row = bpf_map_lookup_elem(&cover_procs, &key);
 	if (!row)
 		return drop(TT_DROP_cover_full);
-	row->cgroup = bpf_get_current_cgroup_id();
-	row->uid = bpf_get_current_uid_gid();
+	row->cgroup = task_cgroup();
+	row->uid = task_uid();
 	task_comm(row->comm);
 	exec = bpf_map_lookup_elem(&execs, &tgid);
 	if (exec && exec->start_ns == start_ns)
@@ -107,6 +112,8 @@ static __always_inline void cover_own(struct cover_sock *k, const struct tt_cove
 	k->owner = *key;
 	k->called = 0;
 	k->linked = 0;
+	k->given = 0;
+	k->givens = 0;
 	__builtin_memset(k->flow, 0, sizeof(k->flow));
 	__sync_fetch_and_add(&row->sockets, 1);
 	__sync_fetch_and_add(&row->blind_sockets, 1);
@@ -131,6 +138,7 @@ static __always_inline __u64 cover_tcp_bytes(struct cover_sock *k, struct sock *
 		known = k->known[IN];
 		k->next[IN] = now;
 		k->known[IN] = 1;
+		k->got = 0;
 	}
 	more = now - before;
 	if (!known || more >> 31)
@@ -155,8 +163,8 @@ static __always_inline void cover_wire_add(struct cover_sock *k, struct tt_cover
 
 /* ---- plaintext ---- */
 
-static __always_inline int cover_plain_at(struct cover_sock *k, struct tt_cover_row *row, __u64 bytes, __u32 dir,
-					  const struct tt_cover_key *key)
+static __always_inline int cover_plain_of(struct cover_sock *k, struct tt_cover_row *row, __u64 bytes, __u32 calls,
+					  __u32 dir, const struct tt_cover_key *key)
 {
 	struct cover_flow *f;
 
@@ -171,9 +179,15 @@ static __always_inline int cover_plain_at(struct cover_sock *k, struct tt_cover_
 		f->handshake -= bytes < f->handshake ? bytes : f->handshake;
 	}
 	f->plain += bytes;
-	f->calls++;
+	f->calls += calls;
 	cover_fold(f, row, dir);
 	return 1;
+}
+
+static __always_inline int cover_plain_at(struct cover_sock *k, struct tt_cover_row *row, __u64 bytes, __u32 dir,
+					  const struct tt_cover_key *key)
+{
+	return cover_plain_of(k, row, bytes, 1, dir, key);
 }
 
 /* Plaintext that went over this socket; 0 if it isn't known to speak TLS, or another's by now. */
@@ -183,6 +197,60 @@ static __noinline int cover_plain(__u64 sock, __u64 bytes, __u32 dir, const stru
 	struct tt_cover_row *row = bpf_map_lookup_elem(&cover_procs, key);
 
 	return k && row ? cover_plain_at(k, row, bytes, dir, key) : 0;
+}
+
+/* A probed call of this library has moved bytes. */
+static __always_inline void cover_row_called(struct tt_cover_row *row, __u32 tls)
+{
+	__u32 library = 1u << (tls & 31);
+
+	/* A bit that two threads set at once may get lost; the next call sets it. */
+	if (!(row->called & library))
+		row->called |= library;
+	if (!row->first_call_ns)
+		row->first_call_ns = bpf_ktime_get_boot_ns();
+}
+
+#define COVER_ALONE 8	/* receives without a record: another connection may be on the socket, or its row was evicted */
+
+/*
+ * Nearly all I/O is that of a record whose connection is known to be on that socket. Then a process's row is looked up once
+ * for both: what is received waits for its record, a record that is written for its send. No more than one
+ * receive waits: the next one is counted with it, if no record comes in between (the probes are out).
+ */
+static __always_inline int cover_waits(const struct cover_sock *k)
+{
+	return k->linked && k->tls && k->tcp && k->called && !filter_now &&
+	       k->owner.tgid == bpf_get_current_pid_tgid() >> 32;
+}
+
+/* What was given to be encrypted goes out. */
+static __always_inline void cover_given(struct cover_sock *k, struct tt_cover_row *row, const struct tt_cover_key *key)
+{
+	__u64 bytes = k->given;
+	__u32 calls = k->givens;
+
+	if (!calls)
+		return;
+	k->given = 0;
+	k->givens = 0;
+	cover_row_called(row, TT_TLS_OPENSSL);
+	__sync_fetch_and_add(&row->plain[OUT], bytes);
+	if (!cover_plain_of(k, row, bytes, calls, OUT, key))
+		__sync_fetch_and_add(&row->loose[OUT], bytes);
+}
+
+/* What was received has its record, or will have none. */
+static __always_inline void cover_taken(struct cover_sock *k, struct sock *sk, struct tt_cover_row *row)
+{
+	__u64 bytes;
+
+	if (!k->got)
+		return;
+	k->alone = 0;
+	bytes = cover_tcp_bytes(k, sk, k->got_next, k->got_len, IN);
+	k->flow[IN].wire += bytes;
+	__sync_fetch_and_add(&row->wire[IN], bytes);
 }
 
 #endif

@@ -68,8 +68,7 @@ static __always_inline int cover_place(struct thread *t, __u64 linked, __u64 byt
 		sock = t->cover_sock;
 	k = sock ? bpf_map_lookup_elem(&cover_socks, &sock) : 0;
 	if (k && cover_plain_at(k, row, bytes, dir, key)) {
-		if (sock == linked)
-			k->linked = 1;
+		k->linked = sock == linked && t->recorded;
 		t->cover_object = t->object;
 		t->cover_sock = sock;
 		return 1;
@@ -90,7 +89,6 @@ static __always_inline int cover_place(struct thread *t, __u64 linked, __u64 byt
  */
 static __noinline void cover_called(struct thread *t, __u64 linked, __u64 bytes)
 {
-	__u32 library = 1u << (t->tls & 31);
 	struct cover_sock *k = 0;
 	struct tt_cover_key key;
 	struct tt_cover_row *row;
@@ -105,11 +103,7 @@ static __noinline void cover_called(struct thread *t, __u64 linked, __u64 bytes)
 		if (k)
 			cover_wired(t, k, &key, row);
 	}
-	/* A bit that two threads set at once may get lost; the next call sets it. */
-	if (!(row->called & library))
-		row->called |= library;
-	if (!row->first_call_ns)
-		row->first_call_ns = bpf_ktime_get_boot_ns();
+	cover_row_called(row, t->tls);
 	if (t->dir == OUT)
 		__sync_fetch_and_add(&row->plain[OUT], bytes);
 	else
@@ -133,6 +127,20 @@ static __noinline void cover_called(struct thread *t, __u64 linked, __u64 bytes)
 	t->cover_object = t->object;
 	t->cover_sock = 0;
 	t->cover_wrote += bytes;
+}
+
+/* The object is another connection's from here on. Global: verified once. */
+__weak __noinline int cover_unlink(__u64 object, __u32 tgid, __u32 tls)
+{
+	struct conn_key key = { .object = object, .tgid = tgid, .tls = tls };
+	struct conn *c = bpf_map_lookup_elem(&conns, &key);
+	struct object_sock *met = c ? 0 : bpf_map_lookup_elem(&object_socks, &key);
+	__u64 sock = c ? c->sock : met ? met->sock : 0;
+	struct cover_sock *k = sock ? bpf_map_lookup_elem(&cover_socks, &sock) : 0;
+
+	if (k)
+		k->linked = 0;
+	return 0;
 }
 
 #endif

@@ -41,6 +41,8 @@ static __always_inline void cover_count_by(const struct tt_cover_key *key, struc
 		cover_own(k, key, row);
 	if (k->tcp)
 		len = cover_tcp_bytes(k, sk, sock_tcp_next(sk, dir), len, dir);
+	if (dir == OUT)
+		cover_given(k, row, key);
 	cover_wire_add(k, row, len, dir);
 }
 
@@ -54,6 +56,43 @@ static __noinline void cover_count(struct cover_sock *k, struct sock *sk, __u64 
 	row = cover_row(&key);
 	if (row)
 		cover_count_by(&key, row, k, sk, len, dir);
+}
+
+/* I/O on a socket that cover_waits(). Of a record's header by itself TCP's count has what follows it, too. */
+static __always_inline void cover_linked(struct cover_sock *k, struct sock *sk, __u64 len, __u32 dir)
+{
+	if (dir == IN && len == TLS_HEADER)
+		return;
+	if (dir == OUT || k->got) {
+		cover_count(k, sk, len, dir);
+		if (dir == IN && ++k->alone >= COVER_ALONE) {
+			k->alone = 0;
+			k->linked = 0;	/* whose it is has to be told anew */
+		}
+		return;
+	}
+	k->got_next = sock_tcp_next(sk, IN);
+	k->got_len = len;
+	k->got = 1;
+}
+
+/* The socket ends: what waits is counted. */
+static __noinline void cover_end(struct sock *sk)
+{
+	__u64 sock = (__u64)sk;
+	struct cover_sock *k = bpf_map_lookup_elem(&cover_socks, &sock);
+	struct tt_cover_key key;
+	struct tt_cover_row *row;
+
+	if (!k || (!k->got && !k->givens))
+		return;
+	key = k->owner;
+	row = bpf_map_lookup_elem(&cover_procs, &key);
+	if (!row)
+		return;
+	cover_given(k, row, &key);
+	cover_taken(k, sk, row);
+	cover_fold(&k->flow[IN], row, IN);
 }
 
 /* More bytes of a call for whose end they wait. */
@@ -179,15 +218,13 @@ __weak __noinline int cover_uring(__u64 inside_enter)
 	return 0;
 }
 
-/* The first bytes of a call on its socket: may they be counted with all the others when it ends? */
-static __noinline int cover_defer(struct thread *t, struct sock *sk, __u64 len, __u32 dir)
+/* The first bytes of a call on its socket: may they be counted with all the others when it ends? k: of the socket, or NULL. */
+static __noinline int cover_defer(struct thread *t, const struct cover_sock *k, struct sock *sk, __u64 len, __u32 dir)
 {
 	__u64 sock = (__u64)sk;
-	struct cover_sock *k;
 
 	if (t->wire_sock || t->mixed)
 		return 0;
-	k = bpf_map_lookup_elem(&cover_socks, &sock);
 	if (!k || !k->tls || !k->tcp)
 		return 0;
 	t->sock = sock;

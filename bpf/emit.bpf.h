@@ -15,10 +15,10 @@ static __always_inline void emit_header(struct tt_ev_hdr *h, __u32 type, __u32 l
 	h->len = len;
 	h->time_ns = bpf_ktime_get_boot_ns();
 	h->start_ns = task_start_ns();
-	h->cgroup = bpf_get_current_cgroup_id();
+	h->cgroup = task_cgroup();
 	h->tgid = id >> 32;
 	h->tid = id;
-	h->uid = bpf_get_current_uid_gid();
+	h->uid = task_uid();
 	task_comm(h->comm);
 }
 

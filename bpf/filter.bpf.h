@@ -253,7 +253,7 @@ static __always_inline __u32 filter_verdict(__u32 now)
 	if (now & TT_FILTER_BY_EXE)
 		verdict = filter_exe(now);
 	if (verdict != TT_FILTER_LEAVE && (now & TT_FILTER_BY_CGROUP))
-		more = filter_look(&filter_cgroups, TT_FILTER_ASK_CGROUP, bpf_get_current_cgroup_id(), now);
+		more = filter_look(&filter_cgroups, TT_FILTER_ASK_CGROUP, task_cgroup(), now);
 	if (verdict == TT_FILTER_LEAVE || more == TT_FILTER_LEAVE)
 		return TT_FILTER_LEAVE;
 	return verdict == TT_FILTER_WATCH ? more : verdict;
@@ -287,7 +287,7 @@ __weak __noinline int filter_exec(void)
 		filter_exe(now);
 	}
 	if (now & TT_FILTER_BY_CGROUP)
-		filter_look(&filter_cgroups, TT_FILTER_ASK_CGROUP, bpf_get_current_cgroup_id(), now);
+		filter_look(&filter_cgroups, TT_FILTER_ASK_CGROUP, task_cgroup(), now);
 	return 0;
 }
 

@@ -167,8 +167,30 @@ struct files_struct {
 	struct fdtable *fdt;
 } TT_CORE;
 
+typedef struct {
+	__u32 val;
+} kuid_t;
+
+struct cred {
+	kuid_t uid;
+} TT_CORE;
+
+struct kernfs_node {
+	__u64 id;		/* a union before 5.5 (kernel commit 67c0496e87d1), of the same size */
+} TT_CORE;
+
+struct cgroup {
+	struct kernfs_node *kn;
+} TT_CORE;
+
+struct css_set {
+	struct cgroup *dfl_cgrp;
+} TT_CORE;
+
 struct task_struct {
 	struct task_struct *group_leader;
+	const struct cred *cred;
+	struct css_set *cgroups;
 	unsigned int flags;
 	__u64 start_boottime;	/* real_start_time before 5.5 (kernel commit cf25e24db61c) */
 	char comm[16];

@@ -209,7 +209,8 @@ struct thread {
 	__u8 unproved;		/* NSPR: not known to be TLS */
 	__u8 record;		/* NSPR: the nested bytes began with a TLS record */
 	__u8 filter;		/* Go: filter_number() when the call began */
-	__u8 pad_[2];
+	__u8 late;		/* OpenSSL's record: what was written can't be read before its send; size_out: what do_ssl3_write() returns to */
+	__u8 pad_;
 	__u32 ignored;		/* calls inside this one */
 	__u32 first;		/* Go: the first request that was taken from it */
 	/* for TLS over memory buffers: the send that follows a write, the receive before a read */
@@ -223,8 +224,8 @@ struct thread {
 	__u32 fed_bytes;	/* received just before the call that it is in */
 	__u8 unread;		/* received_bytes, no TLS call has had the chance to read them */
 	__u8 unsent;		/* writes wait for their sends: unsent.bpf.h */
-	__u8 records;		/* it is told of records that are read, not of calls */
-	__u8 pad2_;
+	__u8 records;		/* it is told of records, not of calls */
+	__u8 recorded;		/* so it was of the last call */
 	struct outer_read outer;
 	__u64 mixed_ns;		/* when it had received from several sockets before reading */
 	/* coverage: the object called last, the socket its bytes went over, what awaits a send */

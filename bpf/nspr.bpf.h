@@ -22,20 +22,6 @@ struct nspr_iovec {		/* PRIOVec, prio.h */
 	__s32 len, pad_;
 };
 
-struct nspr_sock {
-	__u64 sock;
-	struct tt_tuple tuple;
-};
-
-/* PRFileDesc of a process -> the socket that its records were seen on. It ends with PR_Close(), after
- * which the memory is another file's, and with the socket, should PR_Close() have been missed. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 8192);
-	__type(key, struct conn_key);
-	__type(value, struct nspr_sock);
-} nspr_tls __weak SEC(".maps");
-
 /* The first bytes of a TLS record: type, version (RFC 8446, 5.1). */
 static __always_inline int record_begins(__u64 addr)
 {
@@ -48,17 +34,17 @@ static __always_inline int record_begins(__u64 addr)
 /* Notes what a call proves, also one that failed: much of a handshake happens in such calls. */
 static __always_inline void nspr_note(const struct conn_key *key, const struct thread *t, __u64 bytes)
 {
-	struct nspr_sock now = { t->sock, t->tuple }, *before;
+	struct object_sock now = { t->sock, t->tuple }, *before;
 
 	if (!t->record || t->mixed)
 		return;
 	if (bytes ? (t->dir == OUT ? t->sent : t->received) < bytes + TLS_OVERHEAD_MIN :
 		    t->dir == OUT && record_begins(t->buf))
 		return;
-	before = bpf_map_lookup_elem(&nspr_tls, key);
+	before = bpf_map_lookup_elem(&object_socks, key);
 	if (before && before->sock == now.sock && tuple_same(&before->tuple, &now.tuple))
 		return;
-	bpf_map_update_elem(&nspr_tls, key, &now, BPF_ANY);
+	bpf_map_update_elem(&object_socks, key, &now, BPF_ANY);
 	bpf_map_update_elem(&links, &now.sock, key, BPF_ANY);	/* sock_state() ends it */
 }
 
@@ -66,7 +52,7 @@ static __always_inline void nspr_note(const struct conn_key *key, const struct t
  * need not: its bytes may have been received in a call before, as when they were peeked at. */
 static __always_inline struct conn *nspr_conn(const struct conn_key *key, const struct thread *t)
 {
-	struct nspr_sock *known = bpf_map_lookup_elem(&nspr_tls, key);
+	struct object_sock *known = bpf_map_lookup_elem(&object_socks, key);
 	struct conn *c;
 
 	if (!known || t->mixed || (t->sock && t->sock != known->sock))

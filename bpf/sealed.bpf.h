@@ -17,6 +17,7 @@
 #define RECORD_IV 16		/* so too: TLS 1.1 and 1.2 with AES-CBC (RFC 5246, 6.2.3.2) */
 #define RECORD_HANDSHAKE 0x16
 #define RECORD_DATA 0x17	/* application_data */
+#define RECORD_BEGINS (0x03 << 8 | RECORD_DATA)	/* its first two bytes, of any version since SSL 3 */
 
 /* What ends at this address; 0: it can't be read. */
 static __always_inline __u64 seal_at(__u64 end)
@@ -33,16 +34,17 @@ static __always_inline __attribute__((unused)) int record_header_at(__u64 addr)
 {
 	__u32 word;
 
-	return !bpf_probe_read_user(&word, sizeof(word), (void *)addr) && (word & 0xffff) == (0x03 << 8 | RECORD_DATA);
+	return !bpf_probe_read_user(&word, sizeof(word), (void *)addr) && (word & 0xffff) == RECORD_BEGINS;
 }
 
 /* Where a record is that has brought data. */
 struct record {
 	__u64 start, end;	/* end 0: it is not known */
+	__u32 clear;		/* a handshake's that may not be encrypted: what it ends in may be like another's */
 };
 
-/* If its header stands so far in front of its data. */
-static __always_inline void record_find(struct record *r, __u64 data, __u64 bytes, __u32 before)
+/* If its header stands so far in front of its data. type: RECORD_*, the latter may be what the former is sent as (RFC 8446, 5.2) */
+static __always_inline void record_find(struct record *r, __u64 data, __u64 bytes, __u32 before, __u32 type)
 {
 	__u64 header, start = data - before, len;
 
@@ -51,9 +53,11 @@ static __always_inline void record_find(struct record *r, __u64 data, __u64 byte
 		return;
 	header >>= 24;
 	len = (header >> 24 & 0xff) << 8 | (header >> 32 & 0xff);
-	if ((header & 0xffff) != (0x03 << 8 | RECORD_DATA) || (header >> 16 & 0xff) > 3 ||
-	    len < before - TLS_HEADER + bytes)
+	if ((header & 0xffff) == RECORD_BEGINS)
+		type = RECORD_DATA;
+	if ((header & 0xffff) != (0x03 << 8 | type) || (header >> 16 & 0xff) > 3 || len < before - TLS_HEADER + bytes)
 		return;
+	r->clear = type == RECORD_HANDSHAKE && before == TLS_HEADER;
 	r->start = start;
 	r->end = start + TLS_HEADER + len;
 }
@@ -61,19 +65,19 @@ static __always_inline void record_find(struct record *r, __u64 data, __u64 byte
 enum { RECORD_UNKNOWN, RECORD_RECEIVED, RECORD_OTHER };
 
 /* Data of a record is here: is that what this thread has received last? Unknown where these are not its first bytes. */
-static __always_inline int record_received(const struct thread *t, __u64 data, __u64 bytes)
+static __noinline __attribute__((unused)) int record_received(const struct thread *t, __u64 data, __u64 bytes, __u32 type)
 {
 	struct record r = {};
 	__u64 put = t->received_at, put_end = put + t->received_bytes;
 
-	record_find(&r, data, bytes, TLS_HEADER);
-	record_find(&r, data, bytes, TLS_HEADER + RECORD_NONCE);
-	record_find(&r, data, bytes, TLS_HEADER + RECORD_IV);
+	record_find(&r, data, bytes, TLS_HEADER, type);
+	record_find(&r, data, bytes, TLS_HEADER + RECORD_NONCE, type);
+	record_find(&r, data, bytes, TLS_HEADER + RECORD_IV, type);
 	if (!r.end || !put)
 		return RECORD_UNKNOWN;
 	if (put_end == r.end && (put == r.start || put == r.start + TLS_HEADER))
 		return RECORD_RECEIVED;
-	return t->received_seal && seal_at(r.end) == t->received_seal ? RECORD_RECEIVED : RECORD_OTHER;
+	return t->received_seal && !r.clear && seal_at(r.end) == t->received_seal ? RECORD_RECEIVED : RECORD_OTHER;
 }
 
 #endif

@@ -374,6 +374,31 @@ static __noinline int tcp_in_step(struct conn *c, struct sock *sk, __u64 len, __
 	return 1;
 }
 
+/* What a thread has received outside of TLS calls, to one buffer there or (0) somewhere. */
+static __always_inline void received(struct thread *t, __u64 sock, __u64 len, __u64 at)
+{
+	if (t->unread && t->received_sock != sock)
+		t->mixed_ns = bpf_ktime_get_boot_ns();
+	t->received_sock = sock;
+	t->received_bytes = len;
+	t->received_at = at;
+	t->received_seal = at && len >= SEAL_BYTES ? seal_at(at + len) : 0;
+	t->unread = 1;
+}
+
+/* A thread that has called no TLS library yet receives a record in the middle of a connection: what it reads of it
+ * is to be known as this socket's. */
+static __noinline void received_middle(struct sock *sk, const struct buffers *b)
+{
+	struct caller who = { .id = bpf_get_current_pid_tgid() };
+	struct thread *t = foreign() ? thread_get(&who) : 0;
+
+	if (!t || t->received_sock)
+		return;
+	received(t, (__u64)sk, b->len, b->addr);
+	sock_tuple(sk, &t->received_tuple);
+}
+
 /* Looks at the first bytes of a call, once: may they begin an HTTP message, or TLS (cover: COVER_*)? */
 static __noinline int plain_begins(struct sock *sk, const struct buffers *b, __u32 how, __u32 cover)
 {
@@ -385,6 +410,8 @@ static __noinline int plain_begins(struct sock *sk, const struct buffers *b, __u
 	/* Most sockets have no row, and get none. */
 	if (cover == COVER_UNSURE || (cover == COVER_NO_ROW && ((how & COVER_NESTED) || cover_may_begin(word[0]))))
 		cover_meet((__u64)sk, word[0], word[1], b->len, how);
+	if (how == IN && (word[0] & 0xffff) == RECORD_BEGINS)
+		received_middle(sk, b);
 	return h1_may_begin(word[0], n) || h2_may_begin(word, n);
 }
 
@@ -470,14 +497,11 @@ static __always_inline int call_simple(const struct call_regs *regs)
  * Socket I/O of a TLS call on a socket that is known to speak TLS, as nearly all is: counted when the call ends, and
  * of the socket nothing is read but TCP's count. 0: more has to be looked at.
  */
-static __noinline int nested_known(struct thread *t, struct sock *sk, __u64 len, __u32 dir,
-				   const struct call_regs *regs)
+static __noinline int nested_known(struct thread *t, const struct cover_sock *k, struct sock *sk, __u64 len, __u32 dir)
 {
-	if (!call_simple(regs))
-		return 0;
 	if (t->wire_sock == (__u64)sk)
 		cover_wait(t, sk, len, dir);
-	else if (t->sock || t->tls == TT_TLS_NSS || filter_now || !cover_defer(t, sk, len, dir))
+	else if (t->sock || t->tls == TT_TLS_NSS || filter_now || !cover_defer(t, k, sk, len, dir))
 		return 0;
 	nested_bytes(t, len, dir);
 	return 1;
@@ -504,12 +528,14 @@ static __always_inline void nested_sock(struct thread *t, struct sock *sk, __u64
 static __noinline int nested_io(struct thread *t, struct sock *sk, __u64 len, __u32 dir,
 				const struct call_regs *regs)
 {
+	__u64 sock = (__u64)sk;
+
 	nested_sock(t, sk, len, dir, regs);
 	if (t->unproved)
 		return 0;
-	if (call_simple(regs) && cover_defer(t, sk, len, dir))
+	if (call_simple(regs) && cover_defer(t, bpf_map_lookup_elem(&cover_socks, &sock), sk, len, dir))
 		return 1;
-	if (cover_io((__u64)sk, len, dir, call_peeks(regs) != 0) != COVER_TLS)
+	if (cover_io(sock, len, dir, call_peeks(regs) != 0) != COVER_TLS)
 		cover_first(sk, len, dir | COVER_NESTED, regs);
 	return 1;
 }
@@ -548,18 +574,9 @@ __weak __noinline int unsent_sent(__u64 sock, __u64 len)
 	return 1;
 }
 
-/* What a thread has received outside of TLS calls. */
-static __always_inline void received(struct thread *t, __u64 sock, __u64 len, const struct call_regs *regs)
+static __always_inline __u64 received_at(const struct call_regs *regs)
 {
-	__u64 at = regs->cs == USER_CS && (regs->nr == NR_READ || regs->nr == NR_RECVFROM) ? regs->a1 : 0;
-
-	if (t->unread && t->received_sock != sock)
-		t->mixed_ns = bpf_ktime_get_boot_ns();
-	t->received_sock = sock;
-	t->received_bytes = len;
-	t->received_at = at;
-	t->received_seal = at && len >= SEAL_BYTES ? seal_at(at + len) : 0;
-	t->unread = 1;
+	return regs->cs == USER_CS && (regs->nr == NR_READ || regs->nr == NR_RECVFROM) ? regs->a1 : 0;
 }
 
 /* Socket I/O of a thread that calls TLS libraries, outside such a call. */
@@ -568,7 +585,7 @@ static __always_inline void adjacent_io(struct thread *t, struct sock *sk, __u64
 {
 	t->offered = 0;
 	if (dir == IN) {
-		received(t, (__u64)sk, len, regs);
+		received(t, (__u64)sk, len, received_at(regs));
 		sock_tuple(sk, &t->received_tuple);
 		return;
 	}
@@ -579,32 +596,27 @@ static __always_inline void adjacent_io(struct thread *t, struct sock *sk, __u64
 }
 
 /*
- * What a thread receives that is told of records (openssl_record), on a socket that is known to carry such: it is counted,
- * and where the connection on it is known as well, nothing else is noted. Headers that come by themselves TCP's count has
- * with what follows. 0: more has to be looked at.
+ * What a thread sends or receives that is told of records (record.bpf.h), on a socket that is known to carry such: it is
+ * counted, and what it has received is noted. Headers that come by themselves TCP's count has with what follows.
+ * moved: negative if it was sent, since a function takes five arguments. 0: more has to be looked at.
  */
-static __noinline int received_known(struct thread *t, struct sock *sk, __u64 len, const struct call_regs *regs)
+static __noinline int record_io(struct thread *t, struct cover_sock *k, struct sock *sk, __s64 moved,
+				const struct call_regs *regs)
 {
-	__u64 sock = (__u64)sk;
-	struct cover_sock *k;
+	__u32 dir = moved < 0 ? OUT : IN;
+	__u64 len = moved < 0 ? -moved : moved;
 
-	if (!call_simple(regs) || filter_now)
+	if (!k || !k->tls || !k->tcp || !k->called || filter_now || (dir == OUT && (t->unsent || t->cover_wrote)))
 		return 0;
-	if (len == TLS_HEADER && (regs->nr == NR_READ || regs->nr == NR_RECVFROM) && record_header_at(regs->a1))
-		return 1;
-	k = bpf_map_lookup_elem(&cover_socks, &sock);
-	if (!k || !k->tls || !k->tcp || !k->called)
-		return 0;
-	cover_count(k, sk, len, IN);
 	t->offered = 0;
-	if (k->linked) {
-		t->received_sock = sock;
-		t->received_bytes = len;
-		t->unread = 0;
+	if (dir == IN && len == TLS_HEADER && (regs->nr == NR_READ || regs->nr == NR_RECVFROM) &&
+	    record_header_at(regs->a1))
 		return 1;
+	cover_count(k, sk, len, dir);
+	if (dir == IN) {
+		received(t, (__u64)sk, len, received_at(regs));
+		t->received_tuple = k->tuple;
 	}
-	received(t, sock, len, regs);
-	t->received_tuple = k->tuple;
 	return 1;
 }
 
@@ -636,25 +648,43 @@ static __noinline void sock_left(struct sock *sk)
 		bpf_map_delete_elem(&cover_socks, &key.object);
 }
 
+/* The socket's row, or NULL. A function of its own, so that sock_io() has less on its stack (5.10). */
+static __noinline struct cover_sock *cover_at(struct sock *sk)
+{
+	__u64 sock = (__u64)sk;
+
+	return bpf_map_lookup_elem(&cover_socks, &sock);
+}
+
+/* record.bpf.h */
+int record_late(__u32 dir);
+
 /* Returns the slot that has the bytes to be read, or NO_SLOT. */
 static __noinline int sock_io(struct sock *sk, __s64 len, __u32 dir, const struct call_regs *regs)
 {
 	struct thread *t, *of_g;
+	struct cover_sock *k;
+	int slot = NO_SLOT;
 	__u32 cover;
 
 	if (len <= 0 || len > 0x7fffffff)
 		return NO_SLOT;
+	k = cover_at(sk);
+	if (k && cover_waits(k) && call_simple(regs)) {
+		cover_linked(k, sk, len, dir);
+		return NO_SLOT;
+	}
 	t = thread_here();
-	if (t && t->in_call && nested_known(t, sk, len, dir, regs))
+	if (t && t->in_call && call_simple(regs) && nested_known(t, k, sk, len, dir))
 		return NO_SLOT;
-	if (t && t->records && dir == IN && !t->in_call && received_known(t, sk, len, regs))
-		return NO_SLOT;
+	if (t && t->records && !t->in_call && call_simple(regs) && record_io(t, k, sk, dir == OUT ? -len : len, regs))
+		return t->late ? record_late(dir) : NO_SLOT;
 	if (!sock_is_stream(sk) || !sock_is_known(sk))
 		return NO_SLOT;
 	of_g = t && t->in_call ? 0 : goroutine_here(regs->g);
 	if (of_g) {
 		t = of_g;
-		if (nested_known(t, sk, len, dir, regs))
+		if (call_simple(regs) && nested_known(t, k, sk, len, dir))
 			return NO_SLOT;
 	}
 	if (filter_now && !watched()) {
@@ -665,14 +695,16 @@ static __noinline int sock_io(struct sock *sk, __s64 len, __u32 dir, const struc
 		cover_uring(regs->nr == NR_IO_URING_ENTER);
 	if (t && t->in_call && nested_io(t, sk, len, dir, regs))
 		return NO_SLOT;
-	cover = cover_io((__u64)sk, len, dir, call_peeks(regs) != 0);
-	if (t && !t->in_call)
+	cover = k ? cover_io((__u64)sk, len, dir, call_peeks(regs) != 0) : COVER_NO_ROW;
+	if (t && !t->in_call) {
+		slot = t->late ? record_late(dir) : NO_SLOT;	/* its connection is there for what follows */
 		adjacent_io(t, sk, len, dir, regs);
-	if (conf_plain)
+	}
+	if (conf_plain && slot == NO_SLOT)
 		return plain_io(sk, len, dir, regs, cover);
 	if (cover != COVER_TLS)
 		cover_first(sk, len, dir, regs);
-	return NO_SLOT;
+	return slot;
 }
 
 static __always_inline int sock_length(struct bpf_raw_tracepoint_args *ctx, __u32 dir)
@@ -768,7 +800,7 @@ int sock_state(struct bpf_raw_tracepoint_args *ctx)
 	struct conn_key key = {}, *tls;
 	__u64 sock = ctx->args[0];
 	int state = ctx->args[2];
-	struct nspr_sock *nspr;
+	struct object_sock *met;
 	struct conn *c;
 
 	/* An end, or the beginning of another life of this struct sock, should the end have been missed. */
@@ -776,6 +808,7 @@ int sock_state(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	key.object = sock;
 	conn_end(&key);
+	cover_end((struct sock *)sock);
 	/* A socket may be read after it is closed, until the program lets it go. */
 	if (state != TCP_CLOSE_STATE || !BPF_CORE_READ((struct sock *)sock, sk_socket))
 		bpf_map_delete_elem(&cover_socks, &sock);
@@ -785,9 +818,9 @@ int sock_state(struct bpf_raw_tracepoint_args *ctx)
 	key = *tls;
 	bpf_map_delete_elem(&links, &sock);
 	/* The object may be another connection's by now. */
-	nspr = bpf_map_lookup_elem(&nspr_tls, &key);
-	if (nspr && nspr->sock == sock)
-		bpf_map_delete_elem(&nspr_tls, &key);
+	met = bpf_map_lookup_elem(&object_socks, &key);
+	if (met && met->sock == sock)
+		bpf_map_delete_elem(&object_socks, &key);
 	c = bpf_map_lookup_elem(&conns, &key);
 	if (c && c->sock == sock)
 		conn_end(&key);

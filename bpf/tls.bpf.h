@@ -16,17 +16,6 @@
 #define CALL_DEPTH_MAX 65536	/* bytes of stack between a call and one inside it */
 #define CALLS_INSIDE_MAX 64
 
-static __always_inline struct thread *thread_get(const struct caller *who)
-{
-	struct thread *t = bpf_map_lookup_elem(&threads, who);
-	static const struct thread empty;
-
-	if (t)
-		return t;
-	bpf_map_update_elem(&threads, who, &empty, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&threads, who);
-}
-
 /* A call as its function's entry shows it. */
 struct call {
 	__u64 object, buf, num, size_out;
@@ -113,7 +102,7 @@ static __always_inline void nspr_begin(struct thread *t)
 	struct conn_key key;
 
 	call_key(t, &key);
-	t->unproved = !bpf_map_lookup_elem(&conns, &key) && !bpf_map_lookup_elem(&nspr_tls, &key);
+	t->unproved = !bpf_map_lookup_elem(&conns, &key) && !bpf_map_lookup_elem(&object_socks, &key);
 }
 
 /* A call's return was missed, and the bytes it moved with it. */
@@ -128,12 +117,10 @@ static __always_inline void call_missed(const struct thread *t)
 		http_gap(conn_dir(c, t->dir));
 }
 
-/* The caller's row with the call in it, or NULL if the call does not count. */
-static __always_inline struct thread *call_note(const struct caller *who, const struct call *call,
-						__u8 tls, __u8 dir, __u8 result)
+/* The caller's row with the call in it, or NULL if the call does not count, or there is no row. */
+static __always_inline struct thread *call_note_in(struct thread *t, const struct call *call, __u8 tls, __u8 dir,
+						   __u8 result)
 {
-	struct thread *t = thread_get(who);
-
 	if (!t) {
 		drop(TT_DROP_call_lost);
 		return 0;
@@ -144,7 +131,7 @@ static __always_inline struct thread *call_note(const struct caller *who, const 
 		return 0;
 	if (t->wire_sock)
 		cover_ended(t);
-	if (t->in_call)
+	if (t->in_call || t->late)
 		call_missed(t);
 	t->object = call->object;
 	t->buf = call->buf;
@@ -164,6 +151,8 @@ static __always_inline struct thread *call_note(const struct caller *who, const 
 	t->taken = 0;
 	t->unproved = 0;
 	t->record = 0;
+	t->recorded = 0;
+	t->late = 0;
 	if (tls == TT_TLS_NSS)
 		nspr_begin(t);
 	if (dir == IN) {
@@ -174,15 +163,23 @@ static __always_inline struct thread *call_note(const struct caller *who, const 
 	return t;
 }
 
+static __always_inline struct thread *call_note(const struct caller *who, const struct call *call, __u8 tls, __u8 dir,
+						__u8 result)
+{
+	return call_note_in(thread_get(who), call, tls, dir, result);
+}
+
 /* The object's memory may be the next one's, or was the last one's. */
 static __always_inline int object_end(__u64 object, __u8 tls)
 {
 	struct conn_key key = { .object = object, .tls = tls };
 
 	key.tgid = bpf_get_current_pid_tgid() >> 32;
+	if (tls == TT_TLS_OPENSSL)
+		cover_unlink(key.object, key.tgid, key.tls);
 	conn_end(&key);
-	if (tls == TT_TLS_NSS)
-		bpf_map_delete_elem(&nspr_tls, &key);
+	if (tls == TT_TLS_NSS || tls == TT_TLS_OPENSSL)
+		bpf_map_delete_elem(&object_socks, &key);
 	return 0;
 }
 

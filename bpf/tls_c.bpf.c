@@ -122,11 +122,36 @@ int openssl_record_in(struct pt_regs *ctx)
 		.ip = PT_REGS_IP(ctx),
 	};
 
+	struct record_at at;
+
 	OWN_STACK(ctx);
-	if (!foreign() || !call.num || call.num > TLS_RECORD)
+	if (!foreign() || !call.num || call.num > TLS_RECORD || !record_at(ctx, &at))
 		return 0;
-	call.object = record_object(ctx);
-	return call.object ? read_call(ctx, &tls_reader, record_read(&call)) : 0;
+	if (at.type == RECORD_HANDSHAKE)
+		return record_handshake(at.object, call.buf, call.num);
+	/* What the program reads with SSL_read(), and goes with it. */
+	if (at.type != RECORD_DATA || at.peek)
+		return 0;
+	call.object = at.object;
+	return read_call(ctx, &tls_reader, record_read(&call));
+}
+
+/* do_ssl3_write(object, type, data, lengths, their number, ...) */
+SEC("uprobe")
+int openssl_seal_in(struct pt_regs *ctx)
+{
+	struct call call = {
+		.object = PT_REGS_PARM1(ctx),
+		.buf = PT_REGS_PARM3(ctx),
+		.sp = PT_REGS_SP(ctx),
+		.ip = PT_REGS_IP(ctx),
+	};
+
+	OWN_STACK(ctx);
+	if ((__u32)PT_REGS_PARM2(ctx) != RECORD_DATA || !foreign())
+		return 0;
+	call.num = record_bytes(PT_REGS_PARM4(ctx), PT_REGS_PARM5(ctx));
+	return call.num ? read_call(ctx, &tls_reader, record_write(&call)) : 0;
 }
 
 SEC("uretprobe")
@@ -167,7 +192,7 @@ int tls_out(struct pt_regs *ctx)
 		return c ? call_flushed(&key, c, t) : 0;
 	}
 	/* What is held is counted when a later call returns its number. */
-	if (!held && (t->tls != TT_TLS_NSS || bpf_map_lookup_elem(&nspr_tls, &key)))
+	if (!held && (t->tls != TT_TLS_NSS || bpf_map_lookup_elem(&object_socks, &key)))
 		cover_called(t, c ? c->sock : 0, bytes);
 	if (!c && t->tls == TT_TLS_NSS) {
 		c = nspr_may_begin(t, bytes) ? nspr_conn(&key, t) : 0;

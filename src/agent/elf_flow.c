@@ -687,6 +687,8 @@ static struct elf_flow_value value_of(unsigned char value)
 {
 	unsigned char kind = value & KIND;
 
+	if (kind == ADDRESS)
+		return (struct elf_flow_value){ ELF_FLOW_OWN, 0, false };
 	if (kind != ARGUMENT && kind != BEHIND)
 		return (struct elf_flow_value){ ELF_FLOW_UNKNOWN, 0, false };
 	return (struct elf_flow_value){ kind == ARGUMENT ? ELF_FLOW_ARGUMENT : ELF_FLOW_BEHIND, value & NUMBER, value & HALF };

@@ -25,6 +25,7 @@ enum elf_flow_kind {
 	ELF_FLOW_UNKNOWN,
 	ELF_FLOW_ARGUMENT,	/* as the function's caller gave it */
 	ELF_FLOW_BEHIND,	/* a pointer argument, or one that was moved from there */
+	ELF_FLOW_OWN,		/* an address in the function's part of the stack; `argument` says nothing */
 };
 
 struct elf_flow_value {

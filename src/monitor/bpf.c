@@ -145,6 +145,7 @@ static void set_multi(struct bpf_program *program)
 static void pick_variants(struct bpf_sensor *sensor)
 {
 	struct tokentrail *skel = sensor->skel;
+	bool cookies;
 
 	sensor->multi = kernel_try_uprobe_multi() == 0;
 	if (sensor->multi) {
@@ -154,7 +155,9 @@ static void pick_variants(struct bpf_sensor *sensor)
 		set_multi(skel->progs.tls_read); /* as those that call it */
 		set_multi(skel->progs.tls_bodies);
 	}
-	bpf_program__set_autoload(skel->progs.openssl_record_in, kernel_try_cookie() == 0);
+	cookies = kernel_try_cookie() == 0;
+	bpf_program__set_autoload(skel->progs.openssl_record_in, cookies);
+	bpf_program__set_autoload(skel->progs.openssl_seal_in, cookies);	/* one not without the other: elf_record.c */
 	sensor->socket_events = kernel_try_raw_tracepoint("sock_send_length") == 0;
 	bpf_program__set_autoload(skel->progs.sock_send, sensor->socket_events);
 	bpf_program__set_autoload(skel->progs.sock_recv, sensor->socket_events);

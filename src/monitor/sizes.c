@@ -33,7 +33,7 @@ static const struct size {
 	{"told", PER_CONNECTION, 1, 1},
 	{"said_told", PER_CONNECTION, 1, 1},
 	{"memos", PER_CONNECTION, 1, 4},
-	{"nspr_tls", PER_CONNECTION, 1, 4},
+	{"object_socks", PER_CONNECTION, 1, 4},
 	{"partials", PER_CONNECTION, 1, 8},
 	{"begins", PER_CONNECTION, 1, 8},
 	{"blocks", PER_CONNECTION, 1, 8},

@@ -310,6 +310,67 @@ static void take_tickets(void)
 	}
 }
 
+/*
+ * Records on a socket whose connection is known: what is received waits for its record, what is encrypted for its send. Where
+ * these don't come (here the program reads the socket itself, as if the probes were gone), no more than the last
+ * waits, until the socket ends.
+ */
+static void test_waiting_for_records(void **state)
+{
+	uint64_t a[2], b[2], seen;
+	char buf[4096];
+
+	for (int i = 0; i < 2; i++) {
+		put(END_CLIENT, REQUEST);
+		get(END_SERVER, strlen(REQUEST));
+		answer();
+	}
+	assert_wire(fd, nothing);
+	for (int i = 0; i < 3; i++) {
+		put(END_CLIENT, REQUEST);
+		for (int tries = 0; tries < TRIES && recv(fd[END_SERVER], buf, sizeof(buf), 0) < 0; tries++)
+			wait_a_little(tries);
+	}
+	tcp_count(fd[0], a);
+	tcp_count(fd[1], b);
+	seen = mine()->wire[IN];
+	assert_true(a[IN] + b[IN] - seen <= strlen(REQUEST) + 22);
+	assert_int_equal(row.wire[OUT], a[OUT] + b[OUT]);
+	assert_int_equal(row.plain[OUT], 5 * strlen(REQUEST) + 2 * strlen(RESPONSE));
+	assert_int_equal(row.plain[IN], 2 * (strlen(REQUEST) + strlen(RESPONSE)));
+	close(fd[END_SERVER]);
+	fd[END_SERVER] = -1;
+	for (int tries = 0; tries < TRIES && mine()->wire[IN] != a[IN] + b[IN]; tries++)
+		wait_a_little(tries);
+	assert_int_equal(row.wire[IN], a[IN] + b[IN]);
+}
+
+/* What could not be sent any more was encrypted, and counts when the socket ends. */
+static void test_waiting_for_sends(void **state)
+{
+	static char text[16384];	/* of one record */
+	uint64_t given = 0, before;
+	int n;
+
+	put(END_CLIENT, REQUEST);
+	get(END_SERVER, strlen(REQUEST));
+	answer();
+	before = mine()->plain[OUT];
+	while ((n = SSL_write(ssl[END_CLIENT], text, sizeof(text))) > 0)
+		given += (uint64_t)n;
+	assert_int_equal(SSL_get_error(ssl[END_CLIENT], n), SSL_ERROR_WANT_WRITE);
+	given += sizeof(text);	/* encrypted, and perhaps sent in part */
+	assert_true(mine()->plain[OUT] - before == given || mine()->plain[OUT] - before == given - sizeof(text));
+	close(fd[END_SERVER]);	/* with bytes that nobody has read: the other end is reset */
+	fd[END_SERVER] = -1;
+	close(fd[END_CLIENT]);
+	fd[END_CLIENT] = -1;
+	for (int tries = 0; tries < TRIES && mine()->plain[OUT] - before != given; tries++)
+		wait_a_little(tries);
+	assert_int_equal(row.plain[OUT] - before, given);
+	assert_true(row.covered[OUT] > 0 && (uint64_t)row.covered[OUT] <= row.wire[OUT]);
+}
+
 /* One direction only: nothing of the other one's is seen. */
 static void test_one_direction(void **state)
 {
@@ -870,6 +931,8 @@ int main(void)
 		T(test_middle, bare),		/* first: it has connections of before the sensor */
 		T(test_middle_of_a_call, bare),
 		T(test_both_ends, fresh),
+		T(test_waiting_for_records, fresh),
+		T(test_waiting_for_sends, fresh),
 		T(test_one_direction, fresh),
 		T(test_bulk, fresh),
 		T(test_half_of_a_bulk, fresh),

@@ -287,6 +287,30 @@ static int over_memory(void **state)
 	return 0;
 }
 
+static void forget(const char *name)
+{
+	struct { uint64_t object; uint32_t tgid, tls; } key;
+	int map = rig_map(name);
+
+	while (bpf_map_get_next_key(map, NULL, &key) == 0)
+		bpf_map_delete_elem(map, &key);
+}
+
+/* As if the sensor had come after the handshake, which tells whose socket it is. */
+static int over_memory_unmet(void **state)
+{
+	over_memory(state);
+	forget("object_socks");
+	return 0;
+}
+
+/* And without writes of tests before that may still be waited for (UNSENT_NS). */
+static int over_memory_rested(void **state)
+{
+	usleep(1100000);
+	return over_memory_unmet(state);
+}
+
 /* The address is not known when the request is written, but is proven by the send that follows: the
  * status carries it. Never is it another socket's. */
 static void test_memory_buffers(void **state)
@@ -352,6 +376,25 @@ static void test_two_of_one_size(void **state)
 		assert_int_equal(rig.use[i].h.tuple.family, TT_AF_NONE);
 }
 
+/* A write of several records, which one send has all of. */
+static void test_long_write(void **state)
+{
+	static char text[40000];
+	int head = snprintf(text, sizeof(text), "POST /v1/keys HTTP/1.1\r\nHost: api.test\r\nAuthorization: Bearer " TOKEN
+			    "\r\nContent-Length: 39000\r\n\r\n");
+
+	memset(text + head, 'x', 39000);
+	put(client, text);
+	carry();
+	get(server, strlen(text));
+	put(client, REQUEST);
+	rig_collect(&rig);
+	assert_int_equal(rig.uses, 3);
+	assert_int_equal(rig.use[0].h.tuple.family, TT_AF_NONE);
+	assert_int_equal(rig.use[2].h.tuple.local_port, rig_port(fd[0]));
+	assert_int_equal(rig.use[2].h.tuple.remote_port, rig_port(fd[1]));
+}
+
 /* ---- which receive a record came with (bpf/sealed.bpf.h): known where records are seen, which calls don't tell ---- */
 
 static bool records_are_seen(void)
@@ -389,7 +432,7 @@ static void test_sealed_is_never_anothers(void **state)
 
 	put(client, REQUEST);
 	carry();
-	over_memory(state);
+	over_memory_unmet(state);
 	put(client, REQUEST);
 	carry();
 	rig_clear(&rig);
@@ -404,6 +447,128 @@ static void test_sealed_is_never_anothers(void **state)
 	SSL_free(other_server);
 	close(other_fd[0]);
 	close(other_fd[1]);
+}
+
+/* ---- the handshake's records tell before there is a request ---- */
+
+static void test_met(void **state)
+{
+	put(client, REQUEST);
+	put(server, REQUEST);
+	rig_collect(&rig);
+	assert_int_equal(rig.uses, 2);
+	if (records_are_seen())
+		assert_sockets(&rig.use[0].h.tuple, &rig.use[1].h.tuple);
+	else
+		assert_int_equal(rig.use[0].h.tuple.family, TT_AF_NONE);
+}
+
+/* Records of a handshake that are encrypted, but say what they are. */
+static int over_memory_of_1_2(void **state)
+{
+	assert_int_equal(SSL_CTX_set_max_proto_version(client_ctx, TLS1_2_VERSION), 1);
+	assert_int_equal(SSL_CTX_set_cipher_list(client_ctx, "ECDHE+AESGCM"), 1);
+	over_memory(state);
+	assert_int_equal(SSL_CTX_set_max_proto_version(client_ctx, 0), 1);
+	return 0;
+}
+
+struct pair {
+	SSL *client, *server;
+	BIO *client_in, *client_out, *server_in, *server_out;
+	int fd[2];
+};
+
+static struct pair take_pair(void)
+{
+	return (struct pair){ client, server, client_in, client_out, server_in, server_out, { fd[0], fd[1] } };
+}
+
+static void use_pair(const struct pair *p)
+{
+	client = p->client;
+	server = p->server;
+	client_in = p->client_in;
+	client_out = p->client_out;
+	server_in = p->server_in;
+	server_out = p->server_out;
+	fd[0] = p->fd[0];
+	fd[1] = p->fd[1];
+}
+
+static void assert_own_or_none(const struct tt_ev_use *u, const int pair[2])
+{
+	if (u->h.tuple.family == TT_AF_NONE)
+		return;
+	assert_int_equal(u->h.tuple.local_port, rig_port(pair[0]));
+	assert_int_equal(u->h.tuple.remote_port, rig_port(pair[1]));
+}
+
+/* What both send is received before either is read, at each step. Hellos of TLS 1.2 end in the same bytes: a record that is
+ * not encrypted is not known by these. */
+static void test_met_is_never_anothers(void **state)
+{
+	struct pair pair[2];
+
+	assert_int_equal(SSL_CTX_set_max_proto_version(client_ctx, TLS1_2_VERSION), 1);
+	for (int i = 0; i < 2; i++) {
+		make_over_memory();
+		SSL_set_connect_state(client);
+		SSL_set_accept_state(server);
+		pair[i] = take_pair();
+	}
+	assert_int_equal(SSL_CTX_set_max_proto_version(client_ctx, 0), 1);
+	for (int step = 0; step < 8; step++) {
+		for (int i = 0; i < 2; i++)
+			SSL_do_handshake(step % 2 ? pair[i].server : pair[i].client);
+		for (int i = 0; i < 2; i++) {
+			use_pair(&pair[i]);
+			carry();
+		}
+	}
+	for (int i = 0; i < 2; i++) {
+		use_pair(&pair[i]);
+		put(client, REQUEST);
+		put(server, REQUEST);
+	}
+	rig_collect(&rig);
+	assert_int_equal(rig.uses, 4);
+	for (int i = 0; i < 4; i++)
+		assert_own_or_none(&rig.use[i], i % 2 ? (int[]){ pair[i / 2].fd[1], pair[i / 2].fd[0] } : pair[i / 2].fd);
+	use_pair(&pair[0]);
+	shut(state);
+	use_pair(&pair[1]);
+}
+
+/* A write that can't be sent at once, and is made again until it can: its records are encrypted once. */
+static void test_waiting_write(void **state)
+{
+	enum { BODY = 8 << 20 };
+	char *text = malloc(BODY + 512), buf[65536];
+	int len, n, waited = 0;
+	size_t left;
+
+	assert_non_null(text);
+	len = snprintf(text, 512, "POST /v1/keys HTTP/1.1\r\nHost: api.test\r\nAuthorization: Bearer " TOKEN
+		       "\r\nContent-Length: %d\r\n\r\n", BODY);
+	memset(text + len, 'x', BODY);
+	left = (size_t)(len += BODY);
+	while ((n = SSL_write(client, text, len)) <= 0) {
+		assert_int_equal(SSL_get_error(client, n), SSL_ERROR_WANT_WRITE);
+		waited++;
+		while ((n = SSL_read(server, buf, sizeof(buf))) > 0)
+			left -= (size_t)n;
+	}
+	free(text);
+	assert_true(waited > 0);
+	get(server, left);
+	put(server, RESPONSE);
+	get(client, strlen(RESPONSE));
+	rig_collect(&rig);
+	assert_int_equal(rig.uses, 2);
+	assert_int_equal(rig.statuses, 2);
+	rig_clear(&rig);
+	test_exchange(state);
 }
 
 /* A byte at a time: only with the first one it can be told, which is enough. */
@@ -451,6 +616,165 @@ static uint64_t dropped(void)
 	return sum;
 }
 
+/* ---- what nobody has touched yet: a program can't wait for its page ---- */
+
+#define PAGE 4096
+
+/* Where a text is, `at` bytes of it on a page that is there, and all others on one that is not. */
+static char *fresh(const char *text, size_t len, size_t at)
+{
+	int file = memfd_create("fresh", MFD_CLOEXEC);
+	char *pages;
+
+	assert_true(file >= 0);
+	assert_int_equal(ftruncate(file, 8 * PAGE), 0);
+	assert_int_equal(pwrite(file, text, len, (off_t)(PAGE - at)), len);
+	pages = mmap(NULL, 8 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
+	assert_true(pages != MAP_FAILED);
+	close(file);
+	if (at)
+		assert_int_equal(((volatile char *)pages)[0], 0);
+	assert_int_equal(madvise(pages + PAGE, 7 * PAGE, MADV_DONTNEED), 0);
+	return pages + PAGE - at;
+}
+
+static void forget_fresh(const char *text, size_t at)
+{
+	assert_int_equal(munmap((char *)text - (PAGE - at), 8 * PAGE), 0);
+}
+
+static void put_fresh(SSL *s, const char *text, size_t at)
+{
+	size_t len = strlen(text);
+	char *there = fresh(text, len, at);
+
+	assert_int_equal(SSL_write(s, there, (int)len), len);
+	forget_fresh(there, at);
+}
+
+static void exchange_fresh(size_t at)
+{
+	put_fresh(client, REQUEST, at);
+	get(server, strlen(REQUEST));
+	put_fresh(server, RESPONSE, at);
+	get(client, strlen(RESPONSE));
+	assert_exchange();
+	assert_sockets(&rig.use[0].h.tuple, &rig.use[1].h.tuple);
+	rig_clear(&rig);
+}
+
+/* A connection's first messages, and later ones, in front of which and within which the pages end. */
+static void test_fresh_pages(void **state)
+{
+	static const size_t at[] = { 0, 1, 20, 40 };
+	uint64_t before = dropped();
+
+	for (size_t i = 0; i < sizeof(at) / sizeof(at[0]); i++) {
+		for (int n = 0; n < 3; n++)
+			exchange_fresh(at[i]);
+		test_exchange(state);
+		shut(state);
+		over_sockets(state);
+	}
+	assert_int_equal(dropped(), before);
+}
+
+/* Whose socket it is the send tells, before it is read. */
+static void test_fresh_and_unmet(void **state)
+{
+	usleep(1100000);	/* UNSENT_NS */
+	forget("object_socks");
+	forget("conns");
+	put_fresh(client, REQUEST, 0);
+	rig_collect(&rig);
+	assert_int_equal(rig.uses, 1);
+	assert_int_equal(rig.use[0].h.tuple.local_port, rig_port(fd[0]));
+	assert_int_equal(rig.use[0].h.tuple.remote_port, rig_port(fd[1]));
+}
+
+/* A record of the same write is read with the one before it. */
+static void test_fresh_records(void **state)
+{
+	static char text[20000];
+	int head = snprintf(text, sizeof(text), "POST /v1/keys HTTP/1.1\r\nHost: api.test\r\nAuthorization: Bearer " TOKEN
+			    "\r\nContent-Length: 19000\r\n\r\n");
+
+	memset(text + head, 'x', 19000);
+	put_fresh(client, text, 0);
+	carry();
+	get(server, strlen(text));
+	put(server, RESPONSE);
+	carry();
+	get(client, strlen(RESPONSE));
+	rig_collect(&rig);
+	assert_int_equal(rig.uses, 2);
+	assert_int_equal(rig.statuses, 2);
+	rig_clear(&rig);
+	put(client, REQUEST);
+	rig_collect(&rig);
+	assert_int_equal(rig.uses, 1);
+}
+
+static int elsewhere[2];
+
+/* Nothing is called in between that would leave anything else on the stack. */
+static void send_at_once(void)
+{
+	assert_int_equal(send(elsewhere[0], "x", 1, 0), 1);
+}
+
+/* From further down the stack than the write was. */
+static __attribute__((noinline)) void carry_below(void)
+{
+	volatile char room[12000];
+
+	for (size_t i = 0; i < sizeof(room); i++)
+		room[i] = 1;
+	carry();
+	assert_int_equal(room[5], 1);
+}
+
+/* Over memory buffers the write is over when something is sent, and what was written may be another text by then: it is not read,
+ * and counted. What comes then is. */
+static void test_fresh_and_changed(void **state)
+{
+	static const char other[] = "GET /never-sent HTTP/1.1\r\nHost: api.test\r\nAuthorization: Bearer " TOKEN "\r\n\r\n";
+	static void (*const then[])(void) = { carry, send_at_once, carry_below };
+	uint64_t before = rig_dropped(&rig, TT_DROP_user_fault);
+
+	rig_tcp(elsewhere);
+	for (size_t n = 0; n < sizeof(then) / sizeof(then[0]); n++) {
+		char *there = fresh(REQUEST, strlen(REQUEST), 0);
+
+		rig_clear(&rig);
+		assert_int_equal(SSL_write(client, there, (int)strlen(REQUEST)), strlen(REQUEST));
+		memcpy(there, other, sizeof(other));
+		then[n]();
+		carry();
+		get(server, strlen(REQUEST));
+		rig_collect(&rig);
+		assert_int_equal(rig.uses, records_are_seen() ? 1 : 2);
+		for (size_t i = 0; i < rig.uses; i++)
+			assert_use(&rig.use[i], rig.uses == 1 || i == 1 ? TT_DIR_INGRESS : TT_DIR_EGRESS);
+		forget_fresh(there, 0);
+		assert_int_equal(rig_dropped(&rig, TT_DROP_user_fault), before + (records_are_seen() ? n + 1 : 0));
+		put(server, RESPONSE);
+		carry();
+		get(client, strlen(RESPONSE));
+		usleep(10000);	/* or the response might be the next request's: LATE_NS */
+		rig_clear(&rig);
+		put(client, REQUEST);
+		carry();
+		get(server, strlen(REQUEST));
+		put(server, RESPONSE);
+		carry();
+		get(client, strlen(RESPONSE));
+		assert_exchange();
+	}
+	close(elsewhere[0]);
+	close(elsewhere[1]);
+}
+
 /* New keys in the middle of a body: their record has no data of the program's. */
 static void test_key_update(void **state)
 {
@@ -487,6 +811,66 @@ static void test_objects_used_again(void **state)
 	test_exchange(state);
 	close(old[0]);
 	close(old[1]);
+}
+
+/* New objects on the sockets of others that are gone. */
+static void test_sockets_used_again(void **state)
+{
+	test_exchange(state);
+	SSL_free(client);
+	SSL_free(server);
+	rig_clear(&rig);
+	client = SSL_new(client_ctx);
+	server = SSL_new(server_ctx);
+	SSL_set_fd(client, fd[0]);
+	SSL_set_fd(server, fd[1]);
+	shake_hands(NULL);
+	put(client, REQUEST);
+	get(server, strlen(REQUEST));
+	rig_collect(&rig);
+	assert_int_equal(rig.uses, 2);
+	if (records_are_seen())
+		assert_sockets(&rig.use[0].h.tuple, &rig.use[1].h.tuple);
+}
+
+/* A connection's row was evicted. Its socket is met anew, with a record, after some time at the latest. */
+static void test_evicted(void **state)
+{
+	test_exchange(state);
+	forget("conns");
+	for (int i = 0; i < 24; i++) {
+		rig_clear(&rig);
+		put(client, REQUEST);
+		get(server, strlen(REQUEST));
+		put(server, RESPONSE);
+		get(client, strlen(RESPONSE));
+	}
+	assert_exchange();
+	assert_sockets(&rig.use[0].h.tuple, &rig.use[1].h.tuple);
+}
+
+/* Not HTTP, so that there is no connection that ends with the objects. */
+static void test_sockets_used_for_else(void **state)
+{
+	for (int i = 0; i < 2; i++) {
+		put(client, "EHLO");
+		get(server, 4);
+		put(server, "250 OK");
+		get(client, 6);
+	}
+	SSL_free(client);
+	SSL_free(server);
+	client = SSL_new(client_ctx);
+	server = SSL_new(server_ctx);
+	SSL_set_fd(client, fd[0]);
+	SSL_set_fd(server, fd[1]);
+	shake_hands(NULL);
+	put(client, REQUEST);
+	get(server, strlen(REQUEST));
+	rig_collect(&rig);
+	assert_int_equal(rig.uses, 2);
+	if (records_are_seen())
+		assert_sockets(&rig.use[0].h.tuple, &rig.use[1].h.tuple);
 }
 
 /* ---- a write from within a read ---- */
@@ -558,15 +942,27 @@ int main(void)
 		T(test_freed_object, over_sockets),
 		T(test_no_reader, over_sockets),
 		T(test_vanishing, over_sockets),
-		T(test_memory_buffers, over_memory),
-		T(test_unrelated_send, over_memory),
-		T(test_two_of_one_size, over_memory),
-		T(test_sealed, over_memory),
-		T(test_sealed_is_never_anothers, over_memory),
+		T(test_memory_buffers, over_memory_unmet),
+		T(test_unrelated_send, over_memory_unmet),
+		T(test_two_of_one_size, over_memory_unmet),
+		T(test_long_write, over_memory_rested),
+		T(test_met, over_memory),
+		T(test_met, over_memory_of_1_2),
+		T(test_met_is_never_anothers, NULL),
+		T(test_waiting_write, over_sockets),
+		T(test_sealed, over_memory_unmet),
+		T(test_sealed_is_never_anothers, over_memory_unmet),
 		T(test_read_by_the_byte, over_sockets),
 		T(test_ciphers, over_sockets),
 		T(test_key_update, over_sockets),
+		T(test_fresh_pages, over_sockets),
+		T(test_fresh_and_unmet, over_sockets),
+		T(test_fresh_records, over_memory),
+		T(test_fresh_and_changed, over_memory),
 		T(test_objects_used_again, over_sockets),
+		T(test_sockets_used_again, over_sockets),
+		T(test_sockets_used_for_else, over_sockets),
+		T(test_evicted, over_sockets),
 		T(test_write_inside_read, over_memory_and_called_back),
 	};
 

@@ -16,7 +16,7 @@ import probes  # noqa: E402  pylint: disable=wrong-import-position,import-error
 REQUESTS = 2000
 # Of the machine: the sockets' events come from all of it.
 OTHERS = 0.05
-SAME = {"empty_in": ("openssl_read_ex_in", "openssl_record_in", "openssl_write_ex_in"), "empty_out": ("tls_out",),
+SAME = {"empty_in": ("openssl_read_ex_in", "openssl_record_in", "openssl_seal_in", "openssl_write_ex_in"), "empty_out": ("tls_out",),
         "empty_send": ("sock_send", "sys_exit"), "empty_recv": ("sock_recv",)}
 
 

@@ -133,8 +133,11 @@ static void both_lead_to_one_place(void **state)
 	assert_int_equal(elf_scan(fd, &scan), TT_SCAN_HOOKS);
 	assert_int_equal(hook_of(TT_HOOK_openssl_read, 0)->placed, hook_of(TT_HOOK_openssl_read_ex, 0)->placed);
 	assert_int_equal(hook_of(TT_HOOK_openssl_read, 0)->placed_as, hook_of(TT_HOOK_openssl_read_ex, 0)->placed_as);
-	assert_int_equal(hook_of(TT_HOOK_openssl_write, 0)->placed_as, TT_HOOK_openssl_write_ex);
+	/* Where elf_record.c has found another place, this is the spare one. */
+	assert_int_equal(hook_of(TT_HOOK_openssl_write, 0)->spare_as ?: hook_of(TT_HOOK_openssl_write, 0)->placed_as,
+			 TT_HOOK_openssl_write_ex);
 	assert_int_equal(hook_of(TT_HOOK_openssl_write, 0)->placed, hook_of(TT_HOOK_openssl_write_ex, 0)->placed);
+	assert_int_equal(hook_of(TT_HOOK_openssl_write, 0)->placed_as, hook_of(TT_HOOK_openssl_write_ex, 0)->placed_as);
 	assert_int_not_equal(hook_of(TT_HOOK_openssl_read, 0)->placed, hook_of(TT_HOOK_openssl_write, 0)->placed);
 	/* The SSL BIO's have another object: a place of their own. */
 	assert_int_not_equal(hook_of(TT_HOOK_openssl_read_ex, 1)->placed,

@@ -83,6 +83,16 @@ static void arguments_are_followed(void **state)
 	assert_false(call[0].kept[2].known);	/* only where the called function may change it */
 }
 
+/* sub $0x18, %rsp; lea 8(%rsp), %rcx; call; call */
+static void its_own_stack_is_known(void **state)
+{
+	assert_int_equal(flow("4883ec18488d4c2408e800010000e8000100004883c418c3"), 0);
+	assert_int_equal(calls, 2);
+	assert_given(0, 3, ELF_FLOW_OWN, 0);
+	assert_given(0, 0, ELF_FLOW_ARGUMENT, 0);
+	assert_given(1, 3, ELF_FLOW_UNKNOWN, 0);
+}
+
 /* for (;;) f(p, n), p += f's result: in the second round it is somewhere behind. */
 static void pointers_move(void **state)
 {
@@ -213,7 +223,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(arguments_are_followed),
-		cmocka_unit_test(pointers_move),
+		cmocka_unit_test(its_own_stack_is_known), cmocka_unit_test(pointers_move),
 		cmocka_unit_test(paths_have_to_agree),
 		cmocka_unit_test(the_frame_pointer_is_followed),
 		cmocka_unit_test(what_is_overwritten_is_forgotten),

@@ -51,17 +51,28 @@ static int discard(void **state)
 	return 0;
 }
 
-/* The hook of SSL_read(), as the file is now. */
-static const struct elf_hook *reads(void)
+static const struct elf_hook *hook_of(enum tt_hook hook)
 {
 	if (fd < 0)
 		skip();
 	assert_int_equal(elf_scan(fd, &scan), TT_SCAN_HOOKS);
 	for (size_t i = 0; i < scan.count; i++)
-		if (scan.hooks[i].hook == TT_HOOK_openssl_read)
+		if (scan.hooks[i].hook == hook)
 			return &scan.hooks[i];
 	fail();
 	return NULL;
+}
+
+/* The hook of SSL_read(), as the file is now, */
+static const struct elf_hook *reads(void)
+{
+	return hook_of(TT_HOOK_openssl_read);
+}
+
+/* and of SSL_write(). */
+static const struct elf_hook *writes(void)
+{
+	return hook_of(TT_HOOK_openssl_write);
 }
 
 static void overwrite(uint64_t at, const void *bytes, size_t len)
@@ -109,10 +120,92 @@ static void reads_are_seen_where_they_are_copied(void **state)
 	assert_int_equal(others, 1);
 }
 
+/* Where a function begins or soon after, at an instruction of the cheap kind; nothing has to be told. SSL_write_ex() has it too. */
+static void writes_are_seen_where_they_are_encrypted(void **state)
+{
+	const struct elf_hook *write = writes();
+	unsigned char code[16];
+	unsigned int shared = 0, others = 0;
+
+	if (write->placed_as != TT_HOOK_openssl_seal)
+		skip();	/* another build */
+	assert_int_equal(pread(fd, code, sizeof(code), (off_t)write->placed), sizeof(code));
+	assert_true(elf_place_is_cheap(code, sizeof(code)));
+	assert_int_equal(write->cookie, 0);
+	assert_int_equal(write->spare_as, TT_HOOK_openssl_write_ex);
+	assert_true(write->spare != write->placed && write->spare != write->offset);
+	for (size_t i = 0; i < scan.count; i++) {
+		const struct elf_hook *h = &scan.hooks[i];
+
+		shared += h->hook == TT_HOOK_openssl_write_ex && h->placed == write->placed && h->placed_as == write->placed_as;
+		others += h->hook == TT_HOOK_openssl_write_ex && h->placed_as == TT_HOOK_openssl_write_ex;
+	}
+	assert_int_equal(shared, 1);
+	assert_int_equal(others, 1);
+}
+
+static void assert_writes_not_there(void)
+{
+	assert_int_equal(writes()->placed_as, TT_HOOK_openssl_write_ex);
+	assert_int_equal(writes()->spare, 0);
+	assert_int_equal(reads()->placed_as, TT_HOOK_openssl_record);
+}
+
+/* Not without those that read, either. */
 static void assert_not_there(const struct elf_hook *read)
 {
 	assert_int_equal(read->placed_as, TT_HOOK_openssl_read_ex);
 	assert_int_equal(read->cookie, 0);
+	assert_int_equal(writes()->placed_as, TT_HOOK_openssl_write_ex);
+}
+
+static void writes_without_their_names(void **state)
+{
+	static const char *const names[] = { "do_ssl3_write", "ssl3_write_bytes" };
+
+	if (writes()->placed_as != TT_HOOK_openssl_seal)
+		skip();
+	for (size_t i = 0; i < 2; i++) {
+		uint64_t at = find(names[i], strlen(names[i]) + 1);
+
+		overwrite(at, "SSL4", 4);
+		assert_writes_not_there();
+		overwrite(at, names[i], 4);
+		assert_int_equal(writes()->placed_as, TT_HOOK_openssl_seal);
+	}
+}
+
+/* Of the calls of the function that has the name one counts: its caller's. It has to be there, and to be given the data. */
+static void another_function_encrypts(void **state)
+{
+	static unsigned char all[4 << 20];
+	uint64_t target = writes()->placed;
+	ssize_t n = pread(fd, all, sizeof(all), 0);
+	unsigned int counts = 0;
+
+	if (writes()->placed_as != TT_HOOK_openssl_seal)
+		skip();
+	for (ssize_t i = 4; i + 5 <= n; i++) {
+		int32_t distance;
+
+		memcpy(&distance, all + i + 1, sizeof(distance));
+		if (all[i] != 0xe8 || (uint64_t)(i + 5 + distance) != target)
+			continue;
+		distance += 16;
+		overwrite((uint64_t)i + 1, &distance, sizeof(distance));
+		if (writes()->placed_as != TT_HOOK_openssl_seal) {
+			counts++;
+			assert_writes_not_there();
+			overwrite((uint64_t)i + 1, all + i + 1, sizeof(distance));
+			if (memcmp(all + i - 4, "\x48\x8d\x14\x18", 4) != 0)	/* lea (%rax, %rbx), %rdx */
+				skip();	/* another build */
+			overwrite((uint64_t)i - 4, "\x31\xd2\x66\x90", 4);	/* xor %edx, %edx; nop */
+			assert_writes_not_there();
+			overwrite((uint64_t)i - 4, all + i - 4, 4);
+		}
+		overwrite((uint64_t)i + 1, all + i + 1, sizeof(distance));
+	}
+	assert_int_equal(counts, 1);
 }
 
 static void without_its_name(void **state)
@@ -186,7 +279,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, copy, discard)
-		T(reads_are_seen_where_they_are_copied), T(without_its_name), T(not_understood), T(not_the_buffer),
+		T(reads_are_seen_where_they_are_copied), T(writes_are_seen_where_they_are_encrypted),
+		T(writes_without_their_names), T(another_function_encrypts), T(without_its_name), T(not_understood), T(not_the_buffer),
 		T(with_a_shadow_stack),
 	};
 
