@@ -200,6 +200,14 @@ static __always_inline struct thread *thread_get(const struct caller *who)
 	return bpf_map_lookup_elem(&threads, who);
 }
 
+/* The row of the thread that is here: also that of its calls, but in Go. */
+static __always_inline struct thread *thread_own(void)
+{
+	struct caller who = { .id = bpf_get_current_pid_tgid() };
+
+	return thread_get(&who);
+}
+
 /* ---- TLS object <-> socket ---- */
 
 struct object_sock {

@@ -114,6 +114,15 @@ static __always_inline struct thread *record_note(struct thread *t, const struct
 	return t;
 }
 
+/* Is it of a process that is left alone? */
+static __always_inline int record_left(const struct thread *t)
+{
+	if (!filter_now || watched())
+		return 0;
+	call_left(t->object, t->tls);
+	return 1;
+}
+
 /* The object's connection, c if it has one, or one that begins with this record; *ret_sock: its socket, 0 if it is not known. */
 static __always_inline struct conn *record_conn(const struct conn_key *key, struct conn *c, struct thread *t,
 						__u64 *ret_sock)
@@ -219,10 +228,8 @@ static __always_inline int record_read(const struct call *call)
 
 	if (!t)
 		return NO_SLOT;
-	if (filter_now && !watched()) {
-		call_left(t->object, t->tls);
+	if (record_left(t))
 		return NO_SLOT;
-	}
 	call_key(t, &key);
 	c = record_conn(&key, bpf_map_lookup_elem(&conns, &key), t, &sock);
 	if (!cover_record(sock, t->num)) {
@@ -304,10 +311,8 @@ static __always_inline int record_write(const struct call *call)
 	t = record_note(t, call, OUT);
 	if (!t)
 		return NO_SLOT;
-	if (filter_now && !watched()) {
-		call_left(t->object, t->tls);
+	if (record_left(t))
 		return NO_SLOT;
-	}
 	t->buf -= late;
 	t->num += late;
 	call_key(t, &key);
@@ -344,10 +349,8 @@ __weak __noinline int record_late(__u32 dir)
 	if (!t || !t->late)
 		return NO_SLOT;
 	t->late = 0;
-	if (filter_now && !watched()) {
-		call_left(t->object, t->tls);
+	if (record_left(t))
 		return NO_SLOT;
-	}
 	if (dir != OUT || t->sp - task_user_sp() > SEND_DEPTH_MAX ||
 	    bpf_probe_read_user(&back, sizeof(back), (void *)t->sp) || back != t->size_out) {
 		call_missed(t);

@@ -390,8 +390,7 @@ static __always_inline void received(struct thread *t, __u64 sock, __u64 len, __
  * is to be known as this socket's. */
 static __noinline void received_middle(struct sock *sk, const struct buffers *b)
 {
-	struct caller who = { .id = bpf_get_current_pid_tgid() };
-	struct thread *t = foreign() ? thread_get(&who) : 0;
+	struct thread *t = foreign() ? thread_own() : 0;
 
 	if (!t || t->received_sock)
 		return;
@@ -528,14 +527,12 @@ static __always_inline void nested_sock(struct thread *t, struct sock *sk, __u64
 static __noinline int nested_io(struct thread *t, struct sock *sk, __u64 len, __u32 dir,
 				const struct call_regs *regs)
 {
-	__u64 sock = (__u64)sk;
-
 	nested_sock(t, sk, len, dir, regs);
 	if (t->unproved)
 		return 0;
-	if (call_simple(regs) && cover_defer(t, bpf_map_lookup_elem(&cover_socks, &sock), sk, len, dir))
+	if (call_simple(regs) && cover_defer(t, cover_at(sk), sk, len, dir))
 		return 1;
-	if (cover_io(sock, len, dir, call_peeks(regs) != 0) != COVER_TLS)
+	if (cover_io((__u64)sk, len, dir, call_peeks(regs) != 0) != COVER_TLS)
 		cover_first(sk, len, dir | COVER_NESTED, regs);
 	return 1;
 }
@@ -646,14 +643,6 @@ static __noinline void sock_left(struct sock *sk)
 	conn_end(&key);
 	if (bpf_map_lookup_elem(&cover_socks, &key.object))
 		bpf_map_delete_elem(&cover_socks, &key.object);
-}
-
-/* The socket's row, or NULL. A function of its own, so that sock_io() has less on its stack (5.10). */
-static __noinline struct cover_sock *cover_at(struct sock *sk)
-{
-	__u64 sock = (__u64)sk;
-
-	return bpf_map_lookup_elem(&cover_socks, &sock);
 }
 
 /* record.bpf.h */

@@ -23,14 +23,6 @@ struct call {
 	__u64 ip;
 };
 
-/* Of a library whose calls belong to the thread that makes them. */
-static __always_inline struct thread *thread_own(void)
-{
-	struct caller who = { .id = bpf_get_current_pid_tgid() };
-
-	return thread_get(&who);
-}
-
 /*
  * Is this call made from within the one under way: TLS inside TLS, or a wrapper's inner call? The
  * outer one counts. What is no deeper on the stack, or is the very same call again, or has had too

@@ -121,7 +121,6 @@ int openssl_record_in(struct pt_regs *ctx)
 		.sp = PT_REGS_SP(ctx),
 		.ip = PT_REGS_IP(ctx),
 	};
-
 	struct record_at at;
 
 	OWN_STACK(ctx);
