@@ -52,16 +52,21 @@ static void shake_hands(void (*carry)(void))
 	assert_int_equal(b, 1);
 }
 
-static void connect_both(void)
+static void make_on_sockets(void)
 {
-	rig_tcp(fd);
 	client = SSL_new(client_ctx);
 	server = SSL_new(server_ctx);
-	for (int i = 0; i < 2; i++)
-		assert_int_equal(fcntl(fd[i], F_SETFL, O_NONBLOCK), 0);
 	SSL_set_fd(client, fd[0]);
 	SSL_set_fd(server, fd[1]);
 	shake_hands(NULL);
+}
+
+static void connect_both(void)
+{
+	rig_tcp(fd);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(fcntl(fd[i], F_SETFL, O_NONBLOCK), 0);
+	make_on_sockets();
 }
 
 static int over_sockets(void **state)
@@ -140,12 +145,17 @@ static void assert_sockets(const struct tt_tuple *out, const struct tt_tuple *in
 	assert_int_equal(in->remote_port, rig_port(fd[0]));
 }
 
-static void test_exchange(void **state)
+static void exchange(const char *request)
 {
-	put(client, REQUEST);
+	put(client, request);
 	get(server, strlen(REQUEST));
 	put(server, RESPONSE);
 	get(client, strlen(RESPONSE));
+}
+
+static void test_exchange(void **state)
+{
+	exchange(REQUEST);
 	assert_exchange();
 	assert_sockets(&rig.use[0].h.tuple, &rig.use[1].h.tuple);
 }
@@ -265,6 +275,21 @@ static void carry(void)
 	carry_one(server_out, fd[1], fd[0], client_in);
 }
 
+static void answer_carried(void)
+{
+	put(server, RESPONSE);
+	carry();
+	get(client, strlen(RESPONSE));
+}
+
+static void exchange_carried(void)
+{
+	put(client, REQUEST);
+	carry();
+	get(server, strlen(REQUEST));
+	answer_carried();
+}
+
 static void make_over_memory(void)
 {
 	rig_clear(&rig);
@@ -315,12 +340,7 @@ static int over_memory_rested(void **state)
  * status carries it. Never is it another socket's. */
 static void test_memory_buffers(void **state)
 {
-	put(client, REQUEST);
-	carry();
-	get(server, strlen(REQUEST));
-	put(server, RESPONSE);
-	carry();
-	get(client, strlen(RESPONSE));
+	exchange_carried();
 	assert_exchange();
 	assert_int_equal(rig.use[0].h.tuple.family, TT_AF_NONE);
 	assert_int_equal(rig.status[1].h.tuple.family, TT_AF_INET);
@@ -703,9 +723,7 @@ static void test_fresh_records(void **state)
 	put_fresh(client, text, 0);
 	carry();
 	get(server, strlen(text));
-	put(server, RESPONSE);
-	carry();
-	get(client, strlen(RESPONSE));
+	answer_carried();
 	rig_collect(&rig);
 	assert_int_equal(rig.uses, 2);
 	assert_int_equal(rig.statuses, 2);
@@ -758,17 +776,10 @@ static void test_fresh_and_changed(void **state)
 			assert_use(&rig.use[i], rig.uses == 1 || i == 1 ? TT_DIR_INGRESS : TT_DIR_EGRESS);
 		forget_fresh(there, 0);
 		assert_int_equal(rig_dropped(&rig, TT_DROP_user_fault), before + (records_are_seen() ? n + 1 : 0));
-		put(server, RESPONSE);
-		carry();
-		get(client, strlen(RESPONSE));
+		answer_carried();
 		usleep(10000);	/* or the response might be the next request's: LATE_NS */
 		rig_clear(&rig);
-		put(client, REQUEST);
-		carry();
-		get(server, strlen(REQUEST));
-		put(server, RESPONSE);
-		carry();
-		get(client, strlen(RESPONSE));
+		exchange_carried();
 		assert_exchange();
 	}
 	close(elsewhere[0]);
@@ -813,24 +824,25 @@ static void test_objects_used_again(void **state)
 	close(old[1]);
 }
 
-/* New objects on the sockets of others that are gone. */
-static void test_sockets_used_again(void **state)
+/* New objects on these sockets, whose last ones go. */
+static void ask_with_others(void)
 {
-	test_exchange(state);
 	SSL_free(client);
 	SSL_free(server);
-	rig_clear(&rig);
-	client = SSL_new(client_ctx);
-	server = SSL_new(server_ctx);
-	SSL_set_fd(client, fd[0]);
-	SSL_set_fd(server, fd[1]);
-	shake_hands(NULL);
+	make_on_sockets();
 	put(client, REQUEST);
 	get(server, strlen(REQUEST));
 	rig_collect(&rig);
 	assert_int_equal(rig.uses, 2);
 	if (records_are_seen())
 		assert_sockets(&rig.use[0].h.tuple, &rig.use[1].h.tuple);
+}
+
+static void test_sockets_used_again(void **state)
+{
+	test_exchange(state);
+	rig_clear(&rig);
+	ask_with_others();
 }
 
 /* A connection's row was evicted. Its socket is met anew, with a record, after some time at the latest. */
@@ -840,10 +852,7 @@ static void test_evicted(void **state)
 	forget("conns");
 	for (int i = 0; i < 24; i++) {
 		rig_clear(&rig);
-		put(client, REQUEST);
-		get(server, strlen(REQUEST));
-		put(server, RESPONSE);
-		get(client, strlen(RESPONSE));
+		exchange(REQUEST);
 	}
 	assert_exchange();
 	assert_sockets(&rig.use[0].h.tuple, &rig.use[1].h.tuple);
@@ -858,19 +867,7 @@ static void test_sockets_used_for_else(void **state)
 		put(server, "250 OK");
 		get(client, 6);
 	}
-	SSL_free(client);
-	SSL_free(server);
-	client = SSL_new(client_ctx);
-	server = SSL_new(server_ctx);
-	SSL_set_fd(client, fd[0]);
-	SSL_set_fd(server, fd[1]);
-	shake_hands(NULL);
-	put(client, REQUEST);
-	get(server, strlen(REQUEST));
-	rig_collect(&rig);
-	assert_int_equal(rig.uses, 2);
-	if (records_are_seen())
-		assert_sockets(&rig.use[0].h.tuple, &rig.use[1].h.tuple);
+	ask_with_others();
 }
 
 /* ---- a write from within a read ---- */
@@ -905,9 +902,7 @@ static void test_write_inside_read(void **state)
 {
 	carry();
 	get(server, strlen(REQUEST));
-	put(server, RESPONSE);
-	carry();
-	get(client, strlen(RESPONSE));
+	answer_carried();
 	assert_exchange();
 }
 
@@ -915,14 +910,6 @@ static void connect_anew(void)
 {
 	shut(NULL);
 	connect_both();
-}
-
-static void exchange(const char *request)
-{
-	put(client, request);
-	get(server, strlen(REQUEST));
-	put(server, RESPONSE);
-	get(client, strlen(RESPONSE));
 }
 
 static void test_vanishing(void **state)
